@@ -1,0 +1,142 @@
+"""Compare hand-written PyTorch, torchkeras and Keras on torch; print Markdown tables.
+
+`python benchmarks/run.py` measures everything (about ten minutes); see `--help` for less.
+Every figure comes from a fresh process. Rounds go through all models and engines in turn, so that
+a slow spell of the machine meets all of them; the best of the rounds counts. One torch thread
+unless `--threads` says otherwise. An engine that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from data import CASES
+
+__all__ = ["main"]
+
+FOLDER = Path(__file__).resolve().parent
+TITLES = {"torch": "PyTorch by hand", "torchkeras": "torchkeras", "keras": "Keras on torch"}
+IMPORT_TIME = (
+    "import time, torch; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+)
+
+Results = dict[tuple[str, str], dict[str, Any]]
+
+
+def run_process(arguments: list[str], threads: int) -> str:
+    """Run Python with `arguments` and the thread limits; return what it prints."""
+    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def keep_best(results: Results, key: tuple[str, str], new: dict[str, Any]) -> None:
+    """Merge `new` into `results[key]`: of two times the shorter one, of anything else the newer."""
+    old = results.get(key, {})
+    times = {k: min(v, old.get(k, v)) for k, v in new.items() if k.endswith(("_us", "_s"))}
+    results[key] = {**new, **times}
+
+
+def collect(options: argparse.Namespace) -> Results:
+    """Run all rounds."""
+    results: Results = {}
+    script = str(FOLDER / "engines.py")
+    for round_number in range(1, options.rounds + 1):
+        for model in options.models:
+            for engine in options.engines:
+                print(f"round {round_number}: {model}, {engine}", file=sys.stderr, flush=True)
+                arguments = [script, engine, model, f"--threads={options.threads}"]
+                arguments += [f"--scale={options.scale}", f"--repeats={options.repeats}"]
+                output = run_process(arguments, options.threads)
+                keep_best(results, (model, engine), json.loads(output.splitlines()[-1]))
+        for engine in options.engines:
+            arguments = [script, engine, "overhead", f"--repeats={options.repeats}"]
+            output = run_process(arguments, 1)
+            keep_best(results, ("overhead", engine), json.loads(output.splitlines()[-1]))
+            seconds = float(run_process(["-c", IMPORT_TIME.format(engine)], 1))
+            keep_best(results, ("import", engine), {"import_s": seconds})
+    return results
+
+
+def table(results: Results, options: argparse.Namespace, field: str) -> list[str]:
+    """One Markdown table: a row per model, a column per engine, times and ratios to the first."""
+    engines = options.engines
+    lines = ["| model | batch | " + " | ".join(TITLES[engine] for engine in engines) + " |"]
+    lines.append("|---|--:|" + "--:|" * len(engines))
+    for model in options.models:
+        base = results[model, engines[0]][field]
+        cells = []
+        for engine in engines:
+            time_us = results[model, engine][field]
+            ratio = "" if engine == engines[0] else f" ({time_us / base:.2f} x)"
+            cells.append(f"{time_us:,.0f} µs{ratio}")
+        lines.append(f"| {model} | {CASES[model].batch_size} | {' | '.join(cells)} |")
+    return lines
+
+
+def overheads(results: Results, options: argparse.Namespace) -> list[str]:
+    """The Markdown table of layer calls and import times."""
+    lines = ["| | " + " | ".join(TITLES[engine] for engine in options.engines) + " |"]
+    lines.append("|---|" + "--:|" * len(options.engines))
+    rows = {
+        "call of a layer that does nothing": ("overhead", "identity_us", "{:.1f} µs"),
+        "call of Dense(8)": ("overhead", "dense_us", "{:.1f} µs"),
+        "import, after `import torch`": ("import", "import_s", "{:.2f} s"),
+    }
+    for title, (key, field, form) in rows.items():
+        cells = [form.format(results[key, engine][field]) for engine in options.engines]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the command line; engines that are not installed are left out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = ",".join
+    parser.add_argument("--engines", default=names(TITLES), help="comma-separated, first = base")
+    parser.add_argument("--models", default=names(CASES), help="comma-separated")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="timed calls in each process")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.1 is a quick look")
+    options = parser.parse_args()
+    for field, known in (("engines", TITLES), ("models", CASES)):
+        chosen = getattr(options, field).split(",")
+        if unknown := set(chosen) - set(known):
+            parser.error(f"unknown {field}: {sorted(unknown)}; there are {sorted(known)}")
+        setattr(options, field, chosen)
+    sys.path.insert(0, str(FOLDER.parent))
+    for engine in list(options.engines):
+        if importlib.util.find_spec(engine) is None:
+            print(f"{engine} is not installed: left out", file=sys.stderr)
+            options.engines.remove(engine)
+    return options
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parse_options()
+    results = collect(options)
+    device = results[options.models[0], options.engines[0]]["device"]
+    how = f"{options.threads} thread(s), best of {options.rounds} rounds"
+    print(f"\nTime per batch on {device}, {how}.")
+    for title, field in (("fit", "fit_us"), ("predict", "predict_us")):
+        print(f"\n`{title}`:\n", *table(results, options, field), sep="\n")
+    print("\nOverheads:\n", *overheads(results, options), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Messages to the user: to standard output, or to the log when interactive logging is off."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from ..config import is_interactive_logging_enabled
+
+__all__ = ["print_msg"]
+
+_LOGGER = logging.getLogger("torchkeras")
+# What Keras's progress bars and tables are drawn with, for terminals that have ASCII only.
+_ASCII = str.maketrans(
+    {"━": "=", "─": "-", "│": "|", "┃": "|", "└": "+", **dict.fromkeys("┏┓┗┛┡┩┳┻╇├┤┼┘┴┬┌┐", "+")}
+)
+
+
+def print_msg(message: object, line_break: bool = True) -> None:
+    """Print a message at once; log it if `config.disable_interactive_logging()` was called.
+
+    Args:
+        message: What to print.
+        line_break: Whether to end the line.
+    """
+    text = str(message)
+    if not is_interactive_logging_enabled():
+        _LOGGER.info(text)
+        return
+    out = sys.stdout
+    text = f"{text}\n" if line_break else text
+    try:
+        out.write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(out, "encoding", None) or "ascii"
+        out.write(text.translate(_ASCII).encode(encoding, "replace").decode(encoding))
+    out.flush()

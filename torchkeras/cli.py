@@ -1,0 +1,119 @@
+"""The command line: `torchkeras run FILE` or `run -m MODULE`; `python -m torchkeras` is the same.
+
+Inside, `keras`, `tf_keras`, `tensorflow.keras` and `tensorflow` mean torchkeras; all else is as if
+Python itself had been started on the script: `sys.argv`, `sys.path[0]`, `__name__`, exit status,
+and tracebacks that begin in the script.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import runpy
+import signal
+import sys
+import types
+import zipfile
+from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
+from types import TracebackType
+
+import torch
+
+from .dropin import install
+from .dropin.keras import __version__ as keras_version
+
+__all__ = ["main"]
+
+_USAGE = """\
+usage: torchkeras run FILE [args ...]
+       torchkeras run -m MODULE [args ...]
+       torchkeras --help | --version
+
+Run a Keras script on PyTorch, unchanged: inside it `keras`, `tensorflow.keras` and `tf_keras`
+mean torchkeras, whether or not Keras or TensorFlow is installed.
+
+  FILE         a Python script, or a folder or zip file with a __main__.py
+  -m MODULE    a module, found as `python -m` finds it, with the current folder first
+  args         what the script sees as sys.argv[1:]
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out a command line.
+
+    Args:
+        argv: The arguments after the program's name; those of this process by default.
+
+    Returns: The exit status; a script's own `SystemExit` passes through.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments.pop(0) if arguments else "--help"
+    if command in ("-h", "--help") or (command == "run" and arguments[:1] in (["-h"], ["--help"])):
+        print(_USAGE, end="")
+        return 0
+    if command in ("-V", "--version"):
+        own = sys.modules[__package__].__version__
+        print(f"torchkeras {own} (Keras API {keras_version}, PyTorch {torch.__version__})")
+        return 0
+    if command != "run":
+        return _refuse(f"unknown command {command!r}")
+    as_module = arguments[:1] == ["-m"]
+    if as_module:
+        del arguments[0]
+    if not arguments:
+        return _refuse("run needs a module's name" if as_module else "run needs a script")
+    if not as_module and not os.path.exists(arguments[0]):
+        return _refuse(f"can't open file {os.path.abspath(arguments[0])!r}: no such file")
+    return _run(arguments, as_module)
+
+
+def _refuse(message: str) -> int:
+    print(f"torchkeras: {message}\n{_USAGE}", end="", file=sys.stderr)
+    return 2
+
+
+def _run(arguments: list[str], as_module: bool) -> int:
+    """Become the script or module `arguments[0]` with the arguments that follow."""
+    target = arguments[0]
+    install()
+    sys.argv[:] = arguments
+    # Started with -m, Python has put the current folder there; as a console script, its own folder.
+    sys.path[0] = os.getcwd() if as_module else os.path.dirname(os.path.realpath(target))
+    try:
+        if as_module:
+            runpy.run_module(target, run_name="__main__", alter_sys=True)
+        elif os.path.isdir(target) or zipfile.is_zipfile(target):
+            runpy.run_path(target, run_name="__main__")
+        else:
+            _run_script(os.path.abspath(target))
+    except SystemExit:
+        raise
+    except BaseException as error:
+        error = error.with_traceback(_script_traceback(error.__traceback__))
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.stdout.flush()
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)  # as Python ends, so that a shell loop stops too
+        return 1
+    return 0
+
+
+def _run_script(path: str) -> None:
+    """Execute a file in a new `__main__` that stays: `runpy` drops its own when the script ends."""
+    module = types.ModuleType("__main__")
+    loader = SourceFileLoader("__main__", path)
+    module.__dict__.update(__file__=path, __loader__=loader, __builtins__=builtins)
+    sys.modules["__main__"] = module
+    exec(loader.source_to_code(loader.get_data(path), path), module.__dict__)
+
+
+def _script_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this file and of Python's import system, which come first."""
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if filename != __file__ and not filename.startswith("<frozen "):
+            break
+        trace = trace.tb_next
+    return trace

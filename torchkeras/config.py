@@ -1,0 +1,375 @@
+"""Process-wide settings: float type, epsilon, image layout, default device, limits and switches.
+
+Precedence for the device of new tensors: an active `torch.device(...)` context or
+`torch.set_default_device`, then the `device(...)` scope below, then `KERAS_TORCH_DEVICE`,
+then CUDA when present, then the CPU.
+Startup values come from `$KERAS_HOME/keras.json` (default `~/.keras/keras.json`) if it is there;
+the file is never written. `KERAS_MAX_EPOCHS` and `KERAS_MAX_STEPS_PER_EPOCH` set the limits.
+Sources: `keras.config` (names and meaning of the settings).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+
+import torch
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+
+__all__ = [
+    "at_clear_session",
+    "backend",
+    "default_device",
+    "device",
+    "disable_flash_attention",
+    "disable_interactive_logging",
+    "disable_traceback_filtering",
+    "enable_flash_attention",
+    "enable_interactive_logging",
+    "enable_traceback_filtering",
+    "epsilon",
+    "floatx",
+    "image_data_format",
+    "is_flash_attention_enabled",
+    "is_interactive_logging_enabled",
+    "is_nnx_enabled",
+    "is_traceback_filtering_enabled",
+    "keras_home",
+    "max_epochs",
+    "max_steps_per_epoch",
+    "run_clear_session_hooks",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+    "set_max_epochs",
+    "set_max_steps_per_epoch",
+    "standardize_data_format",
+]
+
+FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
+DATA_FORMATS = ("channels_last", "channels_first")
+
+_mode_depth = torch._C._len_torch_function_stack
+
+
+class _Settings:
+    """The values behind the functions of this module."""
+
+    def __init__(self) -> None:
+        self.floatx = "float32"
+        self.epsilon = 1e-7
+        self.image_data_format = "channels_last"
+        self.max_epochs: int | None = None
+        self.max_steps_per_epoch: int | None = None
+        self.reset_switches()
+
+    def reset_switches(self) -> None:
+        self.interactive_logging = True
+        self.traceback_filtering = True
+        self.flash_attention: bool | None = None
+
+
+_settings = _Settings()
+_scopes = threading.local()
+_clear_hooks: list[Callable[[], None]] = [_settings.reset_switches]
+_fallback_device: torch.device | None = None
+
+
+def _one_of(value: object, options: tuple[str, ...], what: str) -> str:
+    if value not in options:
+        raise ValueError(
+            f"Unknown {what}: {value!r}. Expected one of: {', '.join(map(repr, options))}."
+        )
+    return str(value)
+
+
+def _limit(value: object, what: str) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"`{what}` must be None or an integer of at least 0. Received: {value!r}")
+
+
+def floatx() -> str:
+    """Name of the float type that new weights and converted Python floats get.
+
+    Example:
+        >>> floatx()
+        'float32'
+    """
+    return _settings.floatx
+
+
+def set_floatx(value: str) -> None:
+    """Choose the default float type.
+
+    Args:
+        value: `"bfloat16"`, `"float16"`, `"float32"` or `"float64"`.
+
+    Raises:
+        ValueError: Any other value.
+    """
+    _settings.floatx = _one_of(value, FLOAT_TYPES, "`floatx` value")
+
+
+def epsilon() -> float:
+    """The small constant that guards divisions and logarithms.
+
+    Example:
+        >>> epsilon()
+        1e-07
+    """
+    return _settings.epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Choose the constant returned by `epsilon()`."""
+    _settings.epsilon = value
+
+
+def image_data_format() -> str:
+    """Default layout of image batches: `"channels_last"` or `"channels_first"`.
+
+    Example:
+        >>> image_data_format()
+        'channels_last'
+    """
+    return _settings.image_data_format
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Choose the default layout of image batches.
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`, in any case.
+
+    Raises:
+        ValueError: Any other value.
+    """
+    _settings.image_data_format = _one_of(
+        str(data_format).lower(), DATA_FORMATS, "`data_format` value"
+    )
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """Check a layout name; `None` means the default one.
+
+    Raises:
+        ValueError: Not a layout name.
+
+    Example:
+        >>> standardize_data_format("Channels_First")
+        'channels_first'
+    """
+    if data_format is None:
+        return _settings.image_data_format
+    return _one_of(str(data_format).lower(), DATA_FORMATS, "`data_format` value")
+
+
+def backend() -> str:
+    """Name of the engine; there is one, `"torch"`."""
+    return "torch"
+
+
+def is_nnx_enabled() -> bool:
+    """Whether JAX's NNX objects are in use: never here."""
+    return False
+
+
+def max_epochs() -> int | None:
+    """Upper limit on the epochs of any `fit`, or `None`."""
+    return _settings.max_epochs
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Cap the epochs of every `fit`; meant for quick trial runs of unchanged scripts."""
+    _settings.max_epochs = _limit(max_epochs, "max_epochs")
+
+
+def max_steps_per_epoch() -> int | None:
+    """Upper limit on the steps of one pass of `fit`, `evaluate` or `predict`, or `None`."""
+    return _settings.max_steps_per_epoch
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Cap the steps of every pass over data; meant for quick trial runs."""
+    _settings.max_steps_per_epoch = _limit(max_steps_per_epoch, "max_steps_per_epoch")
+
+
+def enable_interactive_logging() -> None:
+    """Send progress bars and messages to standard output (the default)."""
+    _settings.interactive_logging = True
+
+
+def disable_interactive_logging() -> None:
+    """Send messages to the `logging` module and make `verbose="auto"` line by line."""
+    _settings.interactive_logging = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether messages go to standard output."""
+    return _settings.interactive_logging
+
+
+def enable_traceback_filtering() -> None:
+    """Hide the library's own frames in error tracebacks (the default)."""
+    _settings.traceback_filtering = True
+
+
+def disable_traceback_filtering() -> None:
+    """Show every frame in error tracebacks."""
+    _settings.traceback_filtering = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether the library's own frames are hidden in tracebacks."""
+    return _settings.traceback_filtering
+
+
+def enable_flash_attention() -> None:
+    """Let attention layers use fused attention kernels where they apply (the default)."""
+    _settings.flash_attention = None
+
+
+def disable_flash_attention() -> None:
+    """Keep attention layers away from flash-attention kernels."""
+    _settings.flash_attention = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """`False` after `disable_flash_attention`, else `None`: use it where it applies."""
+    return _settings.flash_attention
+
+
+def at_clear_session(hook: Callable[[], None]) -> Callable[[], None]:
+    """Have `hook` called by `clear_session`; usable as a decorator."""
+    _clear_hooks.append(hook)
+    return hook
+
+
+def run_clear_session_hooks() -> None:
+    """Reset the switches of this module and all state registered with `at_clear_session`."""
+    for hook in _clear_hooks:
+        hook()
+
+
+def keras_home() -> str:
+    """Folder of Keras's settings, datasets and downloaded weights (it need not exist)."""
+    if "KERAS_HOME" in os.environ:
+        return os.environ["KERAS_HOME"]
+    home = os.path.expanduser("~")
+    return os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+
+
+def default_device() -> torch.device:
+    """Device on which new weights and converted data are placed.
+
+    Example:
+        >>> with torch.device("meta"):
+        ...     default_device()
+        device(type='meta')
+    """
+    if _mode_depth():
+        for mode in reversed(_get_current_function_mode_stack()):
+            if isinstance(mode, DeviceContext):
+                return mode.device
+    scope = getattr(_scopes, "device", None)
+    if scope is not None:
+        return scope
+    global _fallback_device
+    if _fallback_device is None:
+        name = os.environ.get("KERAS_TORCH_DEVICE") or (
+            "cuda" if torch.cuda.is_available() else "cpu"
+        )
+        _fallback_device = _parse_device(name)
+    return _fallback_device
+
+
+def _parse_device(name: str | torch.device) -> torch.device:
+    if isinstance(name, torch.device):
+        return name
+    if not isinstance(name, str):
+        raise ValueError(
+            "A device must be a string such as 'gpu:0', 'cuda' or 'cpu', or a torch.device. "
+            f"Received: {name!r} (of type {type(name).__name__})"
+        )
+    return torch.device(name.lower().replace("gpu", "cuda"))
+
+
+class device:
+    """Context in which new weights and converted data are placed on one device.
+
+    Args:
+        device_name: `"cpu"`, `"gpu:0"`, `"cuda:1"`, `"meta"`, … or a `torch.device`.
+
+    Raises:
+        ValueError: Neither a string nor a `torch.device`.
+        RuntimeError: PyTorch knows no such device.
+
+    Example:
+        >>> with device("cpu:0") as place:
+        ...     default_device() == place
+        True
+    """
+
+    def __init__(self, device_name: str | torch.device) -> None:
+        self.device = _parse_device(device_name)
+        self._previous: list[torch.device | None] = []
+
+    def __enter__(self) -> torch.device:
+        self._previous.append(getattr(_scopes, "device", None))
+        _scopes.device = self.device
+        return self.device
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _scopes.device = self._previous.pop()
+
+
+def _read_settings_file() -> None:
+    path = os.path.join(os.path.expanduser(keras_home()), "keras.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            stored = json.load(file)
+        if not isinstance(stored, dict):
+            raise ValueError(f"the file holds a {type(stored).__name__}, expected an object")
+        if "floatx" in stored:
+            set_floatx(stored["floatx"])
+        if "epsilon" in stored:
+            if not isinstance(stored["epsilon"], float):
+                raise ValueError(f"`epsilon` is {stored['epsilon']!r}, expected a float")
+            set_epsilon(stored["epsilon"])
+        if "image_data_format" in stored:
+            set_image_data_format(stored["image_data_format"])
+    except OSError:
+        return
+    except ValueError as error:
+        warnings.warn(f"Settings in {path} were ignored: {error}", stacklevel=2)
+
+
+def _read_environment() -> None:
+    for variable, setter in (
+        ("KERAS_MAX_EPOCHS", set_max_epochs),
+        ("KERAS_MAX_STEPS_PER_EPOCH", set_max_steps_per_epoch),
+    ):
+        text = os.environ.get(variable)
+        if text:
+            try:
+                setter(int(text))
+            except ValueError:
+                raise ValueError(
+                    f"The environment variable {variable} is {text!r}; "
+                    "expected an integer of at least 0, or nothing."
+                ) from None
+
+
+_read_settings_file()
+_read_environment()

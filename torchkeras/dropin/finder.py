@@ -1,0 +1,114 @@
+"""The import finder behind `install`: which module stands in for which name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from ..naming import explain
+
+__all__ = ["FINDER", "AliasFinder", "is_replaced"]
+
+_LIBRARY = __package__.partition(".")[0]
+_KERAS = f"{_LIBRARY}.dropin.keras"
+_TENSORFLOW = f"{_LIBRARY}.dropin.tensorflow"
+# Names of Keras's root package, the longer before the shorter; below them lie its submodules.
+_ROOTS = (
+    "tensorflow.python.keras",
+    "tensorflow.keras",
+    "tf_keras",
+    "keras._tf_keras.keras",
+    "keras",
+)
+# Packages on the way to a root that hold nothing else.
+_CORRIDORS = ("tensorflow.python", "keras._tf_keras")
+# TensorBoard takes an importable `tensorflow` for the real one unless this module exists.
+_NO_TENSORFLOW = "tensorboard.compat.notf"
+
+
+def is_replaced(name: str) -> bool:
+    """Tell whether importing the module `name` is answered here."""
+    return name.partition(".")[0] in ("keras", "tensorflow", "tf_keras") or name == _NO_TENSORFLOW
+
+
+def _target(name: str) -> str | None:
+    """Name the module that stands in for `name`, or `None` for an empty one."""
+    for root in _ROOTS:
+        if name == root:
+            return _KERAS
+        if name.startswith(root + ".") and name not in _CORRIDORS:
+            return _LIBRARY + name[len(root) :]
+    return _TENSORFLOW if name == "tensorflow" else None
+
+
+class _AliasLoader(Loader):
+    """Answers an import with a module that exists under another name, untouched."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self.target)
+        self.own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.own_spec  # the import system has just set it to the alias's
+
+
+class _EmptyLoader(Loader):
+    """Makes an empty package."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+class AliasFinder(MetaPathFinder):
+    """Finds the stand-ins; an unknown submodule of theirs is an error that names it."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Answer the import system: a spec, or `None` for names that are not ours."""
+        if fullname.startswith((_KERAS + ".", _TENSORFLOW + ".")):
+            # `from keras import x` for an unknown x comes here; nothing lies below these two files.
+            stem = _KERAS if fullname.startswith(_KERAS + ".") else _TENSORFLOW
+            raise _missing(stem.rpartition(".")[2] + fullname[len(stem) :])
+        if not is_replaced(fullname):
+            return None
+        stand_in = _target(fullname)
+        if stand_in is None:
+            if fullname not in _CORRIDORS and fullname != _NO_TENSORFLOW:
+                raise _missing(fullname)
+            return importlib.util.spec_from_loader(fullname, _EmptyLoader(), is_package=True)
+        if not _exists(stand_in):
+            raise _missing(fullname)
+        return importlib.util.spec_from_loader(fullname, _AliasLoader(stand_in), is_package=True)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _missing(name: str) -> ModuleNotFoundError:
+    if name.startswith("tensorflow."):
+        tensorflow = importlib.import_module(_TENSORFLOW)
+        return ModuleNotFoundError(tensorflow.describe_missing(name), name=name)
+    message = explain(
+        f"'{name}' is not provided by torchkeras yet.",
+        fix=f"see `dir({name.rpartition('.')[0]})` for what there is, or call PyTorch directly.",
+    )
+    return ModuleNotFoundError(message, name=name)
+
+
+FINDER = AliasFinder()

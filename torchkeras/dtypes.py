@@ -1,0 +1,308 @@
+"""Dtype names, their `torch.dtype`s, and Keras's promotion rules.
+
+Names are strings (`"float32"`) in the public API and `torch.dtype` inside; this module converts.
+The Python types `int` and `float` are weak: they take the width of what they meet.
+64-bit results are narrowed to 32 bits, and `uint16`/`uint32` live in the next wider signed torch
+type, because that is what Keras on torch does; values and files depend on both.
+Sources: Keras's promotion lattice, which is JAX's (JAX documentation, "Type promotion semantics").
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import config, tree
+
+__all__ = [
+    "ALLOWED_DTYPES",
+    "as_tensor",
+    "is_float",
+    "is_float_dtype",
+    "is_int_dtype",
+    "is_integer",
+    "result_type",
+    "standardize_dtype",
+    "to_torch",
+]
+
+TORCH_DTYPES: dict[str, torch.dtype] = {
+    "bool": torch.bool,
+    "uint8": torch.uint8,
+    "uint16": torch.int32,
+    "uint32": torch.int64,
+    "int8": torch.int8,
+    "int16": torch.int16,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float8_e4m3fn": torch.float8_e4m3fn,
+    "float8_e5m2": torch.float8_e5m2,
+    "complex64": torch.complex64,
+    "complex128": torch.complex128,
+}
+ALLOWED_DTYPES = frozenset({*TORCH_DTYPES, "uint64", "string"})
+FLOAT8_TYPES = ("float8_e4m3fn", "float8_e5m2")
+
+# Every dtype with the dtypes directly above it. "int" and "float" are the weak Python types.
+_ABOVE: dict[str, tuple[str, ...]] = {
+    "bool": ("int",),
+    "int": ("uint8", "int8", "complex64"),
+    "uint8": ("uint16", "int16"),
+    "uint16": ("uint32", "int32"),
+    "uint32": ("uint64", "int64"),
+    "uint64": ("float",),
+    "int8": ("int16",),
+    "int16": ("int32",),
+    "int32": ("int64",),
+    "int64": ("float",),
+    "float": ("bfloat16", "float16"),
+    "bfloat16": ("float32",),
+    "float16": ("float32",),
+    "float32": ("float64", "complex64"),
+    "float64": ("complex128",),
+    "complex64": ("complex128",),
+    "complex128": (),
+}
+_NARROWED = {
+    "int64": "int32",
+    "uint64": "uint32",
+    "float64": "float32",
+    "complex128": "complex64",
+}
+
+# Spelling -> name, for everything hashable that was asked before.
+_NAMES: dict[Any, str] = {
+    **{name: name for name in ALLOWED_DTYPES},
+    bool: "bool",
+    int: "int32",
+    float: "float32",
+    complex: "complex64",
+    str: "string",
+    "int": "int32",
+}
+# Spelling -> torch.dtype, for everything except None, whose meaning can change.
+_TORCH: dict[Any, torch.dtype] = {
+    torch.bool: torch.bool,
+    torch.uint8: torch.uint8,
+    torch.int8: torch.int8,
+    torch.int16: torch.int16,
+    torch.int32: torch.int32,
+    torch.int64: torch.int64,
+    torch.bfloat16: torch.bfloat16,
+    torch.float16: torch.float16,
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+    **TORCH_DTYPES,
+}
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """Name of a dtype given in any spelling.
+
+    Args:
+        dtype: A name, a `torch.dtype`, a NumPy dtype or scalar type, a Python type, or `None`
+            for `floatx()`.
+
+    Raises:
+        ValueError: Not a dtype that Keras has.
+
+    Example:
+        >>> standardize_dtype(torch.bfloat16), standardize_dtype(int), standardize_dtype(None)
+        ('bfloat16', 'int32', 'float32')
+    """
+    if dtype is None:
+        return config.floatx()
+    try:
+        return _NAMES[dtype]
+    except (KeyError, TypeError):
+        return _learn(dtype)
+
+
+def _learn(dtype: Any) -> str:
+    """Work out the name of a spelling not seen before, and remember it."""
+    if isinstance(dtype, torch.dtype):
+        name = str(dtype).rpartition(".")[2]
+    else:  # NumPy dtypes have `name`, NumPy scalar types `__name__`
+        name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
+    if not isinstance(name, str) or name not in ALLOWED_DTYPES:
+        raise ValueError(
+            f"Invalid dtype: {dtype!r}. Expected one of: {', '.join(sorted(ALLOWED_DTYPES))}."
+        )
+    try:
+        _NAMES[dtype] = name
+    except TypeError:  # unhashable
+        pass
+    return name
+
+
+def to_torch(dtype: Any) -> torch.dtype:
+    """The `torch.dtype` that stores a dtype given in any spelling.
+
+    Raises:
+        ValueError: Not a dtype, or one that torch cannot compute with (`"string"`, `"uint64"`).
+
+    Example:
+        >>> to_torch("float16"), to_torch("uint32")
+        (torch.float16, torch.int64)
+    """
+    try:
+        return _TORCH[dtype]
+    except (KeyError, TypeError):
+        name = standardize_dtype(dtype)
+    found = TORCH_DTYPES.get(name)
+    if found is None:
+        raise ValueError(f"Unsupported dtype for PyTorch: {dtype!r}.")
+    if dtype is not None:
+        try:
+            _TORCH[dtype] = found
+        except TypeError:  # unhashable
+            pass
+    return found
+
+
+def is_float(dtype: Any) -> bool:
+    """Whether a dtype is a real floating type (`bfloat16` and 8-bit floats included).
+
+    Example:
+        >>> is_float("bfloat16"), is_float(torch.int32)
+        (True, False)
+    """
+    return standardize_dtype(dtype).startswith(("float", "bfloat"))
+
+
+def is_integer(dtype: Any) -> bool:
+    """Whether a dtype is an integer type; `bool` is not.
+
+    Example:
+        >>> is_integer("uint8"), is_integer(bool)
+        (True, False)
+    """
+    return standardize_dtype(dtype).startswith(("int", "uint"))
+
+
+is_float_dtype = is_float
+is_int_dtype = is_integer
+
+
+def result_type(*dtypes: Any) -> str:
+    """Dtype of the result of combining values of the given dtypes, by Keras's rules.
+
+    Args:
+        dtypes: Dtypes in any spelling. `int` and `float` (the Python types) are weak; `None`
+            means `floatx()`.
+
+    Raises:
+        ValueError: Not a dtype, or dtypes that do not mix implicitly (8-bit floats, strings).
+
+    Source: Keras's promotion lattice; see the module header.
+
+    Example:
+        >>> result_type("bfloat16", int), result_type("int32", float), result_type("int8", "uint8")
+        ('bfloat16', 'float32', 'int16')
+    """
+    try:
+        return _result_type(dtypes, config.floatx())
+    except TypeError:  # an unhashable spelling
+        return _result_type(tuple(map(standardize_dtype, dtypes)), config.floatx())
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _result_type(dtypes: tuple[Any, ...], floatx: str) -> str:
+    if not dtypes:
+        return floatx
+    if any(isinstance(d, str) and d in FLOAT8_TYPES for d in dtypes):
+        raise ValueError(
+            f"8-bit floats are never converted implicitly. Received: {dtypes}. Cast them first."
+        )
+    names = [floatx if d is None else standardize_dtype(d) for d in dtypes]
+    weak = [d is int or d is float for d in dtypes]
+    if all(weak):
+        width = floatx[-2:]
+        return _NARROWED.get(f"{'float' if float in dtypes else 'int'}{width}") or (
+            f"{'float' if float in dtypes else 'int'}{width}"
+        )
+    if len(set(names)) == 1:
+        name = names[0]
+    else:
+        name = _join({d.__name__ if w else n for d, n, w in zip(dtypes, names, weak, strict=True)})
+        if name in ("int", "float"):
+            name = f"{name}{floatx[-2:]}"
+    return _NARROWED.get(name, name)
+
+
+@functools.cache
+def _at_or_above(name: str) -> frozenset[str]:
+    return frozenset({name}).union(*(_at_or_above(higher) for higher in _ABOVE[name]))
+
+
+def _join(names: set[str]) -> str:
+    """The least dtype that is at or above all of `names`."""
+    unknown = sorted(n for n in names if n not in _ABOVE)
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} takes no part in dtype promotion; cast it first.")
+    common = frozenset.intersection(*map(_at_or_above, names))
+    least = [n for n in common if common <= _at_or_above(n)]
+    if not least:
+        raise ValueError(f"No common dtype for {sorted(names)}; cast them to one dtype first.")
+    return least[0]
+
+
+def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> Any:
+    """A tensor of the numbers in `x`; tensors, also symbolic ones, are returned as they are.
+
+    Args:
+        x: A tensor, number, NumPy array, anything with `__array__`, or nested lists of those.
+            The memory of a writable array is shared.
+        dtype: A dtype in any spelling. Default: that of `x`; Python ints become `int32` (`int64`
+            where they need it) and floats `floatx()`.
+        device: Where to put what is not yet a tensor. Default: `config.default_device()`.
+
+    Raises:
+        ValueError: `x` has a dtype that torch lacks, or its lists are ragged.
+        TypeError: `x` holds something that is not a number.
+
+    Example:
+        >>> as_tensor([1, 2]).dtype, as_tensor([1, 2.5]).dtype
+        (torch.int32, torch.float32)
+    """
+    if hasattr(x, "__torch_function__"):
+        return x if dtype is None else x.to(to_torch(dtype))
+    if device is None:
+        device = config.default_device()
+    if isinstance(x, (list, tuple)):
+        leaves = tree.flatten(x)
+        if any(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            stacked = torch.stack([as_tensor(item, None, device) for item in x])
+            return stacked if dtype is None else stacked.to(to_torch(dtype))
+        if dtype is None:
+            dtype = result_type(*{getattr(leaf, "dtype", type(leaf)) for leaf in leaves})
+        return torch.as_tensor(np.array(x), dtype=to_torch(dtype), device=device)
+    if isinstance(x, (bool, int, float, complex)):
+        # `full` fills on the device; `torch.tensor` would copy from the host and wait for it.
+        target = _scalar_dtype(x) if dtype is None else to_torch(dtype)
+        return torch.full((), x, dtype=target, device=device)
+    return _from_array(np.asarray(x), dtype, device)
+
+
+def _scalar_dtype(x: complex) -> torch.dtype:
+    if isinstance(x, float):
+        return to_torch(config.floatx())
+    if isinstance(x, int) and not isinstance(x, bool):
+        return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
+    return to_torch(type(x))
+
+
+def _from_array(x: np.ndarray, dtype: Any, device: torch.device) -> torch.Tensor:
+    target = to_torch(x.dtype if dtype is None else dtype)
+    if x.dtype.name == "bfloat16":  # an `ml_dtypes` array, which torch cannot read
+        x = x.astype(np.float32)
+    elif not x.flags.writeable or any(stride < 0 for stride in x.strides):
+        x = x.copy()
+    return torch.as_tensor(x, dtype=target, device=device)

@@ -1,0 +1,142 @@
+"""`KerasTensor`: the shape and dtype of a tensor that a model will compute later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import dtypes
+from ..naming import auto_name
+from ..variables import standardize_shape
+
+__all__ = ["KerasHistory", "KerasTensor", "any_symbolic", "is_keras_tensor"]
+
+
+class KerasHistory(NamedTuple):
+    """Where a symbolic tensor comes from.
+
+    Attributes:
+        operation: The layer or op that produces it.
+        node_index: Which of the operation's calls.
+        tensor_index: Which output of that call.
+    """
+
+    operation: Any
+    node_index: int
+    tensor_index: int
+
+
+class KerasTensor:
+    """A symbolic tensor: what `Input()` and calls on symbolic tensors return.
+
+    Layers, `keras.ops`, Python's operators, and functions of `torch` and `torch.nn.functional` may
+    be called on it; each call is recorded as a node of the graph.
+
+    Args:
+        shape: Sizes; `None` where unknown until data arrives.
+        dtype: A dtype name.
+        sparse: Accepted as in Keras; must be `False`.
+        ragged: Accepted as in Keras; must be `False`.
+        record_history: Whether calls on it are recorded.
+        name: Default: `keras_tensor`, `keras_tensor_1`, …
+
+    Example:
+        >>> KerasTensor((None, 3), "float32", name="x")
+        <KerasTensor shape=(None, 3), dtype=float32, sparse=False, ragged=False, name=x>
+    """
+
+    # Set by `operation.py`, which is above this file: records `torch` functions as nodes.
+    record_torch_function: Callable[..., Any]
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if sparse or ragged:
+            raise NotImplementedError(
+                "Sparse and ragged symbolic tensors do not exist on torch; use a dense one."
+            )
+        self.shape = standardize_shape(shape)
+        self.dtype = dtypes.standardize_dtype(dtype)
+        self.sparse = False
+        self.ragged = False
+        self.record_history = record_history
+        self.name = name or auto_name("keras_tensor")
+        self._keras_history: KerasHistory | None = None
+        self._keras_mask: KerasTensor | None = None
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """The number of axes, by PyTorch's name."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes, or one of them, by PyTorch's name."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        return cls.record_torch_function(function, args, kwargs or {})
+
+    def _no_value(self, what: str) -> TypeError:
+        return TypeError(
+            f"{self!r} has no values yet, so it cannot be {what}. A symbolic tensor may only be"
+            " passed to layers, `keras.ops`, operators and `torch` functions; other code belongs in"
+            " the `call` method of a layer."
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._no_value("converted to a NumPy array")
+
+    def __bool__(self) -> bool:
+        raise self._no_value("used as a bool")
+
+    def __int__(self) -> int:
+        raise self._no_value("converted to an int")
+
+    def __float__(self) -> float:
+        raise self._no_value("converted to a float")
+
+    def __iter__(self) -> Any:
+        raise self._no_value("iterated over")
+
+    def __repr__(self) -> str:
+        return (
+            f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse={self.sparse},"
+            f" ragged={self.ragged}, name={self.name}>"
+        )
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Return whether `x` is symbolic."""
+    return isinstance(x, KerasTensor)
+
+
+def any_symbolic(*values: Any) -> bool:
+    """Return whether a `KerasTensor` is among the values or in lists, tuples and dicts of them."""
+    for value in values:
+        kind = type(value)
+        if kind is torch.Tensor:
+            continue
+        if issubclass(kind, KerasTensor):
+            return True
+        if issubclass(kind, (list, tuple)):
+            if value and any_symbolic(*value):
+                return True
+        elif issubclass(kind, dict) and value and any_symbolic(*value.values()):
+            return True
+    return False

@@ -1,0 +1,345 @@
+"""From a recorded graph to straight-line code.
+
+`sort_graph` orders the calls between inputs and outputs. `lower` writes them as a `torch.fx.Graph`
+with one call per node; masks are computed and passed on only where a symbolic tensor carries one, and
+calls that do not reach an output are left out. The graph's generated Python function is what runs.
+"""
+
+from __future__ import annotations
+
+import collections
+import keyword
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import fx
+
+from .. import tree
+from ..naming import explain
+from .keras_tensor import KerasTensor, any_symbolic
+from .operation import Node, Operation
+
+__all__ = ["Lowering", "SortedGraph", "sort_graph"]
+
+
+class SortedGraph:
+    """The calls that lead from inputs to outputs.
+
+    Attributes:
+        nodes: In an order in which they can run.
+        nodes_by_depth: By the longest way to an output.
+        operations: Without repetition, inputs first, in Keras's order of `model.layers`.
+        operations_by_depth: Likewise by depth.
+    """
+
+    def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor]) -> None:
+        self.nodes, order = _visit(inputs, outputs)
+        depths: dict[Node, int] = {}
+        operation_depths: dict[Any, int] = {}
+        for node in reversed(self.nodes):
+            depth = max(depths.get(node, 0), operation_depths.get(node.operation, 0))
+            depths[node] = operation_depths[node.operation] = depth
+            for parent in node.parent_nodes:
+                depths[parent] = max(depths.get(parent, 0), depth + 1)
+        for tensor in inputs:  # an input that no output depends on
+            operation, index, _ = tensor._keras_history
+            if operation not in operation_depths:
+                operation_depths[operation] = 0
+                order[operation] = -1
+                node = operation._inbound_nodes[index]
+                depths[node] = 0
+                self.nodes.insert(0, node)
+        self.nodes_by_depth = _by_depth(depths)
+        self.operations_by_depth = _by_depth(operation_depths)
+        self.operations = []
+        for depth in sorted(self.operations_by_depth, reverse=True):
+            self.operations_by_depth[depth].sort(key=order.__getitem__)
+            self.operations += self.operations_by_depth[depth]
+        _check_names(self.operations)
+
+
+def sort_graph(inputs: Iterable[KerasTensor], outputs: Iterable[KerasTensor]) -> SortedGraph:
+    """Order the calls between `inputs` and `outputs`.
+
+    Raises:
+        ValueError: An output depends on an input that is not among `inputs`, or two layers share a
+            name.
+    """
+    return SortedGraph(list(inputs), list(outputs))
+
+
+def _visit(
+    inputs: list[KerasTensor], outputs: list[KerasTensor]
+) -> tuple[list[Node], dict[Any, int]]:
+    """Walk from the outputs to the inputs; a call comes after all it needs."""
+    given = {id(tensor) for tensor in inputs}
+    finished: dict[Node, None] = {}
+    order: dict[Any, int] = {}
+    in_progress: set[Node] = set()
+    # A stack of its own instead of recursion: models may be thousands of layers deep.
+    stack: list[tuple[KerasTensor, bool]] = [(tensor, False) for tensor in reversed(outputs)]
+    while stack:
+        tensor, done = stack.pop()
+        if tensor._keras_history is None:
+            raise _disconnected(tensor, inputs)
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if done:
+            in_progress.discard(node)
+            finished[node] = None
+            continue
+        if node in finished or node in in_progress:
+            continue
+        order.setdefault(operation, len(order))
+        in_progress.add(node)
+        stack.append((tensor, True))
+        if id(tensor) in given:
+            continue
+        if node.is_input:
+            raise _disconnected(tensor, inputs)
+        stack += [(argument, False) for argument in reversed(node.input_tensors)]
+    return list(finished), order
+
+
+def _by_depth(depths: dict[Any, int]) -> dict[int, list[Any]]:
+    table: dict[int, list[Any]] = collections.defaultdict(list)
+    for item, depth in depths.items():
+        table[depth].append(item)
+    return dict(table)
+
+
+def _disconnected(tensor: KerasTensor, inputs: list[KerasTensor]) -> ValueError:
+    history = tensor._keras_history
+    source = f" of '{history.operation.name}'" if history is not None else ""
+    return ValueError(
+        explain(
+            f"The graph is not connected: an output depends on tensor '{tensor.name}'{source}, which"
+            " does not come from the model's inputs.",
+            tensor=repr(tensor),
+            inputs=[x.name for x in inputs],
+            fix="add the `Input` it comes from to the model's inputs.",
+        )
+    )
+
+
+def _check_names(operations: list[Any]) -> None:
+    counts = collections.Counter(operation.name for operation in operations)
+    name, count = counts.most_common(1)[0] if counts else ("", 0)
+    if count > 1:
+        raise ValueError(
+            f'The name "{name}" is used {count} times in the model. All operation names should be'
+            " unique; pass `name=` to the layers."
+        )
+
+
+class Lowering:
+    """A graph written as a `torch.fx.Graph`.
+
+    Args:
+        graph: The calls.
+        inputs: The symbolic inputs, flat; each becomes a parameter of the generated function.
+        outputs: The symbolic outputs, in the structure the function returns.
+        keys: The attribute under which the model holds each module among the operations.
+
+    Attributes:
+        fx_graph: The graph.
+        constants: Tensors in the arguments of calls, to be held by the model as `_constants`.
+    """
+
+    def __init__(
+        self,
+        graph: SortedGraph,
+        inputs: list[KerasTensor],
+        outputs: Any,
+        keys: dict[Any, str],
+    ) -> None:
+        self.fx_graph = fx.Graph()
+        self.constants = torch.nn.Module()
+        self._keys = keys
+        self._values: dict[int, fx.Node] = {}
+        self._masks: dict[int, fx.Node | None] = {}
+        for tensor in inputs:
+            self._values[id(tensor)] = self.fx_graph.placeholder(_identifier(tensor.name))
+        for node in graph.nodes:
+            if not node.is_input and not all(id(x) in self._values for x in node.outputs):
+                self._emit(node)
+        self._emit_output(outputs)
+        self._drop_dead_code()
+
+    def function(self) -> Callable[..., Any]:
+        """Compile the graph: a function of the model and its flat inputs."""
+        code = self.fx_graph.python_code("self")
+        namespace = dict(code.globals)
+        exec(compile(code.src, "<lowered graph>", "exec"), namespace)
+        return namespace["forward"]
+
+    def _emit(self, node: Node) -> None:
+        operation = node.operation
+        args = tuple(self._lower(arg) for arg in node.args)
+        kwargs = {key: self._lower(value) for key, value in node.kwargs.items()}
+        if isinstance(operation, torch.nn.Module):
+            value = self._emit_module(node, args, kwargs)
+        else:
+            value = self._emit_function(operation, args, kwargs)
+        self._unpack(node.structure, value, node)
+
+    def _emit_function(self, operation: Operation, args: Any, kwargs: dict[str, Any]) -> fx.Node:
+        config = getattr(operation, "config", {})
+        function = getattr(operation, "function", None)
+        if function is None or not _is_literal(config):
+            return self.fx_graph.call_function(operation.call, args, kwargs)
+        return self.fx_graph.call_function(function, args, {**kwargs, **config})
+
+    def _emit_module(self, node: Node, args: Any, kwargs: dict[str, Any]) -> fx.Node:
+        """Emit the call of a layer, with the masks of its inputs."""
+        layer, key = node.operation, self._keys[node.operation]
+        masked = any(self._mask_of(x) is not None for x in node.input_tensors)
+        if not masked and all(x._keras_mask is None for x in node.outputs):
+            return self.fx_graph.call_module(key, args, kwargs)
+        if not getattr(layer, "_static_masks", False):
+            # A user's layer may look for masks on tensors, inside its own layers too.
+            args, kwargs = tree.map_structure(self._with_mask, (node.args, node.kwargs))
+            return self.fx_graph.call_module(key, args, kwargs)
+        names = layer._call_signature.names
+        tensors = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+        tensors = {name: value for name, value in tensors.items() if any_symbolic(value)}
+        given = len(kwargs)
+        for name, value in tensors.items():
+            mask_name = "mask" if len(tensors) == 1 else f"{name}_mask"
+            if mask_name in names and kwargs.get(mask_name) is None:
+                kwargs[mask_name] = self._mask_structure(value)
+        if len(kwargs) == given and not layer.creates_mask:
+            return self.fx_graph.call_module(key, args, kwargs)
+        # The masks travel as arguments: the layer must neither look for any nor attach any.
+        module = self.fx_graph.get_attr(key)
+        return self.fx_graph.call_method("call_unmasked", (module, *args), kwargs)
+
+    def _with_mask(self, value: Any) -> Any:
+        """Lower an argument so that it carries its mask."""
+        lowered = self._lower(value)
+        mask = self._mask_of(value) if isinstance(value, KerasTensor) else None
+        if mask is None:
+            return lowered
+        return self.fx_graph.call_function(attach_mask, (lowered, mask))
+
+    def _mask_structure(self, value: Any) -> Any:
+        masks = tree.map_structure(
+            lambda x: self._mask_of(x) if isinstance(x, KerasTensor) else None, value
+        )
+        flat = tree.flatten(masks)
+        return masks if any(mask is not None for mask in flat) else None
+
+    @staticmethod
+    def _is_input(tensor: KerasTensor) -> bool:
+        operation, index, _ = tensor._keras_history
+        return operation._inbound_nodes[index].is_input
+
+    def _mask_of(self, tensor: KerasTensor) -> fx.Node | None:
+        """Return the fx node that holds the mask of a tensor; emitted when first asked for."""
+        if tensor._keras_mask is None or tensor._keras_history is None:
+            return None
+        if id(tensor) not in self._values or self._is_input(tensor):
+            return None
+        if id(tensor) not in self._masks:
+            self._masks[id(tensor)] = self._emit_mask(tensor)
+        return self._masks[id(tensor)]
+
+    def _emit_mask(self, tensor: KerasTensor) -> fx.Node | None:
+        layer, index, part = tensor._keras_history
+        node = layer._inbound_nodes[index]
+        if not getattr(layer, "_static_masks", False):
+            return self.fx_graph.call_function(read_mask, (self._values[id(tensor)],))
+        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        given = node.kwargs.get("mask")
+        given = self._lower(given) if given is not None else self._mask_structure(first)
+        module = self.fx_graph.get_attr(self._keys[layer])
+        mask = self.fx_graph.call_method("compute_mask", (module, self._lower(first), given))
+        several = len(node.outputs) > 1 or isinstance(node.structure, (list, tuple))
+        return self.fx_graph.call_function(_part, (mask, part)) if several else mask
+
+    def _lower(self, value: Any) -> Any:
+        """Replace symbolic tensors by fx nodes, and constant tensors by attributes."""
+        if isinstance(value, KerasTensor):
+            return self._values[id(value)]
+        if isinstance(value, (list, tuple)):
+            items = [self._lower(item) for item in value]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        if isinstance(value, dict):
+            return {key: self._lower(item) for key, item in value.items()}
+        if isinstance(value, torch.nn.Parameter):
+            key = f"c{len(self.constants._parameters) + len(self.constants._buffers)}"
+            self.constants.register_parameter(key, value)
+            return self.fx_graph.get_attr(f"_constants.{key}")
+        if isinstance(value, torch.Tensor) or hasattr(value, "__array__"):
+            key = f"c{len(self.constants._parameters) + len(self.constants._buffers)}"
+            self.constants.register_buffer(key, torch.as_tensor(value), persistent=False)
+            return self.fx_graph.get_attr(f"_constants.{key}")
+        return value
+
+    def _unpack(self, structure: Any, value: fx.Node, node: Node) -> None:
+        """Name the parts of a call's result."""
+        if isinstance(structure, KerasTensor):
+            self._values.setdefault(id(structure), value)
+            return
+        items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+        for key, item in items:
+            if item is not None:
+                self._unpack(item, self.fx_graph.call_function(_item, (value, key)), node)
+
+    def _emit_output(self, outputs: Any) -> None:
+        """Return the outputs; those with a mask carry it, for losses and metrics to see."""
+
+        def emit(tensor: Any) -> Any:
+            value = self._values[id(tensor)]
+            mask = self._mask_of(tensor)
+            if mask is None:
+                return value
+            return self.fx_graph.call_function(attach_mask, (value, mask))
+
+        self.fx_graph.output(tree.map_structure(emit, outputs))
+
+    def _drop_dead_code(self) -> None:
+        for node in reversed(list(self.fx_graph.nodes)):
+            if not node.users and node.op in ("call_function", "call_method", "get_attr"):
+                self.fx_graph.erase_node(node)
+
+
+def _item(value: Any, key: Any) -> Any:
+    return value[key]
+
+
+def attach_mask(value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Let an output of a model carry its mask."""
+    if mask is not None:
+        value._keras_mask = mask
+    return value
+
+
+def read_mask(value: torch.Tensor) -> torch.Tensor | None:
+    """Return the mask that a layer left on its output."""
+    return getattr(value, "_keras_mask", None)
+
+
+def _part(masks: Any, index: int) -> Any:
+    """Return one of several masks; a single one holds for all."""
+    if not isinstance(masks, (list, tuple)):
+        return masks
+    return masks[index] if index < len(masks) else None
+
+
+def _identifier(name: str) -> str:
+    name = re.sub(r"\W", "_", name)
+    return f"input_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+
+
+def _is_literal(value: Any) -> bool:
+    """Return whether generated code can spell a value out."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_literal(item) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return all(_is_literal(item) for item in value)
+    if isinstance(value, slice):
+        return all(_is_literal(part) for part in (value.start, value.stop, value.step))
+    return value is None or value is Ellipsis or type(value) in (bool, int, float, str, torch.dtype)

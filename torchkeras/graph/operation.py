@@ -1,0 +1,427 @@
+"""Operations and the nodes that record their calls; `@op`, which makes an operation of a function.
+
+An operation is anything that can be called on symbolic tensors: a layer, or a function under `@op`.
+Each symbolic call adds a `Node` to it; the nodes form the graph that a functional model lowers.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import torch
+
+from .. import tree
+from ..naming import auto_name, explain, to_snake_case
+from .infer import infer_spec
+from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
+
+__all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "op"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Classes made by `op` and the like, by the path that files carry for them.
+OPERATIONS: dict[str, type] = {}
+
+
+class Node:
+    """One call of an operation on symbolic tensors.
+
+    Args:
+        operation: What was called.
+        call_args: Its positional arguments.
+        call_kwargs: Its keyword arguments.
+        outputs: The `KerasTensor`s it returned, in any structure.
+
+    Raises:
+        ValueError: An output is not a tensor.
+    """
+
+    def __init__(
+        self,
+        operation: Any,
+        call_args: tuple[Any, ...] = (),
+        call_kwargs: dict[str, Any] | None = None,
+        outputs: Any = None,
+    ) -> None:
+        self.operation = operation
+        self.args = tuple(call_args)
+        self.kwargs = dict(call_kwargs or {})
+        self.structure = outputs
+        self.outputs = [] if outputs is None else tree.flatten(outputs)
+        for output in self.outputs:
+            if not isinstance(output, KerasTensor):
+                raise ValueError(
+                    explain(
+                        f"'{operation.name}' was called on a symbolic tensor, so all it returns"
+                        " must be tensors.",
+                        given=repr(output),
+                        fix="return tensors only, or make the call inside a layer's `call`.",
+                    )
+                )
+        self.input_tensors = [
+            x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)
+        ]
+        self.is_input = not self.input_tensors
+        index = len(operation._inbound_nodes)
+        operation._inbound_nodes.append(self)
+        for tensor in self.input_tensors:
+            if tensor._keras_history is not None:
+                tensor._keras_history.operation._outbound_nodes.append(self)
+        if all(tensor.record_history for tensor in self.input_tensors):
+            for i, tensor in enumerate(self.outputs):
+                tensor._keras_history = KerasHistory(operation, index, i)
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments, as Keras's `Node` names them."""
+        return self
+
+    @property
+    def keras_tensors(self) -> list[KerasTensor]:
+        """The symbolic arguments."""
+        return self.input_tensors
+
+    @property
+    def output_tensors(self) -> list[KerasTensor]:
+        """What the call returned, flat."""
+        return self.outputs
+
+    @property
+    def parent_nodes(self) -> list[Node]:
+        """The calls whose results this call uses."""
+        histories = (tensor._keras_history for tensor in self.input_tensors)
+        return [h.operation._inbound_nodes[h.node_index] for h in histories if h is not None]
+
+    def __repr__(self) -> str:
+        return f"<Node operation={self.operation.name}, id={id(self)}>"
+
+
+class Operation:
+    """Something that may be called on tensors and on symbolic tensors.
+
+    Subclasses write `call(*args, **kwargs)` and store their constructor's arguments.
+
+    Args:
+        name: Default: the class's name in snake case, numbered.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        # Kept as they came: the config of a class that does not write its own.
+        self.__dict__["_init_arguments"] = (args, kwargs)
+        return self
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = checked_name(name, type(self).__name__)
+        self._inbound_nodes: list[Node] = []
+        self._outbound_nodes: list[Node] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if any_symbolic(args, kwargs):
+            return self.symbolic_call(*args, **kwargs)
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute on concrete tensors."""
+        raise NotImplementedError(f"Operation {type(self).__name__} must define `call`.")
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Infer what `call` returns, and record the call."""
+        outputs = self.compute_output_spec(*args, **kwargs)
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return `KerasTensor`s like the tensors that `call` would return.
+
+        Raises:
+            ValueError: `call` fails on tensors without data.
+        """
+        try:
+            return infer_spec(self.call, args, kwargs)
+        except Exception as error:
+            raise type(error)(
+                explain(
+                    f"Could not infer what '{self.name}' (of type {type(self).__name__}) returns:"
+                    f" {error}",
+                    arguments=_describe(args, kwargs),
+                    fix="check the arguments; or, if `call` looks at values, define"
+                    " `compute_output_spec` or `compute_output_shape`.",
+                )
+            ) from error
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, **init_config(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make one from what `get_config` returned."""
+        return cls(**config)
+
+    @property
+    def input(self) -> Any:
+        """What the operation was called on, if it was called once on symbolic tensors."""
+        arguments = self._only_node("input").input_tensors
+        return arguments[0] if len(arguments) == 1 else arguments
+
+    @property
+    def output(self) -> Any:
+        """What the operation returned, if it was called once on symbolic tensors."""
+        outputs = self._only_node("output").outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _only_node(self, attribute: str) -> Node:
+        nodes = self._inbound_nodes
+        if not nodes:
+            raise AttributeError(
+                f"The layer {self.name} has never been called and thus has no defined"
+                f" {attribute}. Call it on an `Input` first."
+            )
+        if len(nodes) > 1:
+            raise AttributeError(
+                f"The layer {self.name} has multiple inbound nodes, hence the notion of"
+                f" '{attribute}' is ill-defined. Use `_inbound_nodes[i]` of the call you mean."
+            )
+        return nodes[0]
+
+
+def checked_name(name: Any, class_name: str) -> str:
+    """Return the name of an object, made from its class where none was given.
+
+    Raises:
+        ValueError: It is no string, or contains a slash.
+    """
+    if name is None:
+        return auto_name(class_name)
+    if not isinstance(name, str) or "/" in name:
+        raise ValueError(
+            f"Argument `name` of {class_name} must be a string and cannot contain character `/`."
+            f" Received: name={name!r}"
+        )
+    return name
+
+
+def init_config(obj: Any, drop: tuple[str, ...] = ("name",)) -> dict[str, Any]:
+    """Return the arguments that the constructor of `obj` was called with, by name.
+
+    Raises:
+        NotImplementedError: It takes positional arguments without names.
+    """
+    args, kwargs = obj.__dict__["_init_arguments"]
+    signature = inspect.signature(type(obj).__init__)
+    bound = signature.bind(obj, *args, **kwargs)
+    bound.apply_defaults()
+    config: dict[str, Any] = {}
+    for i, (key, parameter) in enumerate(signature.parameters.items()):
+        if i == 0 or key in drop:
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            extra = bound.arguments[key].items()
+            config.update((k, v) for k, v in extra if k not in drop)
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            if bound.arguments[key]:
+                raise NotImplementedError(
+                    f"{type(obj).__name__} takes positional arguments without names, so its config"
+                    " cannot be derived. Define `get_config` and `from_config`."
+                )
+        else:
+            config[key] = bound.arguments[key]
+    return config
+
+
+def _describe(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    parts = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
+    return ", ".join(parts)
+
+
+# Functions as operations -------------------------------------------------------------------------
+
+
+class _OpBase(Operation):
+    """Base of the classes that `op` makes: the function's config in, its tensors through `call`."""
+
+    function: Callable[..., Any]
+    tensor_parameters: tuple[str, ...]
+    config_parameters: dict[str, Any]
+
+    def __init__(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name)
+        config = dict(zip(self.config_parameters, args, strict=False))
+        config.update(kwargs)
+        unknown = set(config) - set(self.config_parameters)
+        if unknown or len(args) > len(self.config_parameters):
+            raise TypeError(
+                f"{type(self).__name__} takes {list(self.config_parameters)}, got {args} {kwargs}."
+            )
+        self.config = {**self.config_parameters, **config}
+
+    def __getattr__(self, name: str) -> Any:
+        # `Squeeze(axis=1).axis`, as in Keras.
+        try:
+            return self.__dict__["config"][name]
+        except KeyError:
+            raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'") from None
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return type(self).function(*args, **kwargs, **self.config)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, **self.config}
+
+
+@overload
+def op(function: F) -> F: ...
+@overload
+def op(*, path: str, name: str | None = None) -> Callable[[F], F]: ...
+def op(function: Any = None, *, path: str | None = None, name: str | None = None) -> Any:
+    """Make one plain torch function eager, symbolic and serializable.
+
+    The parameters annotated with a type that mentions `Tensor` are what a call passes on; all others
+    are the configuration of the operation, and stand in its config.
+
+    Args:
+        function: Computes on tensors.
+        path: Keras's path of the operation class, such as `keras.src.ops.numpy.Squeeze`. Default:
+            made from the module and the function's name.
+        name: The class's name, where it is not the function's in camel case.
+
+    Example:
+        >>> @op
+        ... def twice(x: torch.Tensor, plus: int = 0) -> torch.Tensor:
+        ...     return 2 * x + plus
+        >>> twice(torch.tensor(3), plus=1)
+        tensor(7)
+        >>> twice(KerasTensor((None, 2))).shape
+        (None, 2)
+    """
+    if function is None:
+        return functools.partial(op, path=path, name=name)
+    return _make_op(function, path, name)
+
+
+def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -> Any:
+    signature = inspect.signature(function)
+    tensors, config = [], {}
+    for key, parameter in signature.parameters.items():
+        if "Tensor" in str(parameter.annotation):
+            tensors.append(key)
+        else:
+            required = parameter.default is parameter.empty
+            config[key] = None if required else parameter.default
+    if path is None:
+        family = function.__module__.rpartition(".")[2]
+        class_name = name or "".join(part.title() for part in function.__name__.split("_"))
+        path = f"keras.src.ops.{family}.{class_name}"
+    class_name = path.rpartition(".")[2]
+    members = {
+        "function": staticmethod(function),
+        "tensor_parameters": tuple(tensors),
+        "config_parameters": config,
+        "_keras_path": path,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+    }
+    cls = OPERATIONS[path] = type(class_name, (_OpBase,), members)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            kind = type(value)
+            if kind is KerasTensor or (kind in _CONTAINERS and any_symbolic(value)):
+                return symbolic(args, kwargs)
+        if kwargs and any_symbolic(kwargs):
+            return symbolic(args, kwargs)
+        return function(*args, **kwargs)
+
+    def symbolic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        bound = signature.bind(*args, **kwargs).arguments
+        settings = {k: v for k, v in bound.items() if k in config and not any_symbolic(v)}
+        operation = cls(**settings)
+        inputs: list[Any] = []
+        extra: dict[str, Any] = {}
+        for key, value in bound.items():
+            if key in settings:
+                continue
+            if key in config:  # a setting that is itself symbolic is passed on like a tensor
+                del operation.config[key]
+                extra[key] = value
+            elif extra or len(inputs) != tensors.index(key):
+                extra[key] = value
+            else:
+                inputs.append(value)
+        return operation.symbolic_call(*inputs, **extra)
+
+    call.operation = cls
+    return call
+
+
+_CONTAINERS = frozenset({list, tuple, dict})
+
+
+class TorchFunction(Operation):
+    """A function of `torch`, `torch.nn.functional` or `torch.Tensor` in the graph.
+
+    Args:
+        function: The function, or its dotted name, which is what a config carries.
+
+    Raises:
+        ValueError: The name is not that of a public torch function on tensors.
+    """
+
+    def __init__(self, function: Callable[..., Any] | str, name: str | None = None) -> None:
+        table = _torch_functions()
+        if isinstance(function, str):
+            if function not in table:
+                raise ValueError(f"'{function}' is not a torch function that a graph may contain.")
+            self.function, self.path = table[function], function
+        else:
+            paths = [path for path, known in table.items() if known is function]
+            self.function = function
+            self.path = paths[0] if paths else f"{function.__module__}.{function.__qualname__}"
+        super().__init__(name=name or auto_name(to_snake_case(self.path.rpartition(".")[2])))
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "function": self.path}
+
+
+TorchFunction._keras_path = "torchkeras.graph.operation.TorchFunction"
+OPERATIONS[TorchFunction._keras_path] = TorchFunction
+
+
+@functools.cache
+def _torch_functions() -> dict[str, Callable[..., Any]]:
+    """The torch functions that a file may name: public ones that compute on tensors."""
+    homes = {
+        "torch": torch,
+        "torch.nn.functional": torch.nn.functional,
+        "torch.Tensor": torch.Tensor,
+        "torch.special": torch.special,
+        "torch.linalg": torch.linalg,
+        "torch.fft": torch.fft,
+    }
+    table = {}
+    for home, functions in torch.overrides.get_overridable_functions().items():
+        prefix = next((name for name, module in homes.items() if module is home), None)
+        if prefix is None:
+            continue
+        for function in functions:
+            name = getattr(function, "__name__", "")
+            if not name.startswith("_") and getattr(home, name, None) is function:
+                table[f"{prefix}.{name}"] = function
+    return table
+
+
+def _record_torch_function(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return TorchFunction(function).symbolic_call(*args, **kwargs)
+
+
+KerasTensor.record_torch_function = staticmethod(_record_torch_function)

@@ -1,0 +1,163 @@
+"""What a layer's `call` accepts, and the arguments of one call sorted by it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .. import tree
+from ..graph.infer import known_shape
+from ..graph.keras_tensor import KerasTensor
+from ..naming import explain
+
+__all__ = ["CallSignature", "CallSpec", "signature_of"]
+
+
+class CallSignature:
+    """The signature of a `call` method, looked at once per function.
+
+    Attributes:
+        names: Its parameters.
+        takes_training: Whether `training` may be passed.
+        training_default: The default of `training`.
+        takes_mask: Whether `mask` may be passed.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        self.signature = inspect.Signature(parameters)
+        self.names = tuple(parameter.name for parameter in parameters)
+        self.takes_training = "training" in self.names
+        self.takes_mask = "mask" in self.names
+        training = self.signature.parameters.get("training")
+        unset = training is None or training.default is inspect.Parameter.empty
+        self.training_default = None if unset else training.default
+
+
+@functools.lru_cache(maxsize=None)
+def signature_of(function: Callable[..., Any]) -> CallSignature:
+    """Return the analysed signature of an unbound `call` method."""
+    return CallSignature(function)
+
+
+def is_tensor(x: Any) -> bool:
+    """Return whether `x` is a tensor, concrete or symbolic."""
+    return isinstance(x, (torch.Tensor, KerasTensor))
+
+
+class CallSpec:
+    """The arguments of one call of a layer.
+
+    Args:
+        layer: Whose call it is.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+
+    Attributes:
+        arguments: All arguments by name, defaults included.
+        tensors: Those that are tensors or structures of tensors.
+        first: The first argument.
+
+    Raises:
+        TypeError: `call` does not accept these arguments.
+    """
+
+    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        signature = layer._call_signature.signature
+        # `training` and `mask` may be passed to any layer; they reach `call` only if it takes them.
+        names = layer._call_signature.names
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        if not takes_any:
+            kwargs = {
+                key: value
+                for key, value in kwargs.items()
+                if key in names or key not in ("training", "mask")
+            }
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                explain(
+                    f"Layer '{layer.name}' (of type {type(layer).__name__}) cannot be called like"
+                    f" this: {error}.",
+                    arguments=", ".join(
+                        [*(repr(a) for a in args), *(f"{k}={v!r}" for k, v in kwargs.items())]
+                    ),
+                    expected=f"call{signature}",
+                )
+            ) from None
+        self.given = dict(bound.arguments)
+        bound.apply_defaults()
+        self.arguments: dict[str, Any] = {}
+        for name, value in bound.arguments.items():
+            kind = signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_KEYWORD:
+                self.arguments.update(value)
+                self.given.pop(name, None)
+                self.given.update(value)
+            else:
+                self.arguments[name] = value
+        self.first = next(iter(self.arguments.values()), None)
+        self.tensors = {
+            name: value
+            for name, value in self.arguments.items()
+            if is_tensor(value) or (tree.is_nested(value) and _has_tensor(value))
+        }
+
+    def shapes(self) -> dict[str, Any]:
+        """Return the shapes of the tensor arguments as `{"<argument>_shape": shape}`."""
+        return {
+            f"{name}_shape": tree.map_structure(_shape_or_none, value)
+            for name, value in self.tensors.items()
+            if name != "mask" and not name.endswith("_mask")
+        }
+
+
+def _has_tensor(value: Any) -> bool:
+    return any(is_tensor(item) for item in tree.flatten(value))
+
+
+def _shape_or_none(x: Any) -> tuple[int | None, ...] | None:
+    return known_shape(x) if is_tensor(x) else None
+
+
+def shape_arguments(
+    function: Callable[..., Any], shapes: dict[str, Any], layer: Any
+) -> dict[str, Any]:
+    """Pick the shapes that `build` or `compute_output_shape` of a layer takes, by argument name.
+
+    Raises:
+        ValueError: The method names an argument that the call did not have.
+    """
+    parameters = inspect.signature(function).parameters
+    names = [
+        name
+        for name, p in parameters.items()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and not names:
+        return shapes
+    if len(names) == 1:
+        first = next(iter(shapes.values()), None)
+        return {names[0]: shapes.get(names[0], first)}
+    given = {name: shapes[name] for name in names if name in shapes}
+    missing = [
+        name
+        for name in names
+        if name not in given and parameters[name].default is inspect.Parameter.empty
+    ]
+    if missing and len(missing) == len(names) and len(shapes) == 1:
+        given[missing.pop(0)] = next(iter(shapes.values()))
+    if missing:
+        raise ValueError(
+            explain(
+                f"Method `{function.__name__}()` of {type(layer).__name__} '{layer.name}' takes"
+                f" {names}, but the call had only {sorted(shapes)}.",
+                fix="name its arguments `<argument of call>_shape`.",
+            )
+        )
+    return given

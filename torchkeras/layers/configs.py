@@ -1,0 +1,81 @@
+"""Configs of layers, derived from their constructors.
+
+A layer of this library stores each constructor argument under its own name, so its config is read off
+its attributes. A user's layer without a `get_config` is described by the arguments it was made with.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from types import FunctionType
+from typing import Any
+
+from .. import activations, dtype_policies
+from ..graph.operation import init_config
+from ..registry import serialize_keras_object
+
+__all__ = ["base_config", "layer_config"]
+
+_BASE = ("name", "trainable", "dtype", "autocast", "activity_regularizer")
+
+
+@functools.lru_cache(maxsize=None)
+def config_names(cls: type) -> tuple[str, ...]:
+    """Return the constructor arguments of the library's classes among the bases of `cls`."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        init = base.__dict__.get("__init__")
+        if init is None or not _is_ours(base):
+            continue
+        for name, parameter in list(inspect.signature(init).parameters.items())[1:]:
+            named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if named and name not in _BASE:
+                names[name] = None
+    return tuple(names)
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "torchkeras"
+
+
+def base_config(layer: Any) -> dict[str, Any]:
+    """Return the part of a config that describes the arguments of `Layer` itself."""
+    config = {
+        "name": layer.name,
+        "trainable": layer._trainable,
+        "dtype": dtype_policies.serialize(layer.dtype_policy),
+    }
+    if layer._activity_regularizer is not None:
+        config["activity_regularizer"] = serialize_value(layer._activity_regularizer)
+    return config
+
+
+def layer_config(layer: Any, base: type) -> dict[str, Any]:
+    """Return the config of a layer.
+
+    Args:
+        layer: The layer.
+        base: The class `Layer`, whose own arguments stand first.
+    """
+    config = base_config(layer)
+    cls = type(layer)
+    own_init = next(c for c in cls.__mro__ if "__init__" in c.__dict__)
+    own_config = next(c for c in cls.__mro__ if "get_config" in c.__dict__)
+    if not _is_ours(own_init) and _is_ours(own_config):
+        # The whole class is the user's, and writes no config.
+        arguments = init_config(layer, drop=_BASE)
+        return {**config, **{k: serialize_value(v) for k, v in arguments.items()}}
+    excluded = getattr(cls, "_config_excludes", ())  # arguments that Keras's configs leave out
+    for name in config_names(cls):
+        if name in excluded:
+            continue
+        config[name] = serialize_value(getattr(layer, name))
+    return config
+
+
+def serialize_value(value: Any) -> Any:
+    """Serialize one argument; activations become their names."""
+    if isinstance(value, FunctionType):
+        return activations.serialize(value)
+    return serialize_keras_object(value)

@@ -1,0 +1,1173 @@
+"""`Layer`, the base of all layers: a `torch.nn.Module` with Keras's life cycle.
+
+A call takes one of two paths. The *slow* one has the full semantics of Keras: it converts inputs,
+builds the weights, resolves `training` and masks, records symbolic calls, and checks what can go
+wrong. When it succeeds, it leaves a *plan*: what it found that cannot change until the layer itself
+is changed. Later calls on plain tensors take the *fast* path, which only reads that plan.
+
+Masks travel as `_keras_mask` on tensors in eager code. A lowered graph passes them as arguments
+instead and calls `call_unmasked`, which neither looks for masks nor attaches any.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import config, constraints, dtype_policies, dtypes, initializers, regularizers, tree
+from ..graph.context import CONTEXT
+from ..graph.infer import real_mode
+from ..graph.keras_tensor import KerasTensor, any_symbolic
+from ..graph.operation import Node, Operation, checked_name
+from ..metrics.metric import Metric
+from ..naming import current_path, explain, name_scope, nearest
+from ..random import SeedGenerator
+from ..registry import builtin
+from ..variables import Variable, standardize_shape
+from .call_spec import CallSpec, is_tensor, shape_arguments, signature_of
+from .configs import layer_config
+from .input_spec import InputSpec, assert_input_compatibility
+from .tracking import Container, container_of, track
+
+__all__ = ["Layer", "get_keras_mask", "set_keras_mask"]
+
+Tensor = torch.Tensor
+_module_call = torch.nn.Module.__call__
+_module_setattr = torch.nn.Module.__setattr__
+
+
+def get_keras_mask(x: Any) -> Any:
+    """Return the mask attached to a tensor, or `None`."""
+    return getattr(x, "_keras_mask", None)
+
+
+def set_keras_mask(x: Any, mask: Any) -> None:
+    """Attach a mask to a tensor; `None` takes it away."""
+    if mask is None:
+        if getattr(x, "_keras_mask", None) is not None:
+            x._keras_mask = None
+    else:
+        x._keras_mask = mask
+
+
+class _Plan:
+    """What the fast path needs to know of a built layer.
+
+    Attributes:
+        takes_training: Whether `call` has a `training` parameter.
+        cast: The dtype that floating inputs are cast to, or `None` where inputs stay as they are.
+        autocast: The dtype that weights are cast to while `call` reads them, or `None`.
+        ndim, min_ndim, axis, size: The input spec of the only input; `None` where free.
+    """
+
+    __slots__ = ("autocast", "axis", "cast", "min_ndim", "ndim", "size", "takes_training")
+
+    def __init__(self, layer: Layer) -> None:
+        self.takes_training = layer._call_signature.takes_training
+        self.cast = layer._input_torch_dtype if layer._convert_input_args else None
+        mixed = layer.compute_dtype != layer.variable_dtype
+        self.autocast = dtypes.to_torch(layer.compute_dtype) if mixed and layer.autocast else None
+        self.ndim = self.min_ndim = self.axis = self.size = None
+        spec = layer.input_spec
+        if isinstance(spec, InputSpec):
+            self.ndim, self.min_ndim = spec.ndim, spec.min_ndim
+            for axis, size in spec.axes.items():
+                if size is not None:
+                    self.axis, self.size = axis, size
+
+
+@builtin("keras.layers.Layer", "keras.Layer")
+class Layer(torch.nn.Module, Operation):
+    """A callable with weights: the base class of all layers and models.
+
+    Subclasses store their arguments in `__init__`, make weights in `build(input_shape)` and compute
+    in `call`. The layer is a `torch.nn.Module`: its weights are its parameters, layers assigned to
+    attributes (also in lists and dicts) are its children.
+
+    Args:
+        activity_regularizer: Penalty on the output, added to `losses`.
+        trainable: Whether training changes the weights.
+        dtype: A dtype name or policy. Default: the global policy.
+        autocast: Whether floating inputs are cast to the compute dtype.
+        name: Default: the class's name in snake case, numbered.
+
+    Raises:
+        ValueError: An unknown argument, with the nearest known one.
+
+    Example:
+        >>> import torch
+        >>> class Linear(Layer):
+        ...     def build(self, input_shape):
+        ...         self.w = self.add_weight((input_shape[-1], 2), "ones")
+        ...     def call(self, x):
+        ...         return x @ self.w
+        >>> Linear()(torch.ones(1, 3)).tolist()
+        [[3.0, 3.0]]
+    """
+
+    # Whether the layer makes a mask where there was none; `None`: it does if it overrides
+    # `compute_mask`.
+    _creates_mask: bool | None = None
+    # Whether array arguments of a call are converted to tensors of the compute dtype.
+    _convert_input_args = True
+    # Whether `call` may be given positional arguments that are not tensors.
+    _allow_non_tensor_positional_args = False
+    # Whether masks reach it only as arguments, so that a lowered graph may pass them like that; a
+    # user's layer may also rely on masks that its inner layers find on tensors.
+    _static_masks = False
+    _plan: _Plan | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._static_masks = cls.__module__.startswith("torchkeras.layers.")
+        if "build" in cls.__dict__:
+            cls.build = _recorded_build(cls.__dict__["build"])
+        if "forward" in cls.__dict__ and "call" not in cls.__dict__:
+            cls.call = cls.__dict__["forward"]
+        elif "call" in cls.__dict__:
+            cls.forward = cls.__dict__["call"]
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        torch.nn.Module.__init__(self)
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise ValueError(
+                f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type"
+                f" {type(trainable).__name__})."
+            )
+        # Written directly: none of these is a module, a parameter or anything to track.
+        self.__dict__.update(
+            training=False,
+            name=checked_name(name, type(self).__name__),
+            built=False,
+            autocast=autocast,
+            supports_jit=True,
+            _inbound_nodes=[],
+            _outbound_nodes=[],
+            _trainable=bool(trainable),
+            _dtype_policy=dtype_policies.get(dtype),
+            _activity_regularizer=regularizers.get(activity_regularizer),
+            _call_signature=signature_of(type(self).call),
+            _supports_masking=type(self).compute_mask is not Layer.compute_mask,
+            _input_spec=None,
+            _losses=[],
+            _metrics=[],
+            _adds_losses=False,
+            _build_shapes=None,
+            _building=False,
+            _path=None,
+            _stray_weights=[],
+        )
+        self._read_input_shape(kwargs)
+        if kwargs:
+            self._refuse(kwargs)
+
+    def _read_input_shape(self, kwargs: dict[str, Any]) -> None:
+        """Take the shape arguments of old scripts, `input_shape` and its kin, from `kwargs`."""
+        batch_size = kwargs.pop("batch_size", None)
+        full = kwargs.pop("batch_input_shape", None)
+        if "input_dim" in kwargs:
+            self._input_shape_arg = (kwargs.pop("input_dim"),)
+            kwargs.pop("input_shape", None)
+        elif "input_shape" in kwargs:
+            shape = kwargs.pop("input_shape")
+            if shape is not None:
+                self._input_shape_arg = (shape,) if isinstance(shape, int) else tuple(shape)
+        elif full is not None:
+            batch_size, self._input_shape_arg = full[0], tuple(full[1:])
+        if batch_size is not None:
+            self._input_batch_size = batch_size
+
+    def _refuse(self, kwargs: dict[str, Any]) -> None:
+        known = {"name", "dtype", "trainable", "activity_regularizer", "input_shape"}
+        for cls in type(self).__mro__:
+            if "__init__" in cls.__dict__:
+                known.update(inspect.signature(cls.__init__).parameters)
+        known -= {"self", "args", "kwargs"}
+        hints = [nearest(key, known) for key in kwargs]
+        raise ValueError(
+            explain(
+                f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}."
+                f" {' '.join(hint for hint in hints if hint)}".rstrip(),
+                fix=f"the arguments are {', '.join(sorted(known))}.",
+            )
+        )
+
+    def _require_init(self) -> None:
+        if "_call_signature" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the"
+                " first statement in the `__init__()` method. Go add it!"
+            )
+
+    # Attributes ----------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (list, dict, tuple)) or name in self.__dict__.get("_modules", ()):
+            self._set_container(name, value)
+            return
+        if isinstance(value, (torch.nn.Module, Metric, torch.nn.Parameter)):
+            self._require_init()
+            if isinstance(value, Metric) and all(value is not known for known in self._metrics):
+                self._metrics.append(value)
+        _module_setattr(self, name, value)
+
+    def _set_container(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name):  # a property or slot
+            _module_setattr(self, name, value)
+            return
+        self._require_init()
+        if name in self._modules:
+            if isinstance(value, torch.nn.Module):
+                _module_setattr(self, name, value)
+                return
+            del self._modules[name]
+        self._parameters.pop(name, None)
+        if not isinstance(value, (list, dict, tuple)):
+            _module_setattr(self, name, value)
+            return
+        if isinstance(value, tuple):
+            self.__dict__[name] = value
+            container = container_of(value)
+            if container is not None:
+                self._modules[name] = container
+        else:
+            self.__dict__[name] = None
+            value = track(value, self, name)
+            self.__dict__[name] = value
+            self._mirror(name, getattr(value, "_container", None), value)
+        for item in tree.flatten(value):
+            if isinstance(item, Metric) and all(item is not known for known in self._metrics):
+                self._metrics.append(item)
+
+    def _mirror(self, name: str, container: Container | None, value: Any) -> None:
+        """Register the container of a list or dict attribute, or forget it if it is empty."""
+        if self.__dict__.get(name) is not value or "_modules" not in self.__dict__:
+            return
+        if container is None or container.is_empty():
+            self._modules.pop(name, None)
+        else:
+            self._modules[name] = container
+
+    def __getattr__(self, name: str) -> Any:
+        parameters = self.__dict__.get("_parameters")
+        if parameters is not None and name in parameters:
+            weight = parameters[name]
+            view = CONTEXT.view
+            return weight if view is None or weight is None else view(weight)
+        return super().__getattr__(name)
+
+    def __delattr__(self, name: str) -> None:
+        value = self.__dict__.get(name)
+        if value is not None and name in self._modules:  # a list or dict and its container
+            del self._modules[name]
+        super().__delattr__(name)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Layer:
+        """Move or cast as `torch.nn.Module` does, with weights staying variables."""
+        former = dict(self._parameters)
+        super()._apply(fn, recurse)
+        for name, weight in self._parameters.items():
+            if isinstance(former[name], Variable) and not isinstance(weight, Variable):
+                self._parameters[name] = former[name].rewrap(weight)
+        dtype = dtypes.to_torch(self.variable_dtype)
+        if dtype.is_floating_point:
+            moved = fn(torch.empty(0, dtype=dtype)).dtype
+            if moved != dtype:  # `model.half()` and its like
+                self.dtype_policy = dtypes.standardize_dtype(moved)
+        return self
+
+    # Dtypes --------------------------------------------------------------------------------------
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The dtypes of weights and computations."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        self.__dict__.update(_dtype_policy=dtype_policies.get(value), _plan=None)
+
+    def _policy(self) -> Any:
+        policy = self._dtype_policy
+        if isinstance(policy, dtype_policies.DTypePolicyMap) and self.path:
+            return policy[self.path]
+        return policy
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of computations."""
+        return self._policy().compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of weights."""
+        return self._policy().variable_dtype
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of weights."""
+        return self.variable_dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are cast to."""
+        return self.compute_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """The quantization of the layer, or `None`."""
+        return self._policy().quantization_mode
+
+    @property
+    def _input_torch_dtype(self) -> torch.dtype | None:
+        dtype = dtypes.to_torch(self.input_dtype) if self.input_dtype != "string" else None
+        return dtype if self.autocast and dtype is not None and dtype.is_floating_point else None
+
+    # Settings that the plan depends on -----------------------------------------------------------
+
+    @property
+    def activity_regularizer(self) -> Any:
+        """Penalty on the output, or `None`."""
+        return self._activity_regularizer
+
+    @activity_regularizer.setter
+    def activity_regularizer(self, value: Any) -> None:
+        self.__dict__.update(_activity_regularizer=regularizers.get(value), _plan=None)
+
+    @property
+    def input_spec(self) -> Any:
+        """What the layer demands of its inputs."""
+        return self._input_spec
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        self.__dict__.update(_input_spec=value, _plan=None)
+
+    @property
+    def supports_masking(self) -> bool:
+        """Whether the mask of the input applies to the output too."""
+        return self._supports_masking
+
+    @supports_masking.setter
+    def supports_masking(self, value: bool) -> None:
+        self.__dict__.update(_supports_masking=value, _plan=None)
+
+    @property
+    def creates_mask(self) -> bool:
+        """Whether the outputs may have a mask where the inputs have none."""
+        if self._creates_mask is not None:
+            return self._creates_mask
+        return type(self).compute_mask is not Layer.compute_mask
+
+    @property
+    def path(self) -> str | None:
+        """The names of the enclosing layers and this one, with slashes; `None` before building."""
+        return self._path
+
+    # Building ------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights; subclasses override it.
+
+        Args:
+            input_shape: The shape of the first input of `call`, `None` where unknown. With several
+                inputs, name the parameters `<argument>_shape`.
+        """
+        self.built = True
+
+    def _build(self, spec: CallSpec) -> None:
+        if self.built:
+            return
+        shapes = spec.shapes()
+        with real_mode(), self._name_scope():
+            if type(self).build is Layer.build:
+                # Children are built when `call` reaches them.
+                first = next(iter(shapes.values()), None)
+                self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
+                self._adopt_stray_weights()
+                return
+            self.build(**shape_arguments(self.build, shapes, self))
+        assert_input_compatibility(self.input_spec, spec.first, self.name)
+
+    def _name_scope(self) -> Any:
+        return name_scope(self.name, caller=self)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shapes the layer was built with, for rebuilding it from a file."""
+        shapes = self._build_shapes
+        if shapes is None:
+            return None
+        if len(shapes) == 1:
+            return {"input_shape": next(iter(shapes.values()))}
+        return {"shapes_dict": dict(shapes)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the layer from what `get_build_config` returned."""
+        if not config:
+            return
+        if "input_shape" in config:
+            self.build(_as_shapes(config["input_shape"]))
+        elif "shapes_dict" in config:
+            self.build(**{key: _as_shapes(shape) for key, shape in config["shapes_dict"].items()})
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        layout: Sequence[int] | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> Variable:
+        """Make a weight of the layer.
+
+        Args:
+            shape: Sizes; `()` for a scalar.
+            initializer: Default: Glorot uniform for floating dtypes, zeros for others.
+            dtype: Default: the layer's variable dtype.
+            trainable: Whether training changes it.
+            autocast: Whether it is cast to the compute dtype while the layer runs.
+            regularizer: Penalty on it, added to `losses`.
+            constraint: Projection after each update.
+            aggregation: How replicas of a distributed run would be combined.
+            overwrite_with_gradient: Accepted as in Keras.
+            name: Default: numbered.
+            layout: A permutation such that `weight.permute(layout)` is contiguous in memory.
+            memory_format: The memory format of the permuted weight.
+
+        Returns:
+            The weight, a `torch.nn.Parameter`. Assign it to an attribute.
+
+        Raises:
+            ValueError: `shape` is a string: old scripts gave the name first.
+        """
+        self._require_init()
+        if isinstance(shape, str):
+            raise ValueError(
+                f"`name` must be passed as a keyword argument. Received: add_weight('{shape}', …)."
+                f" Use: add_weight(shape=…, name='{shape}')."
+            )
+        if shape is None:
+            shape = ()
+        elif isinstance(shape, int):
+            shape = (shape,)
+        dtype = self.variable_dtype if dtype is None else dtypes.standardize_dtype(dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if "float" in dtype else "zeros"
+        with self._name_scope():
+            weight = Variable(
+                initializers.get(initializer),
+                shape=standardize_shape(shape),
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+                layout=layout,
+                memory_format=memory_format,
+            )
+        weight.regularizer = regularizers.get(regularizer)
+        weight.constraint = constraints.get(constraint)
+        weight.overwrite_with_gradient = overwrite_with_gradient
+        if not self._trainable:
+            weight.trainable = False
+        self._stray_weights.append(weight)
+        return weight
+
+    add_variable = add_weight
+
+    def _adopt_stray_weights(self) -> None:
+        """Register the weights that no attribute holds, under their own names."""
+        if not self._stray_weights:
+            return
+        held = {id(weight) for weight in self.parameters()}
+        for weight in self._stray_weights:
+            if id(weight) in held:
+                continue
+            key, number = weight.name.replace(".", "_"), 0
+            while key in self._parameters or key in self._modules or hasattr(self, key):
+                number += 1
+                key = f"{weight.name.replace('.', '_')}_{number}"
+            self._parameters[key] = weight
+        self._stray_weights.clear()
+
+    # State ---------------------------------------------------------------------------------------
+
+    def _own_weights(self) -> list[torch.nn.Parameter]:
+        """This layer's weights without those of its layers, in the order they were made."""
+        self._adopt_stray_weights()
+        weights = {id(w): w for w in self._parameters.values() if w is not None}
+        for module in _containers(self):
+            weights.update((id(w), w) for w in module._parameters.values() if w is not None)
+        return list(weights.values())
+
+    @property
+    def _trainable_variables(self) -> list[torch.nn.Parameter]:
+        return [w for w in self._own_weights() if getattr(w, "created_trainable", w.requires_grad)]
+
+    @property
+    def _non_trainable_variables(self) -> list[torch.nn.Parameter]:
+        weights = self._own_weights()
+        return [w for w in weights if not getattr(w, "created_trainable", w.requires_grad)]
+
+    @property
+    def _layers(self) -> list[Any]:
+        """The child layers and other modules, in the order they were assigned."""
+        return _unique(_children(self))
+
+    @property
+    def _seed_generators(self) -> list[SeedGenerator]:
+        found = []
+        for value in self.__dict__.values():
+            if isinstance(value, SeedGenerator):
+                found.append(value)
+            elif isinstance(value, (list, dict)) and hasattr(value, "_container"):
+                found += [v for v in tree.flatten(value) if isinstance(v, SeedGenerator)]
+        return found
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:
+        """Yield the layers inside, outer ones first, each once."""
+        seen: set[int] = {id(self)}
+        if include_self:
+            yield self
+        queue = [layer for layer in self._layers if isinstance(layer, Layer)]
+        while queue:
+            layer = queue.pop(0)
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            yield layer
+            if recursive:
+                queue[:0] = [child for child in layer._layers if isinstance(child, Layer)]
+
+    @property
+    def variables(self) -> list[Any]:
+        """All state: weights and seeds, without metrics."""
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        own += [generator.state for generator in self._seed_generators]
+        for layer in self._layers:
+            own += layer.variables if isinstance(layer, Layer) else layer.parameters()
+        return _unique(own)
+
+    @property
+    def weights(self) -> list[Any]:
+        """All weights: trainable ones of the layer, its others, then those of its layers."""
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        for layer in self._layers:
+            own += layer.weights if isinstance(layer, Layer) else layer.parameters()
+        return _unique(own)
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that training changes."""
+        if not self.trainable:
+            return []
+        return [v for v in self.variables if getattr(v, "trainable", v.requires_grad)]
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that training does not change."""
+        if not self.trainable:
+            return self.variables
+        return [v for v in self.variables if not getattr(v, "trainable", v.requires_grad)]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that training changes."""
+        if not self.trainable:
+            return []
+        return [w for w in self.weights if getattr(w, "trainable", w.requires_grad)]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """The weights that training does not change."""
+        if not self.trainable:
+            return self.weights
+        return [w for w in self.weights if not getattr(w, "trainable", w.requires_grad)]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics tracked by the layer and its layers."""
+        metrics = list(self._metrics)
+        for layer in self._layers:
+            metrics += layer.metrics if isinstance(layer, Layer) else []
+        return _unique(metrics)
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it reaches the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = bool(value)
+        self.__dict__["_trainable"] = value
+        for weight in self._trainable_variables:
+            if isinstance(weight, Variable):
+                weight.trainable = value
+            else:
+                weight.requires_grad_(value)
+        for layer in self._layers:
+            if isinstance(layer, Layer):
+                layer.trainable = value
+            else:
+                layer.requires_grad_(value)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return the values of all weights as NumPy arrays."""
+        return [w.detach().cpu().numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite the values of all weights.
+
+        Args:
+            weights: Arrays in the order of `weights`.
+
+        Raises:
+            ValueError: Their number, or the shape of one, differs.
+        """
+        targets = self.weights
+        if len(targets) != len(weights):
+            raise ValueError(
+                explain(
+                    f"You called `set_weights(weights)` on layer '{self.name}' with a weight list"
+                    f" of length {len(weights)}, but the layer was expecting {len(targets)}"
+                    " weights.",
+                    expected=[(_path_of(w), tuple(w.shape)) for w in targets][:8],
+                    fix="build the layer first, or pass the list of `get_weights()` of a layer like"
+                    " it.",
+                )
+            )
+        values = [value if isinstance(value, Tensor) else np.asarray(value) for value in weights]
+        for weight, value in zip(targets, values, strict=True):
+            if tuple(weight.shape) != tuple(value.shape):
+                raise ValueError(
+                    explain(
+                        f"Layer '{self.name}': weight '{_path_of(weight)}' cannot take this value.",
+                        given=tuple(value.shape),
+                        expected=tuple(weight.shape),
+                        fix=f"pass an array of shape {tuple(weight.shape)}.",
+                    )
+                )
+        with torch.no_grad():
+            for weight, value in zip(targets, values, strict=True):
+                weight.copy_(torch.as_tensor(value))
+
+    def count_params(self) -> int:
+        """Return the number of scalars in the weights.
+
+        Raises:
+            ValueError: The layer is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't"
+                " built. You can build it manually via: `layer.build(input_shape)`."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the values of the layer's own weights into a dict-like store."""
+        for i, weight in enumerate([*self._trainable_variables, *self._non_trainable_variables]):
+            store[str(i)] = weight
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the values of the layer's own weights from a store.
+
+        Raises:
+            ValueError: The store has another number of them, or a shape differs.
+        """
+        weights = [*self._trainable_variables, *self._non_trainable_variables]
+        if len(store.keys()) != len(weights):
+            if not weights and not self.built:
+                raise ValueError(
+                    explain(
+                        f"Layer '{self.name}' was never built and thus it doesn't have any"
+                        f" variables, but the file lists {len(store.keys())} for it.",
+                        fix="create all state of inner layers in `build()` of the outer one, or"
+                        " define `get_build_config` and `build_from_config`.",
+                    )
+                )
+            raise ValueError(
+                f"Layer '{self.name}' expected {len(weights)} variables, but received"
+                f" {len(store.keys())} variables during loading. Expected:"
+                f" {[_path_of(w) for w in weights]}"
+            )
+        for i, weight in enumerate(weights):
+            assign(weight, store[str(i)])
+
+    # Losses --------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to what training minimizes, from within `call`.
+
+        Args:
+            loss: A scalar tensor, or several of them in a structure.
+        """
+        if CONTEXT.meta:
+            return
+        for item in tree.flatten(loss):
+            if isinstance(item, KerasTensor):
+                raise ValueError(
+                    f"Layer '{self.name}': a symbolic tensor cannot be added as a loss. Call"
+                    " `add_loss` inside the `call` method of a layer."
+                )
+            self._losses.append(item if isinstance(item, Tensor) else torch.as_tensor(item))
+        self.__dict__.update(_adds_losses=True, _plan=None)
+        if all(layer is not self for layer in CONTEXT.lossy):
+            CONTEXT.lossy.append(self)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The losses added in the last call, then the penalties on trainable weights."""
+        losses = list(self._losses)
+        for layer in self._flatten_layers(include_self=False):
+            losses += layer._losses
+        for weight in self.trainable_weights:
+            regularizer = getattr(weight, "regularizer", None)
+            if regularizer is not None:
+                losses.append(regularizer(weight))
+        return losses
+
+    def _clear_losses(self) -> None:
+        """Forget the losses of the call before, here and in the layers inside."""
+        if CONTEXT.lossy:
+            inside = {id(layer) for layer in self._flatten_layers()}
+            for layer in CONTEXT.lossy:
+                if id(layer) in inside:
+                    layer._losses.clear()
+            CONTEXT.lossy = [layer for layer in CONTEXT.lossy if id(layer) not in inside]
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Not available since Keras 3.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            "`add_metric()` no longer exists. Create a metric in `__init__` and call its"
+            " `update_state()`, or pass it to `compile(metrics=[…])`."
+        )
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        plan = self._plan
+        if plan is not None and not kwargs and len(args) == 1 and CONTEXT.view is None:
+            x = args[0]
+            if isinstance(x, Tensor) and getattr(x, "_keras_mask", None) is None:
+                if plan.cast is not None and x.dtype is not plan.cast and x.is_floating_point():
+                    x = x.to(plan.cast)
+                if (
+                    (plan.ndim is not None and x.dim() != plan.ndim)
+                    or (plan.min_ndim is not None and x.dim() < plan.min_ndim)
+                    or (plan.axis is not None and x.shape[plan.axis] != plan.size)
+                ):
+                    assert_input_compatibility(self.input_spec, x, self.name)
+                if plan.autocast is not None:
+                    return self._run(plan, (x,), {})
+                if plan.takes_training:
+                    training = CONTEXT.training
+                    return _module_call(
+                        self, x, training=self.training if training is None else training
+                    )
+                return _module_call(self, x)
+        return self._full_call(args, kwargs)
+
+    def _run(self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call `forward` with `training` resolved and weights seen in the compute dtype."""
+        if plan.takes_training and kwargs.get("training") is None:
+            training = CONTEXT.training
+            kwargs["training"] = self.training if training is None else training
+        if plan.autocast is CONTEXT.autocast:
+            return _module_call(self, *args, **kwargs)
+        former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
+        try:
+            return _module_call(self, *args, **kwargs)
+        finally:
+            CONTEXT.set_view(*former)
+
+    def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the built layer with the masks given as arguments and no others."""
+        plan = self._plan or _Plan(self)
+        if plan.cast is not None:
+            args = tuple(_cast_arguments(arg, plan.cast) for arg in args)
+        return self._run(plan, args, kwargs)
+
+    def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the layer with all of Keras's semantics; leave a plan for the next call."""
+        self._require_init()
+        original = (args, kwargs)
+        if self._convert_input_args:
+            args, kwargs = tree.map_structure(self._convert_input, (args, kwargs))
+        spec = CallSpec(self, args, kwargs)
+        if not self._allow_non_tensor_positional_args:
+            self._check_positional(args)
+        assert_input_compatibility(self.input_spec, spec.first, self.name)
+        self._build(spec)
+        outermost = not CONTEXT.entered and not CONTEXT.meta
+        outer_training = CONTEXT.training
+        if outermost:
+            CONTEXT.entered = True
+            self._clear_losses()
+        try:
+            arguments, previous_mask = self._resolve(spec, kwargs)
+            if any_symbolic(args, kwargs):
+                with self._name_scope():
+                    outputs = self._symbolic_outputs(args, arguments)
+            else:
+                with self._name_scope():
+                    outputs = self._run(_Plan(self), args, arguments)
+                if self._activity_regularizer is not None:
+                    self._regularize_activity(outputs)
+            if not self.built:
+                self.__dict__["built"] = True
+                self._adopt_stray_weights()
+            self._attach_mask(spec, outputs, previous_mask)
+        finally:
+            CONTEXT.training = outer_training
+            if outermost:
+                CONTEXT.entered = False
+        if any_symbolic(*original):
+            Node(self, *original, outputs)
+        self._make_plan()
+        return outputs
+
+    def _make_plan(self) -> None:
+        """Allow the fast path, if nothing that only the slow one does is ever needed."""
+        plain_output = not self._adds_losses and not self.creates_mask
+        regular = plain_output and self._activity_regularizer is None
+        simple = self._input_spec is None or (
+            isinstance(self._input_spec, InputSpec)
+            and self._input_spec.shape is None
+            and self._input_spec.dtype is None
+            and self._input_spec.max_ndim is None
+            and len(self._input_spec.axes) <= 1
+        )
+        default = self._call_signature.training_default
+        if self.built and regular and simple and default in (None, False):
+            self.__dict__["_plan"] = _Plan(self)
+
+    def _convert_input(self, x: Any) -> Any:
+        """Make a tensor of an array, and cast floating ones to the compute dtype."""
+        if isinstance(x, Tensor):
+            dtype = self._input_torch_dtype
+            if dtype is None or x.dtype is dtype or not x.is_floating_point():
+                return x
+            cast = x.to(dtype)
+            set_keras_mask(cast, get_keras_mask(x))
+            return cast
+        if isinstance(x, KerasTensor):
+            return self._cast_symbolic(x)
+        if isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__array__"):
+            array = np.asarray(x)
+            if array.dtype.kind in "OUS":
+                return x
+            return self._convert_input(torch.as_tensor(array, device=self._device()))
+        return x
+
+    def _cast_symbolic(self, x: KerasTensor) -> KerasTensor:
+        if self._input_torch_dtype is None or "float" not in x.dtype or x.dtype == self.input_dtype:
+            return x
+        cast = KerasTensor(x.shape, self.input_dtype, name=x.name)
+        cast._keras_history, cast._keras_mask = x._keras_history, x._keras_mask
+        return cast
+
+    def _device(self) -> torch.device:
+        weight = next(self.parameters(), None)
+        return config.default_device() if weight is None else weight.device
+
+    def _check_positional(self, args: tuple[Any, ...]) -> None:
+        for arg in tree.flatten(args):
+            if arg is not None and not is_tensor(arg):
+                raise ValueError(
+                    explain(
+                        f"Layer '{self.name}' (of type {type(self).__name__}): only input tensors"
+                        " may be passed as positional arguments.",
+                        given=f"{arg!r} (of type {type(arg).__name__})",
+                        fix="pass a tensor or NumPy array, or pass this value by keyword.",
+                    )
+                )
+
+    def _resolve(self, spec: CallSpec, kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        """Fill in `training` and mask arguments; return them and the mask of the first input."""
+        signature = self._call_signature
+        kwargs = {k: v for k, v in kwargs.items() if k in spec.given}
+        training = spec.given.get("training")
+        if training is None:
+            training = CONTEXT.training
+        if training is None and signature.training_default is not None and not self.training:
+            training = signature.training_default
+        if training is not None:
+            CONTEXT.training = training
+            if signature.takes_training:
+                kwargs["training"] = training
+        tensors = spec.tensors
+        if len(tensors) == 1:
+            if signature.takes_mask and spec.arguments.get("mask") is None:
+                masks = tree.map_structure(get_keras_mask, next(iter(tensors.values())))
+                kwargs["mask"] = masks
+        else:
+            for name, value in tensors.items():
+                key = f"{name}_mask"
+                if key in signature.names and spec.arguments.get(key) is None:
+                    kwargs[key] = tree.map_structure(get_keras_mask, value)
+        previous = kwargs.get("mask")
+        if previous is None:
+            previous = tree.map_structure(get_keras_mask, spec.first)
+        return kwargs, previous
+
+    def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outputs = self.compute_output_spec(*args, **kwargs)
+        return tree.map_structure(_as_fresh_output, outputs)
+
+    def _attach_mask(self, spec: CallSpec, outputs: Any, previous_mask: Any) -> None:
+        if not self._supports_masking:
+            if any(mask is not None for mask in tree.flatten(previous_mask)):
+                warnings.warn(
+                    f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with"
+                    " a mask attached to it. However, this layer does not support masking and will"
+                    " therefore destroy the mask information. Downstream layers will not see the"
+                    " mask.",
+                    stacklevel=4,
+                )
+            return
+        flat = tree.flatten(outputs)
+        if all(get_keras_mask(output) is not None for output in flat):
+            return
+        if any_symbolic(spec.first, outputs):
+            masks = self._symbolic_mask(spec.first, previous_mask)
+        else:
+            masks = self.compute_mask(spec.first, previous_mask)
+        if masks is None:
+            return
+        for output, mask in zip(flat, tree.flatten(masks), strict=False):
+            if get_keras_mask(output) is None and mask is not None:
+                set_keras_mask(output, mask)
+
+    def _symbolic_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        if type(self).compute_mask is Layer.compute_mask:
+            return previous_mask
+        return Operation.compute_output_spec(_MaskOf(self), inputs, previous_mask)
+
+    def _regularize_activity(self, outputs: Any) -> None:
+        for output in tree.flatten(outputs):
+            if isinstance(output, Tensor):
+                penalty = self._activity_regularizer(output)
+                if output.dim():
+                    penalty = penalty / max(output.shape[0], 1)
+                self.add_loss(penalty)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; subclasses override it."""
+        raise NotImplementedError(
+            f"Layer {type(self).__name__} does not have a `call` method implemented."
+        )
+
+    forward = call
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Return the mask of the outputs: that of the inputs, unless overridden."""
+        return previous_mask
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return `KerasTensor`s with the shapes and dtypes of the outputs."""
+        if type(self).compute_output_shape is Layer.compute_output_shape:
+            return Operation.compute_output_spec(self, *args, **kwargs)
+        spec = CallSpec(self, args, kwargs)
+        shapes = shape_arguments(self.compute_output_shape, spec.shapes(), self)
+        return _specs_of(self.compute_output_shape(**shapes), self.compute_dtype)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the shape of the output for the shape of the input.
+
+        Args:
+            input_shape: A shape with `None` where unknown; `<argument>_shape` for more inputs.
+        """
+        names = iter(self._call_signature.names)
+        shapes = dict(zip(names, args, strict=False))
+        shapes.update((key.removesuffix("_shape"), shape) for key, shape in kwargs.items())
+        if kwargs and not args and "input" in shapes and "input" not in self._call_signature.names:
+            shapes[self._call_signature.names[0]] = shapes.pop("input")
+        inputs = {key: _specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
+        if not self.built and type(self).build is not Layer.build:
+            twin = type(self).from_config(self.get_config())
+            return twin._output_shape_of(inputs)
+        return self._output_shape_of(inputs)
+
+    def _output_shape_of(self, inputs: dict[str, Any]) -> Any:
+        first, *rest = inputs.values()
+        others = dict(zip(list(inputs)[1:], rest, strict=True))
+        self._build(CallSpec(self, (first,), others))
+        outputs = Operation.compute_output_spec(self, first, **others)
+        return tree.map_structure(lambda tensor: tensor.shape, outputs)
+
+    # Configs -------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, with objects in them as configs."""
+        self._require_init()
+        return layer_config(self, Layer)
+
+    # Copies leave the graph that the layer was called in behind.
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+        copied = object.__new__(type(self))
+        memo[id(self)] = copied
+        for key, value in self._state().items():
+            copied.__dict__[key] = copy.deepcopy(value, memo)
+        copied.__setstate__(copied.__dict__)
+        return copied
+
+    def _state(self) -> dict[str, Any]:
+        dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_plan")
+        return {key: value for key, value in self.__dict__.items() if key not in dropped}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._state()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.update(
+            _inbound_nodes=[], _outbound_nodes=[], _call_signature=signature_of(type(self).call)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class _MaskOf(Operation):
+    """`compute_mask` of a layer as an operation, to infer the mask's shape with."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.name, self.call = layer.name, layer.compute_mask
+
+
+def assign(weight: torch.nn.Parameter, value: Any) -> None:
+    """Overwrite a weight, be it a `Variable` or a plain parameter."""
+    if isinstance(weight, Variable):
+        weight.assign(value)
+        return
+    with torch.no_grad():
+        weight.copy_(value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value)))
+
+
+def _recorded_build(build: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a `build` method: name scope, the shapes for `get_build_config`, and `built`."""
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
+        self._require_init()
+        if self._building:  # `super().build(…)` within an overriding one
+            build(self, *args, **kwargs)
+            return
+        self.__dict__["_building"] = True
+        try:
+            with real_mode(), self._name_scope():
+                self.__dict__["_path"] = current_path()
+                build(self, *args, **kwargs)
+            bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
+            self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])
+            self.built = True
+            self._adopt_stray_weights()
+        finally:
+            self.__dict__["_building"] = False
+
+    return wrapped
+
+
+def _containers(module: torch.nn.Module) -> Iterator[Container]:
+    for child in module._modules.values():
+        if isinstance(child, Container):
+            yield child
+            yield from _containers(child)
+
+
+def _children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Yield child layers and plain modules, looking into containers."""
+    for child in module._modules.values():
+        if isinstance(child, Container):
+            yield from _children(child)
+        elif child is not None:
+            yield child
+
+
+def _unique(items: Any) -> list[Any]:
+    return list({id(item): item for item in items}.values())
+
+
+def _path_of(weight: Any) -> str:
+    return getattr(weight, "path", "parameter")
+
+
+def _as_shapes(shape: Any) -> Any:
+    """Turn the lists of a JSON file back into tuples where they are shapes."""
+    if isinstance(shape, (list, tuple)):
+        if all(size is None or isinstance(size, int) for size in shape):
+            return tuple(shape)
+        return [_as_shapes(item) for item in shape]
+    if isinstance(shape, dict):
+        return {key: _as_shapes(item) for key, item in shape.items()}
+    return shape
+
+
+def _specs_of(shapes: Any, dtype: str) -> Any:
+    """Make a `KerasTensor` of each shape in a structure."""
+    if isinstance(shapes, dict):
+        return {key: _specs_of(shape, dtype) for key, shape in shapes.items()}
+    if shapes is None:
+        return None
+    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+        return KerasTensor(tuple(shapes), dtype)
+    return type(shapes)(_specs_of(shape, dtype) for shape in shapes)
+
+
+def _as_fresh_output(output: Any) -> Any:
+    """Return a symbolic output that is not one of the inputs handed through."""
+    if isinstance(output, KerasTensor) and output._keras_history is not None:
+        fresh = KerasTensor(output.shape, output.dtype)
+        fresh._keras_mask = output._keras_mask
+        return fresh
+    return output
+
+
+def _cast_arguments(x: Any, dtype: torch.dtype) -> Any:
+    if isinstance(x, Tensor):
+        return x.to(dtype) if x.dtype is not dtype and x.is_floating_point() else x
+    if isinstance(x, (list, tuple)):
+        return type(x)(_cast_arguments(item, dtype) for item in x)
+    return x

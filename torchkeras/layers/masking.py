@@ -1,0 +1,56 @@
+"""`Masking`: time steps filled with one value are skipped by the layers that follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..registry import builtin, deserialize_keras_object
+from .layer import Layer
+
+__all__ = ["Masking"]
+
+
+@builtin("keras.layers.Masking")
+class Masking(Layer):
+    """Mask the time steps whose features all equal `mask_value`, and set them to zero.
+
+    Args:
+        mask_value: The value that marks a step as missing: a number, or a tensor or list with
+            one value per feature.
+
+    Shapes:
+        inputs: `(batch, time, features)`. Result: the same. Mask: `(batch, time)`.
+
+    Example:
+        >>> layer = Masking(mask_value=-1.0)
+        >>> x = torch.tensor([[[5.0, -1.0], [-1.0, -1.0]]])
+        >>> layer(x).tolist(), layer.compute_mask(x).tolist()
+        ([[[5.0, -1.0], [0.0, 0.0]]], [[True, False]])
+    """
+
+    def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(mask_value, dict) and mask_value.get("config") is not None:
+            mask_value = deserialize_keras_object(mask_value)  # a tensor, as files hold it
+        self.mask_value = mask_value
+        self.supports_masking = True
+
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True
+
+    def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor:
+        return self._differs(inputs).any(dim=-1)
+
+    def call(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.where(self._differs(inputs).any(dim=-1, keepdim=True), inputs, 0)
+
+    def _differs(self, inputs: torch.Tensor) -> torch.Tensor:
+        value = self.mask_value
+        if not isinstance(value, (int, float)):
+            value = torch.as_tensor(value, device=inputs.device)
+        return inputs != value
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        return tuple(input_shape)

@@ -1,0 +1,453 @@
+"""Normalization: `BatchNormalization`, `LayerNormalization`.
+
+Letters: B batch, C channels. Statistics are computed in float32 at least. All variances are those
+of the population (divided by n), as in Keras; torch's own running variance divides by n - 1, so the
+moving statistics are updated here from what the fused kernel returns.
+`momentum` is Keras's: the part of the old value that stays.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .. import constraints, initializers, regularizers
+from ..config import epsilon as config_epsilon
+from ..dtypes import to_torch
+from ..naming import explain
+from ..registry import builtin
+from ..variables import Variable
+from .input_spec import InputSpec
+from .layer import Layer
+
+__all__ = ["BatchNormalization", "LayerNormalization"]
+
+Shape = Sequence["int | None"]
+_HALF = (torch.float16, torch.bfloat16)
+_GETTERS = {
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
+
+
+class _Normalization(Layer):
+    """Base: options of `gamma` and `beta`, and checks of `axis`."""
+
+    def _scale_and_offset(self, options: Mapping[str, Any]) -> None:
+        """Store initializers, regularizers and constraints from a constructor's `locals()`."""
+        for weight in ("beta", "gamma"):
+            for kind, get in _GETTERS.items():
+                setattr(self, f"{weight}_{kind}", get(options[f"{weight}_{kind}"]))
+        self.supports_masking = True
+
+    def _add(self, name: str, shape: tuple[int, ...]) -> Variable:
+        """Make `gamma` or `beta`. It stays in its own dtype under mixed precision."""
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            autocast=False,
+        )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return `input_shape`.
+
+        Raises:
+            ValueError: `axis` is outside of it.
+        """
+        axes = [self.axis] if isinstance(self.axis, int) else self.axis
+        ndim = len(input_shape)
+        if any(not -ndim <= axis < ndim for axis in axes):
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} '{self.name}': `axis` is outside of the input.",
+                    axis=self.axis,
+                    input_shape=tuple(input_shape),
+                    fix=f"use axes from {-ndim} to {ndim - 1}.",
+                )
+            )
+        return input_shape
+
+
+@builtin("keras.layers.BatchNormalization")
+class BatchNormalization(_Normalization):
+    """Normalizes each channel over the batch, then scales by `gamma` and adds `beta`.
+
+    In training the batch's own mean and variance serve, and moving averages of them are kept. In
+    inference, and always if `trainable` is False, the moving averages serve.
+
+    Args:
+        axis: The channels' axis.
+        momentum: Part of the old moving average that each training step keeps.
+        epsilon: Added to the variance.
+        center, scale: Whether there is a `beta`, a `gamma`.
+        beta_initializer, gamma_initializer: First values of these.
+        moving_mean_initializer, moving_variance_initializer: First values of the averages.
+        beta_regularizer, gamma_regularizer: Penalties added to the loss.
+        beta_constraint, gamma_constraint: Projections after each update.
+        renorm: Whether training is corrected towards the moving averages (batch renormalization).
+        renorm_clipping: Limits `rmin`, `rmax`, `dmax` of that correction.
+        renorm_momentum: As `momentum`, for the averages that the correction uses.
+        synchronized: Statistics over all replicas; not supported.
+        kwargs: Arguments of `Layer`.
+    Shapes:
+        inputs: any, C on `axis`. mask: `inputs` without the last axis; masked positions do not
+        count in the statistics. Result: as `inputs`.
+    Raises:
+        ValueError: An argument is out of range, or the mask has another rank.
+        NotImplementedError: `synchronized=True`.
+    Source: Ioffe & Szegedy 2015; Ioffe 2017 (renorm); defaults from Keras.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [2.0]])
+        >>> BatchNormalization(epsilon=0.0)(x, training=True).tolist()
+        [[-1.0], [1.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Mapping[str, float] | None = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = int(axis)
+        self.momentum = float(momentum)
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self._scale_and_offset(locals())
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.renorm = renorm
+        self.renorm_clipping = renorm_clipping
+        self.renorm_momentum = renorm_momentum
+        self.synchronized = synchronized
+        if synchronized:
+            raise NotImplementedError(
+                explain(
+                    f"BatchNormalization '{self.name}': statistics over all replicas are not"
+                    " supported.",
+                    given="synchronized=True",
+                    fix="leave the argument out.",
+                )
+            )
+        self._limits = self._check_clipping(renorm_clipping or {}) if renorm else {}
+
+    def _check_clipping(self, limits: Mapping[str, float]) -> Mapping[str, float]:
+        unknown = set(limits) - {"rmax", "rmin", "dmax"}
+        low, high, d = limits.get("rmin"), limits.get("rmax"), limits.get("dmax")
+        reversed_ = low is not None and high is not None and high < low
+        if unknown or reversed_ or (d is not None and d < 0):
+            raise ValueError(
+                explain(
+                    f"BatchNormalization '{self.name}': bad `renorm_clipping`.",
+                    given=dict(limits),
+                    expected="keys 'rmin', 'rmax', 'dmax' with rmin <= rmax and dmax >= 0",
+                )
+            )
+        return limits
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights and moving statistics for the channels of `input_shape`."""
+        ndim = len(input_shape)
+        self.compute_output_shape(input_shape)
+        channels = input_shape[self.axis]
+        shape = (channels,)
+        self.gamma = self._add("gamma", shape) if self.scale else None
+        self.beta = self._add("beta", shape) if self.center else None
+        self.moving_mean = self._statistic("moving_mean", shape, self.moving_mean_initializer)
+        self.moving_variance = self._statistic(
+            "moving_variance", shape, self.moving_variance_initializer
+        )
+        if self.renorm:
+            deviation = _root_of(self.moving_variance_initializer)
+            self.moving_stddev = self._statistic("moving_stddev", shape, deviation)
+            self.renorm_mean = self._statistic("renorm_mean", shape, self.moving_mean_initializer)
+            self.renorm_stddev = self._statistic("renorm_stddev", shape, deviation)
+        self.input_spec = InputSpec(ndim=ndim, axes={self.axis: channels})
+        axis = self.axis % ndim
+        self._reduction_axes = [i for i in range(ndim) if i != axis]
+        # torch wants channels on axis 1. Of three axes a flat view is faster than a permuted one.
+        self._flatten = ndim == 3 and axis == 2
+        order = (0, axis, *range(1, axis), *range(axis + 1, ndim)) if ndim > 1 else None
+        self._permute = None if axis == 1 or self._flatten or axis == 0 else order
+        self._restore = None if order is None else tuple(order.index(i) for i in range(ndim))
+        self._fused = axis != 0 and not self.renorm
+        self.built = True
+
+    def _statistic(self, name: str, shape: tuple[int, ...], initializer: Any) -> Variable:
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+        )
+
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return the normalized inputs; in training, also update the moving statistics."""
+        if mask is not None:
+            self._check_mask(inputs, mask)
+        train = training and self._trainable
+        if not self._fused or (train and mask is not None):
+            return self._unfused(inputs, train, mask)
+        if not inputs.is_floating_point():
+            inputs = inputs.float()
+        if self._flatten:
+            x = inputs.reshape(-1, inputs.shape[2])
+        else:
+            x = inputs if self._permute is None else inputs.permute(self._permute)
+        weights = self._weights_for(x)
+        if train:
+            x = self._normalize_batch(x, *weights)
+        else:
+            gamma, beta, mean, variance = weights
+            x = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, self.epsilon, True)
+        if self._flatten:
+            x = x.view(inputs.shape)
+        elif self._permute is not None:
+            x = x.permute(self._restore)
+        return x
+
+    def _weights_for(self, x: Tensor) -> tuple[Tensor | None, ...]:
+        """The weights in a dtype that torch's kernel combines with that of `x`."""
+        weights = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        dtype = self.moving_mean.dtype
+        half = x.dtype in _HALF
+        if (dtype is x.dtype and not half) or (dtype is torch.float32 and half):
+            return weights
+        wide = torch.promote_types(x.dtype, torch.float32)
+        return tuple(None if weight is None else weight.to(wide) for weight in weights)
+
+    def _normalize_batch(
+        self, x: Tensor, gamma: Tensor | None, beta: Tensor | None, *statistics: Tensor
+    ) -> Tensor:
+        x, mean, inverse_deviation = torch.native_batch_norm(
+            x, gamma, beta, None, None, True, 0.0, self.epsilon
+        )
+        self._update(mean.detach(), inverse_deviation.detach().pow(-2).sub_(self.epsilon))
+        return x
+
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the moving statistics towards those of a batch."""
+        step = 1.0 - self.momentum
+        for statistic, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            if value.dtype is not statistic.dtype:
+                value = value.to(statistic.dtype)
+            statistic.lerp_(value, step)
+
+    # What torch's fused kernel cannot do: masks, renorm, channels on the batch axis ---------------
+
+    def _check_mask(self, inputs: Tensor, mask: Tensor) -> None:
+        if mask.dim() != inputs.dim() - 1:
+            raise ValueError(
+                explain(
+                    f"BatchNormalization '{self.name}': the mask must have one dimension less than"
+                    " the inputs.",
+                    mask_shape=tuple(mask.shape),
+                    inputs_shape=tuple(inputs.shape),
+                )
+            )
+
+    def _unfused(self, inputs: Tensor, train: bool, mask: Tensor | None) -> Tensor:
+        x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
+        gamma, beta, mean, variance = (
+            None if weight is None else weight.to(x.dtype)
+            for weight in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        if train:
+            mean, variance = self._moments(x, mask)
+            if self.renorm:
+                gamma, beta = self._renormalize(mean, variance, gamma, beta)
+            else:
+                self._update(mean.detach(), variance.detach())
+        shape = [1] * x.dim()
+        shape[self.axis] = -1
+        factor = torch.rsqrt(variance + self.epsilon)
+        factor = (factor if gamma is None else factor * gamma).view(shape)
+        x = (x - mean.view(shape)) * factor
+        x = x if beta is None else x + beta.view(shape)
+        return x.to(inputs.dtype) if inputs.is_floating_point() else x
+
+    def _moments(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        axes = self._reduction_axes
+        if mask is None:
+            variance, mean = torch.var_mean(x, axes, correction=0)
+            return mean, variance
+        used = mask.unsqueeze(-1).bool().expand(x.shape)
+        count = used.sum(axes, keepdim=True, dtype=x.dtype) + config_epsilon()
+        mean = torch.where(used, x, 0.0).sum(axes, keepdim=True) / count
+        spread = torch.where(used, x - mean, 0.0).square().sum(axes, keepdim=True)
+        return mean.flatten(), (spread / count).flatten()
+
+    def _renormalize(
+        self, mean: Tensor, variance: Tensor, gamma: Tensor | None, beta: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Fold the correction `x * r + d` into scale and offset, and update all statistics."""
+        with torch.no_grad():
+            deviation = torch.sqrt(variance + self.epsilon)
+            reference = self.renorm_stddev.to(mean.dtype).clamp(min=self.epsilon**0.5)
+            r = deviation / reference
+            d = (mean - self.renorm_mean.to(mean.dtype)) / reference
+            low, high, limit = (self._limits.get(key) for key in ("rmin", "rmax", "dmax"))
+            if low is not None or high is not None:
+                r = r.clamp(low, high)
+            if limit is not None:
+                d = d.clamp(-limit, limit)
+            self._update_renorm(mean, deviation)
+        scale = r if gamma is None else r * gamma
+        offset = d if gamma is None else d * gamma
+        return scale, offset if beta is None else offset + beta
+
+    def _update_renorm(self, mean: Tensor, deviation: Tensor) -> None:
+        for statistic, value, momentum in (
+            (self.renorm_mean, mean, self.renorm_momentum),
+            (self.renorm_stddev, deviation, self.renorm_momentum),
+            (self.moving_mean, mean, self.momentum),
+            (self.moving_stddev, deviation, self.momentum),
+        ):
+            statistic.lerp_(value.to(statistic.dtype), 1.0 - momentum)
+        # Rounding may make the difference negative.
+        self.moving_variance.copy_(torch.relu(self.moving_stddev.square() - self.epsilon))
+
+
+def _root_of(initializer: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An initializer of standard deviations from one of variances."""
+
+    def root(shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return torch.sqrt(initializer(shape, dtype=dtype))
+
+    return root
+
+
+@builtin("keras.layers.LayerNormalization")
+class LayerNormalization(_Normalization):
+    """Normalizes each sample over `axis`, then scales by `gamma` and adds `beta`.
+
+    Args:
+        axis: The normalized axis, or several.
+        epsilon: Added to the variance.
+        center, scale: Whether there is a `beta`, a `gamma`.
+        beta_initializer, gamma_initializer: First values of these.
+        beta_regularizer, gamma_regularizer: Penalties added to the loss.
+        beta_constraint, gamma_constraint: Projections after each update.
+        kwargs: Arguments of `Layer`; also `rms_scaling`, which divides by the standard deviation
+            without subtracting the mean (deprecated).
+    Shapes:
+        inputs: any. gamma, beta: the sizes of `axis`. Result: as `inputs`.
+    Raises:
+        TypeError: `axis` is neither an integer nor a list of them.
+    Source: Ba et al. 2016; `torch.nn.functional.layer_norm` (kernel).
+
+    Example:
+        >>> LayerNormalization(epsilon=0.0)(torch.tensor([[0.0, 2.0]])).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        rms_scaling = kwargs.pop("rms_scaling", False)
+        if rms_scaling:
+            warnings.warn(
+                "LayerNormalization: `rms_scaling=True` is deprecated. It divides by the standard"
+                " deviation, not by the root mean square; use `RMSNormalization` for that.",
+                stacklevel=2,
+            )
+        super().__init__(**kwargs)
+        if not isinstance(axis, (int, list, tuple)):
+            raise TypeError(
+                explain(
+                    f"LayerNormalization '{self.name}': `axis` must be an integer or a list of"
+                    " integers.",
+                    given=f"axis={axis!r}",
+                )
+            )
+        self.axis = axis if isinstance(axis, int) else list(axis)
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.rms_scaling = rms_scaling
+        self._scale_and_offset(locals())
+        self.autocast = False  # inputs are widened here, and only where the kernel needs it
+
+    def build(self, input_shape: Shape) -> None:
+        """Make `gamma` and `beta` for the sizes of `axis`."""
+        self.compute_output_shape(input_shape)
+        # Keras's config of a built layer lists the axes, sorted.
+        self.axis = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
+        ndim = len(input_shape)
+        self._axes = tuple(axis % ndim for axis in self.axis)
+        self._shape = tuple(input_shape[axis] for axis in self.axis)
+        self.gamma = self._add("gamma", self._shape) if self.scale or self.rms_scaling else None
+        self.beta = self._add("beta", self._shape) if self.center and not self.rms_scaling else None
+        last = self._axes == tuple(range(ndim - len(self._axes), ndim))
+        self._fused = last and not self.rms_scaling
+        self._broadcast = [n if i in self._axes else 1 for i, n in enumerate(input_shape)]
+        self._compute_dtype = to_torch(self.compute_dtype)
+        self.built = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the normalized inputs."""
+        x, gamma, beta = inputs, self.gamma, self.beta
+        for weight in (gamma, beta):
+            if weight is not None and weight.dtype is not x.dtype or not x.is_floating_point():
+                x, gamma, beta = self._widened(inputs, gamma, beta)
+                break
+        if self._fused:
+            x = F.layer_norm(x, self._shape, gamma, beta, self.epsilon)
+        else:
+            x = self._unfused(x, gamma, beta)
+        return x if x.dtype is self._compute_dtype else x.to(self._compute_dtype)
+
+    def _widened(self, *tensors: Tensor | None) -> list[Tensor | None]:
+        dtype = torch.promote_types(tensors[0].dtype, torch.float32)
+        return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+
+    def _unfused(self, x: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
+        """Normalize over axes that are not the last ones, or without subtracting the mean."""
+        dtype = x.dtype
+        x, gamma, beta = self._widened(x, gamma, beta)
+        variance, mean = torch.var_mean(x, self._axes, correction=0, keepdim=True)
+        x = x if self.rms_scaling else x - mean
+        x = x * torch.rsqrt(variance + self.epsilon)
+        x = x if gamma is None else x * gamma.reshape(self._broadcast)
+        x = x if beta is None else x + beta.reshape(self._broadcast)
+        return x.to(dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, and `rms_scaling`."""
+        return {**super().get_config(), "rms_scaling": self.rms_scaling}

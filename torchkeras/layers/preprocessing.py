@@ -1,0 +1,342 @@
+"""Preprocessing inside the model: `Rescaling`, `Normalization`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import epsilon, image_data_format
+from ..dtypes import to_torch
+from ..naming import explain
+from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from .layer import Layer
+
+__all__ = ["Normalization", "Rescaling"]
+
+Shape = Sequence["int | None"]
+
+
+@builtin("keras.layers.Rescaling")
+class Rescaling(Layer):
+    """Returns `inputs * scale + offset` in the layer's dtype.
+
+    Args:
+        scale: A number, or one per channel.
+        offset: A number, or one per channel.
+        kwargs: Arguments of `Layer`.
+    Shapes: Result: as `inputs`, also if those are integers.
+
+    Example:
+        >>> Rescaling(1 / 255)(torch.tensor([0, 255])).tolist()
+        [0.0, 1.0]
+    """
+
+    _allow_non_tensor_positional_args = True
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.__dict__.update(scale=scale, offset=offset)
+        self.supports_masking = True
+        self._numbers = isinstance(scale, (int, float)) and isinstance(offset, (int, float))
+
+    def call(self, inputs: Any) -> Tensor:
+        """Return the rescaled inputs."""
+        dtype = to_torch(self.compute_dtype)
+        x = torch.as_tensor(inputs).to(dtype)
+        if self._numbers:
+            return x * self.scale + self.offset
+        scale = torch.as_tensor(self.scale, dtype=dtype, device=x.device)
+        if scale.dim() and image_data_format() == "channels_first":
+            scale = scale.reshape(*scale.shape, *[1] * (3 - scale.dim()))
+        return x * scale + torch.as_tensor(self.offset, dtype=dtype, device=x.device)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return `input_shape`."""
+        return input_shape
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Rescaling:
+        """Rebuild the layer; scale and offset may be arrays."""
+        config = dict(config)
+        for name in ("scale", "offset"):
+            config[name] = deserialize_keras_object(
+                config.get(name, 0.0), custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+@builtin("keras.layers.Normalization")
+class Normalization(Layer):
+    """Subtracts a mean and divides by a standard deviation, learned by `adapt` or given.
+
+    Args:
+        axis: Axis or axes that have statistics of their own; `None`: one mean and variance for all.
+        mean, variance: The statistics, if known; numbers or arrays that fit `axis`.
+        invert: Whether to undo the normalization instead.
+        kwargs: Arguments of `Layer`.
+    Shapes: Result: as `inputs`. mean, variance: the sizes of `axis`.
+    Raises:
+        ValueError: Only one of mean and variance is given, they differ in shape, or `axis` is
+            outside of the input or of unknown size.
+
+    Example:
+        >>> layer = Normalization(axis=None)
+        >>> layer.adapt(np.array([1.0, 3.0]))
+        >>> layer(torch.tensor([5.0])).tolist()
+        [3.0]
+    """
+
+    _allow_non_tensor_positional_args = True
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        self.__dict__.update(input_mean=mean, input_variance=variance)
+        self.invert = invert
+        self.supports_masking = True
+        self.mean: Tensor | None = None
+        self.variance: Tensor | None = None
+        self._build_input_shape: tuple[int | None, ...] | None = None
+        self._check_statistics()
+
+    def _error(self, what: str, fix: str | None = None, **facts: Any) -> ValueError:
+        return ValueError(explain(f"Normalization '{self.name}': {what}.", fix, **facts))
+
+    def _check_statistics(self) -> None:
+        mean, variance = self.input_mean, self.input_variance
+        if (mean is None) != (variance is None):
+            raise self._error("give both `mean` and `variance`, or none", mean=mean, variance=variance)
+        if mean is None:
+            return
+        if np.shape(mean) != np.shape(variance):
+            raise self._error(
+                "`mean` and `variance` must have the same shape",
+                mean_shape=np.shape(mean),
+                variance_shape=np.shape(variance),
+            )
+        if np.ndim(mean) > len(self.axis):
+            raise self._error(
+                "`mean` and `variance` have more axes than `axis` names",
+                mean_shape=np.shape(mean),
+                axis=self.axis,
+            )
+
+    # Building ------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Shape | None) -> None:
+        """Make the statistics' variables, or broadcast the given statistics."""
+        if input_shape is None:
+            return
+        ndim = len(input_shape)
+        self._build_input_shape = tuple(input_shape)
+        if any(not -ndim <= axis < ndim for axis in self.axis):
+            raise self._error(
+                "`axis` is outside of the input", axis=self.axis, input_shape=tuple(input_shape)
+            )
+        self._keep_axis = tuple(sorted(axis % ndim for axis in self.axis))
+        if any(input_shape[axis] is None for axis in self._keep_axis):
+            raise self._error(
+                "the sizes of the input along `axis` must be known",
+                axis=self.axis,
+                input_shape=tuple(input_shape),
+            )
+        self._reduce_axis = tuple(i for i in range(ndim) if i not in self._keep_axis)
+        self._broadcast_shape = tuple(
+            n if i in self._keep_axis else 1 for i, n in enumerate(input_shape)
+        )
+        self._mean_and_var_shape = tuple(input_shape[axis] for axis in self._keep_axis)
+        if self.input_mean is None:
+            shape = self._mean_and_var_shape
+            self.adapt_mean = self._statistic("mean", shape, "zeros")
+            self.adapt_variance = self._statistic("variance", shape, "ones")
+            self.count = self._statistic("count", (), "zeros", dtype="int32")  # as old files have it
+        self.built = True
+        self.finalize_state()
+
+    def _statistic(self, name: str, shape: Shape, initializer: str, dtype: Any = None) -> Any:
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, dtype=dtype, trainable=False
+        )
+
+    def _given(self, value: Any) -> Tensor:
+        """A given statistic, its axes aligned with the last of `axis`."""
+        value = torch.as_tensor(np.asarray(value) if not isinstance(value, Tensor) else value)
+        value = value.to(to_torch(self.compute_dtype))
+        shape = [1] * len(self._broadcast_shape)
+        for axis, size in zip(reversed(self._keep_axis), reversed(value.shape), strict=False):
+            shape[axis] = size
+        return value.reshape(shape).broadcast_to(self._broadcast_shape)
+
+    # Learning ------------------------------------------------------------------------------------
+
+    def adapt(self, data: Any) -> None:
+        """Learn mean and variance from data, replacing what was learned before.
+
+        Args:
+            data: An array or tensor; or batches of them: a `DataLoader`, `PyDataset`, generator or
+                list. Of batches that are tuples, the first element counts.
+
+        Raises:
+            TypeError: The data are none of these.
+            ValueError: There are no data, or their shape does not fit.
+        """
+        if isinstance(data, np.ndarray):
+            data = np.asarray(data, dtype="float64") if data.dtype.kind in "iub" else data
+            self._adapt_whole(torch.as_tensor(data))
+        elif isinstance(data, Tensor):
+            self._adapt_whole(data)
+        else:
+            self._adapt_batches(self._batches(data))
+        self.finalize_state()
+
+    def _adapt_whole(self, x: Tensor) -> None:
+        self._fit_to(tuple(x.shape))
+        x = x.detach()
+        x = x if x.is_floating_point() else x.to(to_torch(self.variable_dtype))
+        mean, variance = self._moments(x)
+        self.adapt_mean.assign(mean)
+        self.adapt_variance.assign(variance)
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self._reduce_axis:
+            return x, torch.zeros_like(x)
+        variance, mean = torch.var_mean(x, self._reduce_axis, correction=0)
+        return mean, variance
+
+    def _batches(self, data: Any) -> Iterator[Any]:
+        if hasattr(data, "__getitem__") and hasattr(data, "num_batches"):  # a PyDataset
+            return (data[i] for i in range(data.num_batches))
+        if not hasattr(data, "__iter__"):
+            raise TypeError(
+                explain(
+                    f"Normalization '{self.name}': `adapt` cannot read these data.",
+                    given=type(data).__name__,
+                    expected="an array, a tensor, or an iterable of batches of them",
+                )
+            )
+        return iter(data)
+
+    def _adapt_batches(self, batches: Iterator[Any]) -> None:
+        """Combine the moments of batches, weighted by their sizes."""
+        first = next(batches, None)
+        if first is None:
+            raise self._error("`adapt` received no batches", fix="pass at least one batch.")
+        count, mean, variance = 0, None, None
+        for batch in itertools.chain([first], batches):
+            x = _first_of(batch)
+            if not hasattr(x, "shape"):
+                raise TypeError(
+                    explain(
+                        f"Normalization '{self.name}': `adapt` needs batches with a shape.",
+                        given=type(x).__name__,
+                        expected="arrays or tensors, or tuples that begin with one",
+                    )
+                )
+            x = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x)).detach()
+            self._fit_to(tuple(x.shape))
+            x = x.to(to_torch(self.compute_dtype))
+            new_mean, new_variance = self._moments(x)
+            new = x.numel() // max(1, new_mean.numel()) if self._reduce_axis else 1
+            count += new
+            if mean is None:
+                mean, variance = new_mean, new_variance
+                continue
+            weight = new / count
+            total = torch.lerp(mean, new_mean, weight)
+            variance = torch.lerp(
+                variance + (mean - total) ** 2, new_variance + (new_mean - total) ** 2, weight
+            )
+            mean = total
+        self.adapt_mean.assign(mean)
+        self.adapt_variance.assign(variance)
+
+    def _fit_to(self, shape: tuple[int, ...]) -> None:
+        """Build for data of this shape, or check that it fits what the layer was built for."""
+        if self.input_mean is not None:
+            raise self._error(
+                "`adapt` would replace the given `mean` and `variance`",
+                fix="leave these arguments out to learn them.",
+            )
+        if not self.built:
+            self.build(shape)
+        built_for = self._build_input_shape
+        if len(shape) != len(built_for) or any(
+            shape[axis] != built_for[axis] for axis in self._keep_axis
+        ):
+            raise self._error(
+                "the data do not have the shape that the layer was built for",
+                built_for=built_for,
+                data_shape=shape,
+                axis=self.axis,
+            )
+
+    def finalize_state(self) -> None:
+        """Take over what `adapt` or loading put into the variables."""
+        if not self.built:
+            return
+        if self.input_mean is not None:
+            self.mean, self.variance = self._given(self.input_mean), self._given(self.input_variance)
+        else:
+            dtype = to_torch(self.compute_dtype)
+            self.mean = self.adapt_mean.detach().reshape(self._broadcast_shape).to(dtype)
+            self.variance = self.adapt_variance.detach().reshape(self._broadcast_shape).to(dtype)
+        self._deviation = torch.sqrt(self.variance).clamp(min=epsilon())
+        self._plan = None
+
+    # Calling -------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any) -> Tensor:
+        """Return the (de)normalized inputs."""
+        if self.mean is None:
+            raise self._error("it is not built", fix="call `adapt(data)` or `build(shape)` first.")
+        x = torch.as_tensor(inputs).to(self.mean.dtype)
+        mean, deviation = self.mean, self._deviation
+        if mean.device != x.device:
+            mean, deviation = mean.to(x.device), deviation.to(x.device)
+            if x.device.type != "meta":
+                self.mean, self._deviation = mean, deviation
+        return mean + x * deviation if self.invert else (x - mean) / deviation
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return `input_shape`."""
+        return input_shape
+
+    # Saving --------------------------------------------------------------------------------------
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the variables from a store, and use them."""
+        super().load_own_variables(store)
+        self.finalize_state()
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return the shape the layer was built for."""
+        if self._build_input_shape is None:
+            return None
+        return {"input_shape": self._build_input_shape}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments; the statistics as lists."""
+        config: dict[str, Any] = {}
+        for name in ("mean", "variance"):
+            value = getattr(self, f"input_{name}")
+            value = value.detach().cpu() if isinstance(value, Tensor) else value
+            config[name] = np.array(value).tolist()
+        return {**super().get_config(), **config}
+
+
+def _first_of(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, (tuple, list)) else batch

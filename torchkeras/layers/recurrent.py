@@ -1,0 +1,566 @@
+"""`LSTM`, `GRU` and `SimpleRNN`: recurrent layers on torch's fused kernels.
+
+Letters: B batch, T time steps, D input width, U units. Inputs are `(B, T, D)`, states `(B, U)`.
+
+The fused kernels know no masks. For them each sequence is *packed*: its steps in use move to the
+front, in order, the masked ones behind them. What the kernel computes after the last step in use is
+ignored, and the outputs are spread out again. All of that is a few index operations on the device,
+for any pattern of masks; nothing is read by the host.
+
+torch orders the gates of an LSTM as Keras does, `i f c o`; those of a GRU, `r z n`, must be
+reordered from Keras's `z r h` (`_torch_gates`).
+Sources: Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU), Keras 3 (semantics).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import activations, dtypes, ops
+from ..naming import explain
+from ..registry import builtin
+from .input_spec import InputSpec
+from .recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
+from .rnn import RNN
+
+__all__ = ["GRU", "LSTM", "SimpleRNN"]
+
+# A gate with this much added to its sum is open (or, subtracted, shut) exactly, in float16 too.
+_SATURATING = 1e4
+
+
+def _mirrors_cell(*names: str) -> Callable[[type], type]:
+    """Let a layer show its cell's arguments `names` as its own."""
+
+    def decorate(cls: type) -> type:
+        for name in (*_CELL_ARGUMENTS, *names):
+            getter = operator.attrgetter(f"cell.{name}")
+            setattr(cls, name, property(getter, doc=f"The cell's `{name}`."))
+        return cls
+
+    return decorate
+
+
+_WEIGHTS = ("kernel", "recurrent", "bias")
+_KINDS = ("initializer", "regularizer", "constraint")
+_CELL_ARGUMENTS = (
+    "units",
+    "activation",
+    "use_bias",
+    *(f"{weight}_{kind}" for kind in _KINDS for weight in _WEIGHTS),
+    "dropout",
+    "recurrent_dropout",
+    "seed",
+)
+_LAYER_ARGUMENTS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
+
+
+class _OwnCellRNN(RNN):
+    """Base of layers that make their cell themselves and compute it with a fused kernel.
+
+    Subclasses say by `_fusible` whether their arguments allow the kernel, and run it in `_kernel`.
+    """
+
+    _cell_class: type
+    _config_excludes: tuple[str, ...] = ("cell", "use_cudnn")
+
+    def _make_cell(self, given: dict[str, Any], *names: str) -> Any:
+        """Make the cell from the constructor's arguments, `given`."""
+        kwargs = given["kwargs"]
+        arguments = {name: given[name] for name in (*_CELL_ARGUMENTS, *names)}
+        if "implementation" in kwargs:
+            arguments["implementation"] = kwargs.pop("implementation")
+        return self._cell_class(
+            **arguments,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+            name=self._cell_name,
+        )
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        super().build(sequences_shape, initial_state_shape)
+        self._own_cell = type(self.cell) is self._cell_class
+        self._fused = self._own_cell and not self.recurrent_dropout and self._fusible()
+        # Whether the states to begin with are plain zeros unless given.
+        self._zero_start = (
+            self._own_cell and type(self).get_initial_state is _OwnCellRNN.get_initial_state
+        )
+
+    def _fusible(self) -> bool:
+        raise NotImplementedError
+
+    def _kernel(
+        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run the fused kernel.
+
+        Args:
+            x: `(B, T, D)`, in the order to be read.
+            states: `(B, U)` each.
+            pad: Boolean `(B, T)`, True at steps that must not change the final states; `None`
+                where only outputs count.
+
+        Returns:
+            All outputs `(B, T, U)` and the final states.
+        """
+        raise NotImplementedError
+
+    def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
+        if given is None and self._zero_start and not self.stateful:
+            shape = (sequences.shape[0], self.cell.units)
+            dtype = dtypes.to_torch(self.compute_dtype)
+            zeros = torch.zeros(shape, dtype=dtype, device=sequences.device)
+            return [zeros] * len(self.state_size)
+        return super()._states_for(sequences, given)
+
+    def inner_loop(
+        self,
+        sequences: Tensor,
+        initial_state: list[Any],
+        mask: Tensor | None,
+        training: Any = False,
+    ) -> tuple[Tensor, Tensor | None, list[Any]]:
+        cell = self.cell
+        if not self._own_cell:
+            return super().inner_loop(sequences, initial_state, mask, training)
+        dtype = initial_state[0].dtype
+        x = sequences if sequences.dtype is dtype else sequences.to(dtype)
+        input_mask = state_mask = None
+        if self._drops:
+            input_mask, state_mask = self._sequence_masks(x, initial_state[0], training)
+        if self._fused and not isinstance(input_mask, list) and _kernel_allowed(self, x):
+            if input_mask is not None:
+                x = x * input_mask
+            return self._run_fused(x, initial_state, mask)
+        if getattr(self, "use_cudnn", None) is True and not self._fused:
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} '{self.name}': `use_cudnn=True`, but no fused kernel"
+                    " computes this layer.",
+                    activation=activations.serialize(self.activation),
+                    recurrent_dropout=self.recurrent_dropout,
+                    fix="use the default activations and no recurrent dropout, or"
+                    " `use_cudnn='auto'`.",
+                )
+            )
+        projected = cell.project(x, input_mask)
+        return self._scan(cell.make_step(state_mask), projected, initial_state, mask)
+
+    def _sequence_masks(self, x: Tensor, state: Tensor, training: Any) -> tuple[Any, Any]:
+        """Return the cell's dropout masks, that of the inputs with an axis for time."""
+        input_mask, state_mask = self.cell.dropout_masks(x[:, 0], state, training)
+        if isinstance(input_mask, (list, tuple)):
+            return [mask.unsqueeze(1) for mask in input_mask], state_mask
+        return None if input_mask is None else input_mask.unsqueeze(1), state_mask
+
+    def _run_fused(
+        self, x: Tensor, states: list[Tensor], mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        if self.go_backwards:
+            x = x.flip(1)
+        if mask is None:
+            outputs, states = self._kernel(x, states)
+            return outputs[:, -1], outputs, states
+        mask = mask.flatten(1)  # a last axis of size 1 is allowed
+        if self.go_backwards:
+            mask = mask.flip(1)
+        packed, used, pad = _pack(x, mask)
+        needs_states = self.return_state or self.stateful
+        outputs, final = self._kernel(packed, states, pad if needs_states else None)
+        # The step whose output stands at step t: the last one in use up to t.
+        index = used - 1
+        visible = mask if self.zero_output_for_mask else used > 0
+        if needs_states:
+            any_used = used[:, -1:] > 0
+            final_output = _take_steps(outputs, index[:, -1:]).squeeze(1)
+            final = [torch.where(any_used, final_output, states[0]), *final[1:]]
+        if not self.return_sequences:
+            index, visible = index[:, -1:], visible[:, -1:]
+        outputs = _take_steps(outputs, index)
+        outputs = torch.where(visible.unsqueeze(-1), outputs, 0.0)
+        return outputs[:, -1], outputs, final
+
+    def get_config(self) -> dict[str, Any]:
+        return {"activity_regularizer": None, **super().get_config()}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> RNN:
+        """Make the layer from its config."""
+        return cls(**config)
+
+
+def _kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
+    """Tell whether the fused kernel may run now.
+
+    `torch.compile` cannot trace it (torch 2.13: "expected Tensor() for op: mkldnn_rnn_layer") and
+    compiles the loop instead; `torch.export` keeps the kernel as one node. With `use_cudnn=False`
+    a GPU runs the loop.
+    """
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        return False
+    return not (x.is_cuda and getattr(layer, "use_cudnn", None) is False)
+
+
+def _pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Move the steps in use to the front of each sequence, in order.
+
+    Returns:
+        The packed sequence, how many steps are in use up to each step `(B, T)`, and where the
+        packed sequence holds masked steps `(B, T)`.
+    """
+    used = mask.cumsum(1)
+    total = used[:, -1:]
+    step = torch.arange(mask.shape[1], device=mask.device)
+    slot = torch.where(mask, used - 1, total + step - used)
+    order = torch.empty_like(slot).scatter_(1, slot, step.expand_as(slot))
+    return _take_steps(x, order), used, step >= total
+
+
+def _take_steps(x: Tensor, index: Tensor) -> Tensor:
+    """Return `x[b, index[b, t]]` for all t; step 0 where the index is -1.
+
+    Selecting whole rows is several times faster than `gather` on a CPU.
+    """
+    size, length = x.shape[:2]
+    first = torch.arange(0, size * length, length, device=x.device).unsqueeze(1)
+    rows = (index.clamp_min(0) + first).flatten()
+    return x.flatten(0, 1).index_select(0, rows).view(*index.shape, *x.shape[2:])
+
+
+def _is_tanh(function: Any) -> bool:
+    return function in (activations.tanh, torch.tanh, ops.tanh)
+
+
+def _is_sigmoid(function: Any) -> bool:
+    return function in (activations.sigmoid, torch.sigmoid, ops.sigmoid)
+
+
+def _check_use_cudnn(value: Any) -> None:
+    if value not in ("auto", True, False):
+        raise ValueError(
+            explain("The argument `use_cudnn` must be 'auto', True or False.", given=f"{value!r}")
+        )
+
+
+@builtin("keras.layers.LSTM")
+@_mirrors_cell("recurrent_activation", "unit_forget_bias")
+class LSTM(_OwnCellRNN):
+    """Long short-term memory over a sequence, on torch's fused kernel where arguments allow.
+
+    With `activation="tanh"`, `recurrent_activation="sigmoid"` and no recurrent dropout all steps,
+    masked or not, are one kernel call; else a loop over the steps computes the same.
+
+    Args:
+        units: Width U of the output and the states.
+        activation: Applied to the candidate and the cell state.
+        recurrent_activation: Applied to the gates.
+        use_bias: Whether the gates have a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initial weights.
+        unit_forget_bias: Whether the bias of the forget gate starts at one.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties on the weights.
+        activity_regularizer: Penalty on the output.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections after updates.
+        dropout: Fraction of the input features to drop, the same at all steps of a sequence.
+        recurrent_dropout: Fraction of the state features to drop, likewise.
+        seed: Of the dropout masks.
+        return_sequences, return_state, go_backwards, stateful, unroll: See `RNN`.
+        use_cudnn: `"auto"`; `True` demands a fused kernel; `False` forbids it on a GPU.
+        zero_output_for_mask: See `RNN`.
+
+    Shapes:
+        sequences: `(B, T, D)`. mask: `(B, T)`. initial_state: `[h, c]`, each `(B, U)`.
+        Result: `(B, U)` or `(B, T, U)`; with `return_state` followed by `h` and `c`.
+
+    Raises:
+        ValueError: `units` is not positive, `use_cudnn` is something else, or is True where no
+            fused kernel computes the layer.
+
+    Source: Hochreiter & Schmidhuber 1997; gates as in `keras.layers.LSTM`.
+
+    Example:
+        >>> output, h, c = LSTM(4, return_sequences=True, return_state=True)(torch.ones(2, 3, 5))
+        >>> output.shape, h.shape, c.shape
+        (torch.Size([2, 3, 4]), torch.Size([2, 4]), torch.Size([2, 4]))
+    """
+
+    _cell_class = LSTMCell
+    _cell_name = "lstm_cell"
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        given = dict(locals())
+        _check_use_cudnn(use_cudnn)
+        cell = self._make_cell(given, "recurrent_activation", "unit_forget_bias")
+        own = {name: given[name] for name in (*_LAYER_ARGUMENTS, "activity_regularizer")}
+        super().__init__(cell, **own, **kwargs)
+        self.use_cudnn = use_cudnn
+        self.input_spec = InputSpec(ndim=3)
+
+    def _fusible(self) -> bool:
+        return _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
+
+    def _kernel(
+        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        cell = self.cell
+        weight, bias = cell.kernel.t(), cell.bias
+        if pad is not None:
+            x, weight = _with_hold(x, weight, pad)
+        weights = [weight, cell.recurrent_kernel.t()]
+        if bias is not None:
+            weights += [bias, torch.zeros_like(bias)]  # torch wants a second bias
+        h, c = states
+        start = (h.unsqueeze(0), c.unsqueeze(0))
+        outputs, h, c = torch.lstm(
+            x, start, weights, bias is not None, 1, 0.0, torch.is_grad_enabled(), False, True
+        )
+        return outputs, [h[0], c[0]]
+
+
+def _with_hold(x: Tensor, weight: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
+    """Make the cell state pass through padded steps unchanged.
+
+    An input feature that is 1 at padded steps shuts the input gate and opens the forget gate there,
+    exactly: `sigmoid` is 0 and 1 in floating point at `_SATURATING`.
+    """
+    units = weight.shape[0] // 4
+    hold = weight.new_zeros((4 * units, 1))
+    hold[:units].fill_(-_SATURATING)
+    hold[units : 2 * units].fill_(_SATURATING)
+    pad = pad.unsqueeze(-1)
+    # Whatever stands at masked steps, such as NaN, must not reach the sums.
+    x = torch.cat([torch.where(pad, 0.0, x), pad.to(x.dtype)], -1)
+    return x, torch.cat([weight, hold], 1)
+
+
+@builtin("keras.layers.GRU")
+@_mirrors_cell("recurrent_activation", "reset_after")
+class GRU(_OwnCellRNN):
+    """Gated recurrent unit over a sequence, on torch's fused kernel where arguments allow.
+
+    Args:
+        units: Width U of the output and the state.
+        activation: Applied to the candidate.
+        recurrent_activation: Applied to the gates.
+        use_bias: Whether the gates have a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initial weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties on the weights.
+        activity_regularizer: Penalty on the output.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections after updates.
+        dropout: Fraction of the input features to drop, the same at all steps of a sequence.
+        recurrent_dropout: Fraction of the state features to drop, likewise.
+        seed: Of the dropout masks.
+        return_sequences, return_state, go_backwards, stateful, unroll: See `RNN`.
+        reset_after: Whether the reset gate acts after the matrix product; needed for the kernel.
+        use_cudnn: `"auto"`; `True` demands a fused kernel; `False` forbids it on a GPU.
+        zero_output_for_mask: See `RNN`.
+
+    Shapes:
+        sequences: `(B, T, D)`. mask: `(B, T)`. initial_state: `(B, U)`.
+        Result: `(B, U)` or `(B, T, U)`; with `return_state` followed by the state.
+
+    Raises:
+        ValueError: `units` is not positive, `use_cudnn` is something else, or is True where no
+            fused kernel computes the layer.
+
+    Source: Cho et al. 2014; gates as in `keras.layers.GRU`.
+
+    Example:
+        >>> GRU(4, return_sequences=True)(torch.ones(2, 3, 5)).shape
+        torch.Size([2, 3, 4])
+    """
+
+    _cell_class = GRUCell
+    _cell_name = "gru_cell"
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        given = dict(locals())
+        _check_use_cudnn(use_cudnn)
+        cell = self._make_cell(given, "recurrent_activation", "reset_after")
+        own = {name: given[name] for name in (*_LAYER_ARGUMENTS, "activity_regularizer")}
+        super().__init__(cell, **own, **kwargs)
+        self.use_cudnn = use_cudnn
+        self.input_spec = InputSpec(ndim=3)
+
+    def _fusible(self) -> bool:
+        tanh, sigmoid = _is_tanh(self.activation), _is_sigmoid(self.recurrent_activation)
+        return self.reset_after and tanh and sigmoid
+
+    def _kernel(
+        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        cell = self.cell
+        weights = [_torch_gates(cell.kernel.t()), _torch_gates(cell.recurrent_kernel.t())]
+        bias = cell.bias
+        if bias is not None:
+            weights += [_torch_gates(row) for row in bias.unbind(0)]
+        outputs, h = torch.gru(
+            x,
+            states[0].unsqueeze(0),
+            weights,
+            bias is not None,
+            1,
+            0.0,
+            torch.is_grad_enabled(),
+            False,
+            True,
+        )
+        return outputs, [h[0]]
+
+
+def _torch_gates(weight: Tensor) -> Tensor:
+    """Reorder the three gates along the first axis from Keras's `z r h` to torch's `r z n`."""
+    z, r, h = weight.chunk(3, 0)
+    return torch.cat([r, z, h])
+
+
+@builtin("keras.layers.SimpleRNN")
+@_mirrors_cell()
+class SimpleRNN(_OwnCellRNN):
+    """Fully connected RNN over a sequence: its output is fed back as its state.
+
+    Args:
+        units: Width U of the output and the state.
+        activation: Applied to the sum of both products; the fused kernels know `tanh`, `relu`.
+        use_bias: Whether there is a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initial weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties on the weights.
+        activity_regularizer: Penalty on the output.
+        kernel_constraint, recurrent_constraint, bias_constraint: Projections after updates.
+        dropout: Fraction of the input features to drop, the same at all steps of a sequence.
+        recurrent_dropout: Fraction of the state features to drop, likewise.
+        return_sequences, return_state, go_backwards, stateful, unroll: See `RNN`.
+        seed: Of the dropout masks.
+        zero_output_for_mask: See `RNN`.
+
+    Shapes:
+        sequences: `(B, T, D)`. mask: `(B, T)`. initial_state: `(B, U)`.
+        Result: `(B, U)` or `(B, T, U)`; with `return_state` followed by the state.
+
+    Raises:
+        ValueError: `units` is not positive.
+
+    Example:
+        >>> SimpleRNN(4)(torch.ones(2, 3, 5)).shape
+        torch.Size([2, 4])
+    """
+
+    _cell_class = SimpleRNNCell
+    _cell_name = "simple_rnn_cell"
+    _config_excludes = ("cell", "seed")
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        given = dict(locals())
+        cell = self._make_cell(given)
+        own = {name: given[name] for name in (*_LAYER_ARGUMENTS, "activity_regularizer")}
+        super().__init__(cell, **own, **kwargs)
+        self.input_spec = [InputSpec(ndim=3)]
+
+    def _fusible(self) -> bool:
+        relu = self.activation in (activations.relu, torch.relu, ops.relu)
+        return relu or _is_tanh(self.activation)
+
+    def _kernel(
+        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        cell = self.cell
+        weights, bias = [cell.kernel.t(), cell.recurrent_kernel.t()], cell.bias
+        if bias is not None:
+            weights += [bias, torch.zeros_like(bias)]
+        run = torch.rnn_tanh if _is_tanh(self.activation) else torch.rnn_relu
+        outputs, h = run(
+            x,
+            states[0].unsqueeze(0),
+            weights,
+            bias is not None,
+            1,
+            0.0,
+            torch.is_grad_enabled(),
+            False,
+            True,
+        )
+        return outputs, [h[0]]

@@ -1,0 +1,155 @@
+"""`clone_model`: the same architecture with new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import tree
+from ..graph.keras_tensor import KerasTensor
+from ..layers import Input, InputLayer, Layer
+from ..naming import explain
+from .functional import Functional
+from .model import Model
+from .sequential import Sequential
+
+__all__ = ["clone_model"]
+
+
+def clone_model(
+    model: Model,
+    input_tensors: Any = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+    **kwargs: Any,
+) -> Model:
+    """Return a model like `model`, with layers and weights of its own.
+
+    Args:
+        model: A functional or sequential model, or one with `get_config` and `from_config`.
+        input_tensors: Symbolic tensors to build the clone on, in the structure of the inputs.
+        clone_function: Makes the layer that takes the place of a layer. Default: a new one from its
+            config.
+        call_function: Called as `call_function(layer, *args, **kwargs)` in place of each call of a
+            layer; functional models only.
+        recursive: Apply `clone_function` inside inner models too.
+
+    Raises:
+        ValueError: An argument does not go with the kind of model.
+
+    Example:
+        >>> from torchkeras.layers import Dense
+        >>> clone_model(Sequential([Input((2,)), Dense(3)])).output_shape
+        (None, 3)
+    """
+    cache = kwargs.pop("cache", None)
+    if kwargs:
+        raise ValueError(f"Unexpected keyword argument(s): {tuple(kwargs)}")
+    clone = _Cloner(clone_function, call_function, recursive, {} if cache is None else cache)
+    if isinstance(model, Sequential):
+        if call_function is not None:
+            raise ValueError(
+                "`call_function` does not go with a Sequential model, whose layers are listed, not"
+                f" called. Received: call_function={call_function}"
+            )
+        return _clone_sequential(model, clone, input_tensors)
+    if isinstance(model, Functional) and type(model).get_config is Functional.get_config:
+        return _clone_functional(model, clone, input_tensors)
+    if input_tensors is not None or clone_function is not None or call_function is not None:
+        raise ValueError(
+            explain(
+                f"Model '{model.name}' (of type {type(model).__name__}) is a subclass of `Model`:"
+                " its layers are not known, so only its config can be cloned.",
+                fix="leave `input_tensors`, `clone_function` and `call_function` out.",
+            )
+        )
+    return type(model).from_config(model.get_config())
+
+
+class _Cloner:
+    """Clones each layer once, as the user wants it."""
+
+    def __init__(self, clone_function: Any, call_function: Any, recursive: bool, cache: Any) -> None:
+        self.clone_function = clone_function
+        self.call_function = call_function
+        self.recursive = recursive
+        self.cache: dict[int, Any] = cache
+
+    def __call__(self, layer: Any) -> Any:
+        if id(layer) not in self.cache:
+            self.cache[id(layer)] = self._clone(layer)
+        return self.cache[id(layer)]
+
+    def _clone(self, layer: Any) -> Any:
+        if self.recursive and isinstance(layer, (Functional, Sequential)):
+            return clone_model(
+                layer,
+                clone_function=self.clone_function,
+                call_function=self.call_function if isinstance(layer, Functional) else None,
+                recursive=True,
+                cache=self.cache,
+            )
+        is_layer = isinstance(layer, Layer)
+        if self.clone_function is not None and is_layer and not isinstance(layer, InputLayer):
+            return self.clone_function(layer)
+        return type(layer).from_config(layer.get_config())
+
+
+def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> Sequential:
+    stack = list(model._stack)
+    if input_tensors is not None:
+        tensors = tree.flatten(input_tensors)
+        if len(tensors) != 1 or not isinstance(tensors[0], KerasTensor):
+            raise ValueError(
+                "Argument `input_tensors` of a Sequential model must be one symbolic tensor."
+                f" Received: input_tensors={input_tensors}"
+            )
+        layers = [tensors[0], *(clone(x) for x in stack if not isinstance(x, InputLayer))]
+    else:
+        layers = [clone(layer) for layer in stack]
+    if type(model).__init__ is Sequential.__init__:
+        return type(model)(layers, name=model.name, trainable=model.trainable)
+    return Sequential(layers, name=model.name, trainable=model.trainable)
+
+
+def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> Model:
+    if input_tensors is None:
+        entries = [
+            Input(batch_shape=x.shape, dtype=x.dtype, name=x._keras_history.operation.name)
+            for x in model.inputs
+        ]
+    else:
+        entries = tree.flatten(input_tensors)
+        if len(entries) != len(model.inputs) or not all(
+            isinstance(x, KerasTensor) for x in entries
+        ):
+            raise ValueError(
+                explain(
+                    "`input_tensors` must be symbolic tensors in the structure of the model's"
+                    " inputs.",
+                    given=input_tensors,
+                    expected=model.input,
+                )
+            )
+    values = {id(x): entry for x, entry in zip(model.inputs, entries, strict=True)}
+
+    def value_of(x: Any) -> Any:
+        return values[id(x)] if isinstance(x, KerasTensor) else x
+
+    for node in model._sorted.nodes:
+        if all(id(x) in values for x in node.outputs):
+            continue
+        args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
+        operation = clone(node.operation)
+        if clone.call_function is not None:
+            results = clone.call_function(operation, *args, **kwargs)
+        else:
+            results = operation(*args, **kwargs)
+        values.update(
+            (id(x), result)
+            for x, result in zip(node.outputs, tree.flatten(results), strict=True)
+        )
+    inputs = tree.map_structure(value_of, model.input)
+    outputs = tree.map_structure(value_of, model.output)
+    return type(model)(inputs, outputs, name=model.name)

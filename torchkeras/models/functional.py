@@ -1,0 +1,454 @@
+"""`Functional`: a model made of the calls between symbolic inputs and outputs.
+
+The graph is lowered once, when the model is made, to a generated function of flat inputs, which then
+is the module's `forward`. `model.graph.code` shows it.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .. import dtypes, tree
+from ..graph.context import CONTEXT
+from ..graph.keras_tensor import KerasTensor
+from ..graph.lower import Lowering, attach_mask, sort_graph
+from ..graph.operation import Node, Operation
+from ..layers import Input, InputSpec, Layer
+from ..layers.layer import get_keras_mask
+from ..naming import explain
+from ..registry import builtin
+from .lowered import LoweredModel, fits
+from .model import Model
+from .structure import functional_config, functional_from_config
+
+__all__ = ["Functional"]
+
+Tensor = torch.Tensor
+
+
+@builtin("keras.src.models.functional.Functional", "keras.models.Functional", "keras.Functional")
+class Functional(LoweredModel):
+    """A model defined by its symbolic inputs and outputs; `Model(inputs, outputs)` makes one.
+
+    Args:
+        inputs: Symbolic tensors, one or in a list, tuple or dict.
+        outputs: Symbolic tensors computed from them, likewise.
+        name: Default: `functional`, `functional_1`, …
+        trainable: Whether training changes the weights.
+
+    Raises:
+        ValueError: Something else than symbolic tensors is given, or the outputs depend on other
+            inputs.
+
+    Example:
+        >>> import torch
+        >>> x = Input((3,))
+        >>> model = Functional(x, torch.relu(x) + 1)
+        >>> model(torch.tensor([[-1.0, 0.0, 2.0]])).tolist()
+        [[1.0, 1.0, 3.0]]
+    """
+
+    _convert_input_args = False
+    _allow_non_tensor_positional_args = True
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        trainable = kwargs.pop("trainable", None)
+        _check_tensors(inputs, "inputs")
+        _check_tensors(outputs, "outputs")
+        if not all(_is_entry(tensor) for tensor in tree.flatten(inputs)):
+            inputs, outputs = _cut_out(inputs, outputs)
+        Model.__init__(self, name=name, **kwargs)
+        self.__dict__["_inputs_struct"] = inputs
+        self.__dict__["_outputs_struct"] = outputs
+        self.__dict__["inputs"] = tree.flatten(inputs)
+        self.__dict__["outputs"] = tree.flatten(outputs)
+        self._lower()
+        self.__dict__.update(_build_shapes={"input_shape": None}, built=True)
+        if trainable is not None:
+            self.trainable = trainable
+
+    def _lower(self) -> None:
+        """Sort the graph, register its layers, and generate `forward`."""
+        graph = sort_graph(self.inputs, self.outputs)
+        self.__dict__["_sorted"] = graph
+        self.__dict__["_nodes"] = set(graph.nodes)
+        self.__dict__["operations"] = graph.operations
+        names = (tensor.dtype for tensor in self.inputs)
+        input_dtypes = [None if name == "string" else dtypes.to_torch(name) for name in names]
+        self.__dict__["_input_dtypes"] = input_dtypes
+        keys = {}
+        for operation in graph.operations:
+            if isinstance(operation, torch.nn.Module):
+                keys[operation] = self._register(operation)
+        structure = self.outputs[0] if _is_single(self._outputs_struct) else self._outputs_struct
+        lowering = Lowering(graph, self.inputs, structure, keys)
+        if lowering.constants._parameters or lowering.constants._buffers:
+            self._modules["_constants"] = lowering.constants
+        self.__dict__["fx_graph"] = lowering.fx_graph
+        self.__dict__["lowered"] = lowering.function()
+        if type(self).call is Functional.call:
+            self.__dict__["forward"] = types.MethodType(self.lowered, self)
+
+    def _register(self, layer: torch.nn.Module) -> str:
+        """Hold a layer of the graph under its name, or under one near to it that is free."""
+        key = layer.name.replace(".", "_")
+        while hasattr(type(self), key) or self._modules.get(key, layer) is not layer:
+            key += "_"
+        self._modules[key] = layer
+        return key
+
+    @functools.cached_property
+    def graph(self) -> torch.fx.GraphModule:
+        """The lowered graph as a `torch.fx.GraphModule`; its `code` is what the model runs."""
+        return torch.fx.GraphModule(self, self.fx_graph)
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Compute the outputs.
+
+        Args:
+            inputs: Tensors in the structure of the model's inputs.
+            training: Whether layers act as in training.
+            mask: Masks of the inputs, in their structure.
+        """
+        flat = self._standardize(inputs)
+        if mask is not None:
+            for x, x_mask in zip(flat, tree.flatten(mask), strict=False):
+                attach_mask(x, x_mask)
+        if any(get_keras_mask(x) is not None for x in flat):
+            return self._interpret(flat)
+        return self.lowered(self, *flat)
+
+    def _interpret(self, flat: tuple[Any, ...]) -> Any:
+        """Run the graph call by call: masks that come in with the data travel on the tensors."""
+        values = {id(tensor): x for tensor, x in zip(self.inputs, flat, strict=True)}
+
+        def value_of(x: Any) -> Any:
+            return values[id(x)] if isinstance(x, KerasTensor) else x
+
+        for node in self._sorted.nodes:
+            if all(id(tensor) in values for tensor in node.outputs):
+                continue
+            args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
+            results = tree.flatten(node.operation(*args, **kwargs))
+            values.update(
+                (id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True)
+            )
+        single = _is_single(self._outputs_struct)
+        return tree.map_structure(value_of, self.outputs[0] if single else self._outputs_struct)
+
+    def _standardize(self, inputs: Any) -> tuple[Any, ...]:
+        """Bring inputs into the flat order, dtypes and ranks of the model's."""
+        struct = self._inputs_struct
+        flat = None
+        if isinstance(inputs, dict) and not isinstance(struct, dict):
+            names = [tensor.name for tensor in self.inputs]
+            if all(name in inputs for name in names):
+                flat = [inputs[name] for name in names]
+        elif isinstance(struct, dict) and isinstance(inputs, dict):
+            missing = [key for key in struct if key not in inputs]
+            if missing:
+                raise self._wrong_structure(inputs)
+            extra = [key for key in inputs if key not in struct]
+            if extra:
+                warnings.warn(self._structure_message(inputs), stacklevel=3)
+            flat = [inputs[key] for key in sorted(struct)] if _is_flat(struct) else None
+        elif _is_single(struct) and not isinstance(inputs, (list, tuple)):
+            flat = [inputs]
+        if flat is None:
+            flat = tree.flatten(inputs)
+            if isinstance(struct, dict) and not isinstance(inputs, dict):
+                if list(struct) != sorted(struct):
+                    raise self._wrong_structure(inputs)
+                warnings.warn(self._structure_message(inputs), stacklevel=3)
+        if len(flat) != len(self.inputs):
+            raise self._wrong_structure(inputs)
+        return tuple(self._standardize_one(i, x) for i, x in enumerate(flat))
+
+    def _standardize_one(self, index: int, x: Any) -> Any:
+        spec = self.inputs[index]
+        if x is None:
+            if not getattr(spec._keras_history.operation, "optional", False):
+                raise ValueError(
+                    f"The input '{spec.name}' is not optional, but None was passed. Please provide"
+                    " a valid tensor."
+                )
+            return None
+        if isinstance(x, KerasTensor):
+            return x
+        dtype = self._input_dtypes[index]
+        mask = get_keras_mask(x)
+        if not isinstance(x, Tensor):
+            x = torch.as_tensor(x, device=self._device())
+        if dtype is not None and x.dtype is not dtype:
+            x = x.to(dtype)
+        rank, expected = x.dim(), len(spec.shape)
+        if rank == expected + 1 and x.shape[-1] == 1:
+            x = x.squeeze(-1)
+        elif rank == expected - 1 and spec.shape[-1] == 1:
+            x = x.unsqueeze(-1)
+        elif rank != expected or not (CONTEXT.meta or fits(x.shape, spec.shape)):
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}': the data for input '{spec.name}' has the wrong shape.",
+                    given=tuple(x.shape),
+                    expected=spec.shape,
+                    fix="the first axis is the batch; the others must have the sizes given to"
+                    " `Input`.",
+                )
+            )
+        return attach_mask(x, mask)
+
+    def _structure_message(self, inputs: Any) -> str:
+        names = tree.map_structure(lambda tensor: tensor.name, self._inputs_struct)
+        given = tree.map_structure(
+            lambda x: f"Tensor(shape={tuple(x.shape)})" if hasattr(x, "shape") else repr(x), inputs
+        )
+        return (
+            "The structure of `inputs` doesn't match the expected structure.\n"
+            f"Expected: {names}\nReceived: inputs={given}"
+        )
+
+    def _wrong_structure(self, inputs: Any) -> ValueError:
+        return ValueError(f"Model '{self.name}': {self._structure_message(inputs)}")
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Return the outputs as symbolic tensors, for inputs of any admissible shape."""
+        flat = tree.flatten(inputs)
+        known = [x.shape for x in flat] == [tensor.shape for tensor in self.inputs]
+        if known and not any(x._keras_mask is not None for x in flat):
+            struct = self._outputs_struct
+            outputs = self.outputs[0] if _is_single(struct) else struct
+            return tree.map_structure(_copy_spec, outputs)
+        return Operation.compute_output_spec(self, inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shapes of the outputs for shapes of the inputs."""
+        from_shape = functools.partial(_spec_of_shape, self.inputs)
+        outputs = self.compute_output_spec(from_shape(input_shape))
+        return tree.map_structure(lambda tensor: tensor.shape, outputs)
+
+    # Structure -----------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of the graph, from inputs to outputs."""
+        return [operation for operation in self.operations if isinstance(operation, Layer)]
+
+    @property
+    def _layers(self) -> list[Any]:
+        """The layers of the graph, then other modules assigned to attributes."""
+        inner = {id(layer): layer for layer in self.layers}
+        inner.update((id(layer), layer) for layer in Layer._layers.fget(self))
+        return list(inner.values())
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs, in their structure."""
+        return self._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, in their structure."""
+        return self._outputs_struct
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, or a list of shapes."""
+        shapes = [tensor.shape for tensor in self.inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of shapes."""
+        shapes = [tensor.shape for tensor in self.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that make the outputs."""
+        return [tensor._keras_history.operation.name for tensor in self.outputs]
+
+    @property
+    def _nodes_by_depth(self) -> dict[int, list[Node]]:
+        return self._sorted.nodes_by_depth
+
+    @property
+    def input_spec(self) -> Any:
+        """What the inputs must look like; checked when they are standardized."""
+        if self._input_spec is not None:
+            return self._input_spec
+        return None
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        self.__dict__["_input_spec"] = value
+
+    def input_specs(self) -> list[InputSpec]:
+        """Return the `InputSpec` of each input."""
+        return [
+            InputSpec(
+                shape=(None, *tensor.shape[1:]),
+                allow_last_axis_squeeze=True,
+                name=tensor._keras_history.operation.name,
+                optional=getattr(tensor._keras_history.operation, "optional", False),
+            )
+            for tensor in self.inputs
+        ]
+
+    # Configs and copies --------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        if not _constructs_functional(type(self)):
+            return Model.get_config(self)
+        return functional_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Model:
+        if "layers" in config and "input_layers" in config:
+            return functional_from_config(cls, config, custom_objects)
+        return super().from_config(config)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Functional:
+        """Copy the layers and call the copies as the originals were called."""
+        copied = super().__deepcopy__(memo)
+        values = {id(tensor): _copied_entry(tensor, memo) for tensor in self.inputs}
+
+        def value_of(x: Any) -> Any:
+            return values[id(x)] if isinstance(x, KerasTensor) else x
+
+        for node in self._sorted.nodes:
+            if all(id(tensor) in values for tensor in node.outputs):
+                continue
+            operation = memo.get(id(node.operation))
+            if operation is None:
+                operation = type(node.operation).from_config(node.operation.get_config())
+                memo[id(node.operation)] = operation
+            args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
+            results = tree.flatten(operation(*args, **kwargs))
+            values.update((id(t), x) for t, x in zip(node.outputs, results, strict=True))
+        copied.__dict__["_inputs_struct"] = tree.map_structure(value_of, self._inputs_struct)
+        copied.__dict__["_outputs_struct"] = tree.map_structure(value_of, self._outputs_struct)
+        copied.__dict__["inputs"] = tree.flatten(copied._inputs_struct)
+        copied.__dict__["outputs"] = tree.flatten(copied._outputs_struct)
+        copied._lower()
+        return copied
+
+    def _state(self) -> dict[str, Any]:
+        dropped = ("inputs", "outputs", "_inputs_struct", "_outputs_struct", "_sorted", "_nodes")
+        dropped += ("operations", "fx_graph", "lowered", "forward", "graph")
+        return {key: value for key, value in super()._state().items() if key not in dropped}
+
+
+Model._functional_class = Functional
+
+
+def _is_single(struct: Any) -> bool:
+    """Whether a structure is one tensor, or a list or tuple of one."""
+    return isinstance(struct, KerasTensor) or (
+        isinstance(struct, (list, tuple)) and len(struct) == 1 and isinstance(struct[0], KerasTensor)
+    )
+
+
+def _is_flat(struct: dict[str, Any]) -> bool:
+    return all(isinstance(value, KerasTensor) for value in struct.values())
+
+
+def _is_entry(tensor: KerasTensor) -> bool:
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index].is_input
+
+
+def _check_tensors(struct: Any, what: str) -> None:
+    for x in tree.flatten(struct):
+        if not isinstance(x, KerasTensor):
+            raise ValueError(
+                explain(
+                    f"All `{what}` values must be KerasTensors.",
+                    given=f"{x!r} of type {type(x).__name__}",
+                    fix="inputs come from `Input(...)`, outputs from calling layers on them.",
+                )
+            )
+        if x._keras_history is None:
+            raise ValueError(
+                explain(
+                    f"`{what}`: the symbolic tensor '{x.name}' comes from no layer.",
+                    fix="make it with `Input(...)`, or by calling layers on such a tensor.",
+                )
+            )
+
+
+def _copy_spec(tensor: KerasTensor) -> KerasTensor:
+    copied = KerasTensor(tensor.shape, tensor.dtype)
+    copied._keras_mask = tensor._keras_mask
+    return copied
+
+
+def _spec_of_shape(inputs: list[KerasTensor], shape: Any) -> Any:
+    if isinstance(shape, dict):
+        by_name = {tensor.name: tensor.dtype for tensor in inputs}
+        return {key: KerasTensor(s, by_name.get(key, "float32")) for key, s in shape.items()}
+    if shape and isinstance(shape[0], (list, tuple)):
+        return [KerasTensor(s, t.dtype) for s, t in zip(shape, inputs, strict=True)]
+    return KerasTensor(shape, inputs[0].dtype)
+
+
+def _copied_entry(tensor: KerasTensor, memo: dict[int, Any]) -> KerasTensor:
+    """Make the copy of an input layer an entry again, and return its tensor."""
+    layer = memo[id(tensor._keras_history.operation)]
+    entry = KerasTensor(tensor.shape, tensor.dtype, name=tensor.name)
+    Node(layer, outputs=entry)
+    return entry
+
+
+def _cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """Make new entries of intermediate tensors, and record the calls behind them anew."""
+    flat = tree.flatten(inputs)
+    nodes = sort_graph(flat, tree.flatten(outputs)).nodes
+    values: dict[int, KerasTensor] = {}
+    for tensor in flat:
+        if _is_entry(tensor):
+            values[id(tensor)] = tensor
+        else:
+            name = tensor._keras_history.operation.name
+            values[id(tensor)] = Input(
+                batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{name}_input"
+            )
+
+    def value_of(x: Any) -> Any:
+        if isinstance(x, KerasTensor):
+            if id(x) not in values:
+                values[id(x)] = _copy_spec(x)
+            return values[id(x)]
+        return x
+
+    for node in nodes:
+        if node.is_input or all(id(tensor) in values for tensor in node.outputs):
+            continue
+        args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
+        Node(node.operation, args, kwargs, tree.map_structure(value_of, node.structure))
+    return tree.map_structure(value_of, inputs), tree.map_structure(value_of, outputs)
+
+
+def _constructs_functional(cls: type) -> bool:
+    """Whether `cls(inputs, outputs, name=…)` makes such a model, so that a config can."""
+    init: Callable[..., Any] = cls.__init__
+    if init is Functional.__init__:
+        return True
+    code = getattr(init, "__code__", None)
+    if code is None:
+        return False
+    names = code.co_varnames[1 : code.co_argcount]
+    takes_all = code.co_flags & 0x04 and code.co_flags & 0x08  # *args and **kwargs
+    return bool(takes_all) or names == ("inputs", "outputs", "name")
+
+

@@ -1,0 +1,84 @@
+"""`LoweredModel`: how a model with a generated `forward` is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..graph.context import CONTEXT
+from ..graph.keras_tensor import KerasTensor, any_symbolic
+from ..layers.layer import get_keras_mask
+from .model import Model
+
+__all__ = ["LoweredModel", "fits"]
+
+Tensor = torch.Tensor
+_module_call = torch.nn.Module.__call__
+
+
+class LoweredModel(Model):
+    """A model whose instance attribute `forward` is the generated function of its flat inputs.
+
+    A call on tensors that fit goes straight there. Anything else, such as masks that come in with
+    the data, takes the full path of `Layer`, which ends in `call`. A model whose class overrides
+    `call` has no such attribute, and always takes the full path.
+    """
+
+    inputs: Sequence[KerasTensor]
+    _input_dtypes: Sequence[torch.dtype | None]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and "forward" in self.__dict__ and not CONTEXT.meta:
+            x = args[0]
+            if not kwargs and isinstance(x, Tensor) and len(self.inputs) == 1:
+                shape = self.inputs[0].shape
+                if (
+                    x.dtype is self._input_dtypes[0]
+                    and x.dim() == len(shape)
+                    and fits(x.shape, shape)
+                    and get_keras_mask(x) is None
+                ):
+                    return self._enter((x,), None)
+            elif kwargs.keys() <= {"training"} and not any_symbolic(x):
+                flat = self._standardize(x)
+                if all(get_keras_mask(part) is None for part in flat):
+                    return self._enter(flat, kwargs.get("training"))
+        return self._full_call(args, kwargs)
+
+    def _standardize(self, inputs: Any) -> tuple[Any, ...]:
+        """Bring inputs into the flat order, the dtypes and the ranks of the model's."""
+        raise NotImplementedError
+
+    def _enter(self, flat: tuple[Any, ...], training: bool | None) -> Any:
+        """Run the generated function, as an outermost call or inside another."""
+        if training is None and (CONTEXT.entered or torch.compiler.is_compiling()):
+            return _module_call(self, *flat)
+        outer_training, outer_entered = CONTEXT.training, CONTEXT.entered
+        if not outer_entered:
+            CONTEXT.entered = True
+            if CONTEXT.lossy:
+                self._clear_losses()
+        if training is not None:
+            CONTEXT.training = training
+        try:
+            return _module_call(self, *flat)
+        finally:
+            CONTEXT.training, CONTEXT.entered = outer_training, outer_entered
+
+    def _run(self, plan: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        forward = self.__dict__.pop("forward", None)  # the class's `forward` is `call`
+        try:
+            return super()._run(plan, args, kwargs)
+        finally:
+            if forward is not None:
+                self.__dict__["forward"] = forward
+
+
+def fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Whether a shape of the same rank agrees with the expected one, apart from the batch axis."""
+    for size, wanted in zip(shape[1:], expected[1:], strict=True):
+        if wanted is not None and size != wanted:
+            return False
+    return True

@@ -1,0 +1,316 @@
+"""`Model`: a layer that can be trained, saved and summarized."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .. import saving
+from ..graph.infer import infer_spec
+from ..graph.keras_tensor import KerasTensor
+from ..layers import Layer
+from ..naming import explain, nearest
+from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..training import Trainer
+from .summary import print_summary
+
+__all__ = ["Model", "model_from_json"]
+
+
+@builtin("keras.Model", "keras.models.Model")
+class Model(Trainer, Layer):
+    """A network with `compile`, `fit`, `evaluate`, `predict` and `save`.
+
+    `Model(inputs, outputs)` makes a functional model of symbolic tensors. A subclass defines layers in
+    `__init__` and what it computes in `call`, as a layer does.
+
+    Args:
+        inputs: Symbolic inputs, for a functional model.
+        outputs: Symbolic outputs.
+        name: Default: the class's name in snake case, numbered.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> import torch
+        >>> class Twice(Model):
+        ...     def call(self, x):
+        ...         return 2 * x
+        >>> Twice()(torch.tensor([1.0])).tolist()
+        [2.0]
+    """
+
+    # Set by `functional.py`, which is above this file.
+    _functional_class: ClassVar[type]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional_call(args, kwargs):
+            return Model._functional_class.__new__(Model._functional_class, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        functional = Model._functional_class
+        if _is_functional_call(args, kwargs) and not isinstance(self, functional):
+            # A subclass made like a functional model is one: `MyModel(inputs, outputs)`.
+            _insert_base(type(self), functional)
+            functional.__init__(self, *args, **kwargs)
+            return
+        Trainer.__init__(self)
+        Layer.__init__(self, *args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._static_masks = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._full_call(args, kwargs)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that the model consists of, not looking into them."""
+        return list(self._flatten_layers(include_self=False, recursive=False))
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by its name or its place.
+
+        Args:
+            name: The name of the layer.
+            index: Its place in `layers`.
+
+        Raises:
+            ValueError: There is no such layer, or both or none of the arguments are given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(
+                explain(
+                    "Provide either a layer name or a layer index to `get_layer`.",
+                    given=f"index={index}, name={name}",
+                )
+            )
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(
+                    f"Was asked to retrieve layer at index {index} but model '{self.name}' only has"
+                    f" {len(self.layers)} layers."
+                )
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in self.layers]
+        raise ValueError(
+            f"No such layer: {name}. {nearest(name, names)} Existing layers are: {names}."
+        )
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: list[str] | tuple[str, str] | None = None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: Width in characters.
+            positions: Relative or absolute ends of the columns.
+            print_fn: Gets the text instead of `print`.
+            expand_nested: Show the layers of inner models too.
+            show_trainable: Show whether each layer is trained.
+            layer_range: The names (or patterns) of the first and last layer to show.
+        """
+        print_summary(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
+
+    # Building ------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights by running `call` on symbolic inputs.
+
+        Args:
+            input_shape: The shape of the first input, or a structure of shapes.
+        """
+        self._build_by_run((_specs(input_shape, self.input_dtype),), {})
+        self.built = True
+
+    def _build_by_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            infer_spec(self.call, args, kwargs)
+        except Exception as error:
+            raise type(error)(
+                explain(
+                    f"Model '{self.name}' cannot be built by running its `call` on symbolic inputs:"
+                    f" {error}",
+                    fix="call the model on a batch of data instead.",
+                )
+            ) from error
+
+    def _build(self, spec: Any) -> None:
+        if not self.built and type(self).build is Model.build:
+            shapes = spec.shapes()
+            shapes = shapes if len(shapes) != 1 else {"input_shape": next(iter(shapes.values()))}
+            self.__dict__["_build_shapes"] = shapes
+            self._adopt_stray_weights()
+            return
+        super()._build(spec)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the model from what `get_build_config` returned; warn where that fails."""
+        if not config:
+            return
+        try:
+            if type(self).build is not Model.build:
+                super().build_from_config(config)
+            elif "input_shape" in config:
+                self.build(config["input_shape"])
+            else:
+                shapes = config.get("shapes_dict", {})
+                kwargs = {
+                    key.removesuffix("_shape"): _specs(shape, self.input_dtype)
+                    for key, shape in shapes.items()
+                }
+                self._build_by_run((), kwargs)
+                self.built = True
+        except Exception as error:
+            warnings.warn(
+                f"Model '{self.name}' had a build config, but the model cannot be built"
+                f" automatically in `build_from_config(config)`: {error} Define that method (and"
+                " `get_build_config`), or call the model on data before loading its weights.",
+                stacklevel=2,
+            )
+        self.__dict__["_build_shapes"] = config.get("shapes_dict", config)
+
+    # Files ---------------------------------------------------------------------------------------
+
+    def save(
+        self,
+        filepath: str | Path | io.IOBase,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model to a file: architecture, weights, compile and optimizer state.
+
+        Args:
+            filepath: Ends in `.keras`, `.h5` or `.safetensors`.
+            overwrite: Whether to replace a file without asking.
+            zipped: Whether `.keras` is one file (the default) or a folder.
+            kwargs: `include_optimizer`, as in Keras.
+        """
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(
+        self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights to a file.
+
+        Args:
+            filepath: Ends in `.weights.h5` or `.safetensors`.
+            overwrite: Whether to replace a file without asking.
+            max_shard_size: Gigabytes in one file; more go into further ones.
+        """
+        kwargs = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
+        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(
+        self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+    ) -> None:
+        """Read the weights from a file.
+
+        Args:
+            filepath: What `save_weights` or `save` wrote, or Keras.
+            skip_mismatch: Leave layers whose weights do not fit as they are, with a warning.
+            kwargs: `by_name`, for `.h5` files, and `objects_to_skip`.
+        """
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def export(self, filepath: str | Path, format: str = "torch", **kwargs: Any) -> None:  # noqa: A002
+        """Not available yet.
+
+        Raises:
+            NotImplementedError: Always, with what to use instead.
+        """
+        raise NotImplementedError(
+            "`Model.export` is not available yet. The model is a `torch.nn.Module`: use"
+            " `torch.export.export(model, (example,))` or `torch.onnx.export`."
+        )
+
+    # Configs -------------------------------------------------------------------------------------
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the architecture as JSON; `model_from_json` reads it.
+
+        Args:
+            kwargs: Passed to `json.dumps`.
+        """
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Model:
+        """Make a model from what `get_config` returned."""
+        if {"name", "layers", "input_layers", "output_layers"} <= config.keys():
+            return Model._functional_class.from_config.__func__(cls, config, custom_objects)
+        try:
+            return cls(**config)
+        except TypeError as error:
+            raise TypeError(
+                explain(
+                    f"Unable to revive model of class {cls.__name__} from its config: {error}",
+                    config=config,
+                    fix="`get_config` must return all arguments of the constructor, or define"
+                    " `from_config`.",
+                )
+            ) from error
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
+    """Build the model that `Model.to_json` described.
+
+    Args:
+        json_string: The JSON.
+        custom_objects: Classes and functions, by the names the config uses for them.
+    """
+    return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
+
+
+def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return (
+        len(args) == 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or ("inputs" in kwargs and "outputs" in kwargs)
+    )
+
+
+def _insert_base(cls: type, functional: type) -> None:
+    """Put `functional` in the place of `Model` among the bases of a user's class."""
+    if Model in cls.__bases__:
+        cls.__bases__ = tuple(functional if base is Model else base for base in cls.__bases__)
+        return
+    for base in cls.__bases__:
+        if issubclass(base, Model) and base is not functional:
+            _insert_base(base, functional)
+
+
+def _specs(shape: Any, dtype: str) -> Any:
+    """Make symbolic tensors of a structure of shapes."""
+    if isinstance(shape, dict):
+        return {key: _specs(value, dtype) for key, value in shape.items()}
+    if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in shape):
+        return type(shape)(_specs(value, dtype) for value in shape)
+    return None if shape is None else KerasTensor(tuple(shape), dtype)
+
+

@@ -1,0 +1,373 @@
+"""`Sequential`: a model that is a stack of layers."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .. import tree
+from ..graph.keras_tensor import KerasTensor
+from ..layers import InputLayer, Layer, TorchModuleWrapper
+from ..layers.layer import get_keras_mask
+from ..naming import explain
+from ..registry import CustomObjectScope, builtin, serialize_keras_object
+from ..variables import standardize_shape
+from .functional import Functional
+from .lowered import LoweredModel
+from .model import Model
+from .structure import layer_from_config
+
+__all__ = ["Sequential"]
+
+
+@builtin("keras.Sequential", "keras.models.Sequential")
+class Sequential(LoweredModel):
+    """A model that passes its input through layers, one after the other.
+
+    Once the shape of the input is known (from an `Input`, from `input_shape=` of the first layer, or
+    from data) it is lowered as a functional model is.
+
+    Args:
+        layers: Layers, `torch.nn.Module`s, or an `Input` in first place.
+        trainable: Whether training changes the weights.
+        name: Default: `sequential`, `sequential_1`, …
+
+    Raises:
+        ValueError: Something else than a layer is given, or two layers share a name.
+
+    Example:
+        >>> import torch
+        >>> model = Sequential([torch.nn.ReLU(), torch.nn.Flatten()])
+        >>> model(torch.tensor([[[-1.0], [2.0]]])).tolist()
+        [[0.0, 2.0]]
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        # `Sequential([a, b], name)` has nothing to do with `Model(inputs, outputs)`.
+        return Layer.__new__(cls, *args, **kwargs)
+
+    def __init__(
+        self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self.__dict__.update(_stack=[], _functional=None)
+        if layers is not None:
+            if not isinstance(layers, (list, tuple)):
+                layers = [layers]
+            for layer in layers:
+                self.add(layer, rebuild=False)
+            self._rebuild()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top.
+
+        Args:
+            layer: A layer or a `torch.nn.Module`.
+            rebuild: Whether to lower the model anew.
+        """
+        if isinstance(layer, KerasTensor) and layer._keras_history is not None:
+            layer = layer._keras_history.operation
+        if isinstance(layer, torch.nn.Module) and not isinstance(layer, Layer):
+            layer = TorchModuleWrapper(layer)
+        if not isinstance(layer, Layer):
+            raise ValueError(
+                explain(
+                    f"Only layers can be added to Sequential model '{self.name}'.",
+                    given=f"{layer!r} (of type {type(layer).__name__})",
+                    expected="an instance of `keras.Layer` or `torch.nn.Module`",
+                )
+            )
+        stack = self._stack
+        shape = getattr(layer, "_input_shape_arg", None)
+        if not stack and shape is not None:
+            batch_size = getattr(layer, "_input_batch_size", None)
+            dtype = _entry_dtype(layer)
+            stack.append(InputLayer(batch_shape=(batch_size, *shape), dtype=dtype))
+        if any(other.name == layer.name and other is not layer for other in stack):
+            raise ValueError(
+                f"All layers added to a Sequential model should have unique names. Name"
+                f" '{layer.name}' is already the name of a layer in this model. Update the `name`"
+                " argument to pass a unique name."
+            )
+        if isinstance(layer, InputLayer) and stack and isinstance(stack[0], InputLayer):
+            raise ValueError(
+                f"Sequential model '{self.name}' has already been configured to use input shape"
+                f" {stack[0].batch_shape}. You cannot add a different Input layer to it."
+            )
+        stack.append(layer)
+        if rebuild:
+            self._rebuild()
+        else:
+            self._forget()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the last layer off, and return it."""
+        layer = self._stack.pop()
+        self._forget()
+        if rebuild:
+            self._rebuild()
+        return layer
+
+    def _forget(self) -> None:
+        self.__dict__.pop("forward", None)
+        self.__dict__.update(_functional=None, built=False, _plan=None)
+        for key in [key for key, module in self._modules.items() if isinstance(module, Layer)]:
+            del self._modules[key]
+        for layer in self._stack:
+            self._modules[_free_key(self, layer)] = layer
+
+    def _rebuild(self) -> None:
+        """Lower the model if the shape of its input is known."""
+        self._forget()
+        if len(self._stack) < 2:
+            return
+        first = self._stack[0]
+        if isinstance(first, InputLayer):
+            self.build(first.batch_shape)
+        elif isinstance(first, (Functional, Sequential)) and first.built:
+            self.build(first.input_shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of all layers.
+
+        Args:
+            input_shape: The shape of the input with its batch axis.
+
+        Raises:
+            ValueError: There are no layers, or another shape was fixed before.
+        """
+        try:
+            input_shape = standardize_shape(input_shape)
+        except ValueError:  # a structure of shapes: built by the first call
+            return
+        stack = self._stack
+        if not stack:
+            raise ValueError(
+                f"Sequential model {self.name} cannot be built because it has no layers. Call"
+                " `model.add(layer)`."
+            )
+        if not isinstance(stack[0], InputLayer):
+            stack.insert(0, InputLayer(batch_shape=input_shape, dtype=_entry_dtype(stack[0])))
+        elif stack[0].batch_shape != input_shape:
+            raise ValueError(
+                f"Sequential model '{self.name}' has already been configured to use input shape"
+                f" {stack[0].batch_shape}. You cannot build it with input_shape {input_shape}"
+            )
+        x = stack[0].output
+        for layer in stack[1:]:
+            try:
+                x = layer(x)
+            except NotImplementedError:  # the layer cannot be called on symbolic tensors
+                return
+            except TypeError as error:
+                raise self._not_a_stack_layer(layer, error) from error
+        self._adopt(Functional(stack[0].output, x, name=self.name))
+
+    def _adopt(self, functional: Functional) -> None:
+        """Run the generated function of an equal functional model."""
+        self._forget()
+        self.__dict__["_functional"] = functional
+        self._modules.clear()
+        self._modules.update(functional._modules)
+        if type(self).call is Sequential.call:
+            self.__dict__["forward"] = types.MethodType(functional.lowered, self)
+
+    def _not_a_stack_layer(self, layer: Layer, error: TypeError) -> Exception:
+        required = [
+            parameter.name
+            for parameter in layer._call_signature.signature.parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and parameter.default is parameter.empty
+        ]
+        if len(required) == 1:
+            return error
+        return ValueError(
+            explain(
+                f"Layers of a Sequential model must take one input; layer '{layer.name}' (of type"
+                f" {type(layer).__name__}) takes {required}.",
+                fix="use the functional API: `Model(inputs, outputs)`.",
+            )
+        )
+
+    # Calls: those of the functional model, once there is one -------------------------------------
+
+    def _standardize(self, inputs: Any) -> tuple[Any, ...]:
+        return self._functional._standardize(inputs)
+
+    @property
+    def _input_dtypes(self) -> list[torch.dtype | None]:
+        return self._functional._input_dtypes
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Pass the input through all layers."""
+        if self._functional is not None:
+            return self._functional.call(inputs, training=training, mask=mask)
+        outputs = inputs
+        for layer in self.layers:
+            kwargs = {}
+            if layer._call_signature.takes_mask:
+                kwargs["mask"] = mask
+            if layer._call_signature.takes_training and training is not None:
+                kwargs["training"] = training
+            outputs = layer(outputs, **kwargs)
+            mask = tree.map_structure(get_keras_mask, outputs)
+        return outputs
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Return the output as a symbolic tensor."""
+        if self._functional is not None:
+            return self._functional.compute_output_spec(inputs)
+        for layer in self.layers:
+            inputs = layer.compute_output_spec(inputs)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output for a shape of the input."""
+        if self._functional is not None:
+            return self._functional.compute_output_shape(input_shape)
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    # Structure -----------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input layer."""
+        stack = self._stack
+        return stack[1:] if stack and isinstance(stack[0], InputLayer) else stack[:]
+
+    @property
+    def _layers(self) -> list[Any]:
+        inner = {id(layer): layer for layer in self._stack}
+        inner.update((id(layer), layer) for layer in Layer._layers.fget(self))
+        return list(inner.values())
+
+    def _of_functional(self, attribute: str, what: str) -> Any:
+        if self._functional is None:
+            raise AttributeError(
+                f"Sequential model '{self.name}' has no defined {what} yet. Build it, give it an"
+                " `Input`, or call it on data."
+            )
+        return getattr(self._functional, attribute)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic input, in a list."""
+        return self._of_functional("inputs", "inputs")
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic output, in a list."""
+        return self._of_functional("outputs", "outputs")
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input."""
+        return self._of_functional("input", "input")
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output."""
+        return self._of_functional("output", "output")
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input."""
+        return self._of_functional("input_shape", "input shape")
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output."""
+        return self._of_functional("output_shape", "output shape")
+
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the layer that makes the output."""
+        return self._of_functional("output_names", "outputs")
+
+    @property
+    def graph(self) -> torch.fx.GraphModule:
+        """The lowered graph; its `code` is what the model runs."""
+        return self._of_functional("graph", "graph")
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype of the input."""
+        stack = self._stack
+        first_is_input = stack and isinstance(stack[0], InputLayer)
+        return stack[0].dtype if first_is_input else super().input_dtype
+
+    def get_config(self) -> dict[str, Any]:
+        config = Model.get_config(self)
+        config.pop("layers", None)
+        config["layers"] = copy.deepcopy([serialize_keras_object(layer) for layer in self._stack])
+        if self._functional is not None:
+            config["build_input_shape"] = self._stack[0].batch_shape
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Sequential:
+        if "name" not in config or "layers" not in config:
+            raise ValueError(
+                explain(
+                    "The config of a Sequential model must have 'name' and 'layers'.",
+                    given=config,
+                )
+            )
+        model = cls(name=config["name"])
+        with CustomObjectScope(custom_objects or {}):
+            for layer_config in config["layers"]:
+                model.add(layer_from_config(layer_config), rebuild=False)
+        shape = config.get("build_input_shape")
+        model._rebuild() if model._stack else None
+        if model._functional is None and isinstance(shape, (list, tuple)) and model._stack:
+            model.build(tuple(shape))
+        return model
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        state.pop("forward", None)
+        state["_functional"] = None
+        return state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sequential:
+        copied = super().__deepcopy__(memo)
+        if self._functional is not None:
+            for layer in copied._stack:
+                if isinstance(layer, InputLayer):
+                    layer.__dict__.update(_entry_again(layer))
+            x = copied._stack[0].output
+            for layer in copied._stack[1:]:
+                x = layer(x)
+            copied._adopt(Functional(copied._stack[0].output, x, name=copied.name))
+            copied.built = True
+        return copied
+
+
+def _entry_again(layer: InputLayer) -> dict[str, Any]:
+    """Return the graph state of a fresh input layer like a copied one."""
+    fresh = InputLayer(batch_shape=layer.batch_shape, dtype=layer.dtype, name=layer.name)
+    node = fresh._inbound_nodes[0]
+    node.operation = layer
+    tensor = node.outputs[0]
+    tensor._keras_history = tensor._keras_history._replace(operation=layer)
+    return {"_inbound_nodes": [node]}
+
+
+def _entry_dtype(layer: Layer) -> str | None:
+    dtype = layer.input_dtype
+    return None if dtype == "string" else dtype
+
+
+def _free_key(model: Sequential, layer: Layer) -> str:
+    key = layer.name.replace(".", "_")
+    while hasattr(type(model), key) or model._modules.get(key, layer) is not layer:
+        key += "_"
+    return key

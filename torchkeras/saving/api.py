@@ -1,0 +1,299 @@
+"""`save_model`, `load_model`, `save_weights`, `load_weights`: they pick the format and do the rest.
+
+Saving goes by the file's extension. Loading goes by the content: a `.keras` file renamed to `.h5`
+still loads, and a PNG named `model.keras` is called a PNG.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..naming import explain
+from .errors import FileFormatError
+from .h5_guard import open_h5
+from .keras_archive import (
+    load_archive,
+    load_archive_weights,
+    load_folder,
+    save_archive,
+    save_folder,
+)
+from .legacy_h5 import load_h5, load_h5_weights, save_h5
+from .safetensors_file import load_safetensors, load_safetensors_weights, save_safetensors
+from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, sniff
+from .weights_h5 import load_weights as load_weights_h5
+from .weights_h5 import save_weights as save_weights_h5
+
+__all__ = [
+    "ask_to_proceed_with_overwrite",
+    "load_model",
+    "load_weights",
+    "model_from_bytes",
+    "model_to_bytes",
+    "save_model",
+    "save_weights",
+]
+
+_LOG = logging.getLogger(__name__)
+_H5 = (".h5", ".hdf5")
+_LOADERS = {
+    ARCHIVE: load_archive,
+    FOLDER: load_folder,
+    HDF5: load_h5,
+    SAFETENSORS: load_safetensors,
+}
+
+
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+) -> None:
+    """Save a whole model: architecture, weights, how it was compiled, and the optimizer's state.
+
+    Args:
+        model: The model.
+        filepath: A path that ends in `.keras`, `.h5` or `.safetensors`, or a file object opened for
+            writing, which gets the `.keras` format.
+        overwrite: Whether to replace an existing file without asking.
+        zipped: `False` writes a folder with the content of a `.keras` file.
+        include_optimizer: Whether the optimizer's state belongs to it (not for `.keras`).
+        save_format: `"keras"`, `"h5"` or `"tf"`, as old scripts give it; the extension decides.
+
+    Raises:
+        ValueError: The extension is unknown, or an argument.
+    """
+    include_optimizer = kwargs.pop("include_optimizer", True)
+    save_format = kwargs.pop("save_format", None)
+    if kwargs:
+        raise ValueError(f"The following argument(s) are not supported: {list(kwargs)}")
+    if hasattr(filepath, "write"):
+        save_archive(model, filepath)
+        return
+    path = os.fspath(filepath)
+    _refuse_remote(path)
+    if save_format:
+        _check_save_format(save_format, path)
+    if not _may_write(path, overwrite):
+        return
+    if zipped is False:
+        if path.endswith(".keras"):
+            raise ValueError(
+                "When using `zipped=False`, the `filepath` argument should not end in `.keras`."
+                f" Received: filepath={filepath}"
+            )
+        save_folder(model, path)
+    elif path.endswith(".keras"):
+        save_archive(model, path)
+    elif path.endswith(_H5):
+        _LOG.warning(
+            "You are saving your model as an HDF5 file. This file format is considered legacy. We"
+            " recommend using instead the native Keras format, e.g."
+            " `model.save('my_model.keras')`."
+        )
+        save_h5(model, path, include_optimizer)
+    elif path.endswith(".safetensors"):
+        save_safetensors(model, path, include_optimizer)
+    else:
+        raise ValueError(
+            explain(
+                "Invalid filepath extension for saving.",
+                filepath=filepath,
+                expected="a path that ends in .keras, .h5 or .safetensors",
+                fix=f"use '{path}.keras', the native format.",
+            )
+        )
+
+
+def load_model(
+    filepath: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """Load a model saved by `save_model`, or by Keras 1 to 3.
+
+    Args:
+        filepath: A path to a `.keras`, `.h5` or `.safetensors` file or to the folder of an unzipped
+            `.keras` file, or a file object opened for reading.
+        custom_objects: Classes and functions by the names the file has for them.
+        compile: Whether to compile the model as it was.
+        safe_mode: Refuse Python byte code, and configurations out of proportion to the weights.
+
+    Returns:
+        The model, compiled if it was and `compile` is true.
+
+    Raises:
+        FileFormatError: The file is missing, damaged, hostile, or of another kind.
+    """
+    loader = _LOADERS[sniff(filepath)]
+    return loader(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
+
+
+def save_weights(
+    model: Any,
+    filepath: Any,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    objects_to_skip: Iterable[Any] | None = None,
+) -> None:
+    """Save the weights of a built model, and the state of its optimizer.
+
+    Args:
+        model: The model.
+        filepath: A path that ends in `.weights.h5` or `.safetensors` (which gets no optimizer
+            state), or a file object opened for reading and writing.
+        overwrite: Whether to replace an existing file without asking.
+        max_shard_size: Not supported: files are not cut into parts.
+        objects_to_skip: Layers to leave out (`.weights.h5` only).
+
+    Raises:
+        ValueError: The extension is another, or the model is not built.
+    """
+    path = filepath if hasattr(filepath, "write") else os.fspath(filepath)
+    if max_shard_size is not None:
+        raise NotImplementedError(
+            f"max_shard_size={max_shard_size!r}: weights are not cut into shards.\n"
+            "Fix: save to one `.weights.h5` or `.safetensors` file."
+        )
+    is_path = isinstance(path, str)
+    if is_path and not path.endswith((".weights.h5", ".safetensors")):
+        raise ValueError(
+            explain(
+                "The filename must end in `.weights.h5`.",
+                filepath=filepath,
+                fix=f"use '{os.path.splitext(path)[0]}.weights.h5'.",
+            )
+        )
+    _check_built(model, "saving", "weights")
+    if is_path:
+        _refuse_remote(path)
+        if not _may_write(path, overwrite):
+            return
+    skip = _skipper(objects_to_skip)
+    if is_path and path.endswith(".safetensors"):
+        save_safetensors(model, path, include_config=False)
+    else:
+        save_weights_h5(model, path, skip)
+
+
+def load_weights(
+    model: Any,
+    filepath: Any,
+    skip_mismatch: bool = False,
+    by_name: bool | None = None,
+    objects_to_skip: Iterable[Any] | None = None,
+) -> None:
+    """Load weights into a built model from a file of weights or from a file of a whole model.
+
+    Args:
+        model: The model.
+        filepath: A path to a `.weights.h5`, `.keras`, `.h5` or `.safetensors` file, or a file
+            object opened for reading.
+        skip_mismatch: Warn about layers that do not fit, and leave them as they are.
+        by_name: Match layers by their names instead of their order (`.h5` only).
+        objects_to_skip: Layers to leave alone (`.weights.h5` only).
+
+    Raises:
+        FileFormatError: The file is missing, damaged, of another kind, or does not fit the model.
+        ValueError: The model is not built, or an argument does not apply to the file's kind.
+    """
+    kind = sniff(filepath)
+    is_weights = kind == HDF5 and _has_v3_weights(filepath)
+    if by_name is not None and (kind != HDF5 or is_weights):
+        raise ValueError(
+            f"`by_name` only supports loading legacy '.h5' or '.hdf5' files. Received: {filepath}"
+        )
+    if objects_to_skip is not None and not is_weights:
+        raise ValueError(
+            f"`objects_to_skip` only supports loading '.weights.h5' files. Received: {filepath}"
+        )
+    _check_built(model, "loading", "weights into")
+    if kind == ARCHIVE:
+        load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
+    elif kind == FOLDER:
+        path = os.path.join(os.fspath(filepath), "model.weights.h5")
+        load_weights_h5(model, path, skip_mismatch=skip_mismatch)
+    elif kind == SAFETENSORS:
+        load_safetensors_weights(model, filepath, skip_mismatch=skip_mismatch)
+    elif is_weights:
+        skip = _skipper(objects_to_skip)
+        load_weights_h5(model, filepath, skip_mismatch=skip_mismatch, skip=skip)
+    else:
+        load_h5_weights(model, filepath, by_name=bool(by_name), skip_mismatch=skip_mismatch)
+
+
+def model_to_bytes(model: Any) -> bytes:
+    """Return a model in the `.keras` format, for instance to pickle it."""
+    buffer = io.BytesIO()
+    save_archive(model, buffer)
+    return buffer.getvalue()
+
+
+def model_from_bytes(
+    data: bytes, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """Return the model that `model_to_bytes` was given."""
+    return load_archive(io.BytesIO(data), custom_objects, safe_mode=safe_mode)
+
+
+def ask_to_proceed_with_overwrite(filepath: Any) -> bool:
+    """Ask on the terminal whether to replace a file; return the answer."""
+    answer = input(f"[WARNING] {filepath} already exists - overwrite? [y/n]").strip().lower()
+    while answer not in ("y", "n"):
+        answer = input('Enter "y" (overwrite) or "n" (cancel).').strip().lower()
+    if answer == "y":
+        print("[TIP] Next time specify overwrite=True!")
+    return answer == "y"
+
+
+def _may_write(path: str, overwrite: bool) -> bool:
+    return overwrite or not os.path.exists(path) or ask_to_proceed_with_overwrite(path)
+
+
+def _check_save_format(save_format: str, path: str) -> None:
+    if not path.endswith((*_H5, ".keras", ".safetensors")):
+        raise ValueError(
+            "The `save_format` argument is deprecated in Keras 3. Please remove this argument and"
+            " pass a file path with either `.keras` or `.h5` extension. Received:"
+            f" save_format={save_format}"
+        )
+    _LOG.warning(
+        "The `save_format` argument is deprecated; the format follows from the file's extension."
+        " Received: save_format=%s",
+        save_format,
+    )
+
+
+def _refuse_remote(path: str) -> None:
+    if "://" in path:
+        raise FileFormatError(
+            path,
+            "this is a remote address, and only local files are written",
+            fix="save to a local path and upload that, or pass an open file object.",
+        )
+
+
+def _check_built(model: Any, doing: str, what: str) -> None:
+    if not model.built:
+        raise ValueError(
+            f"You are {doing} {what} a model that has not yet been built. Try building the model"
+            " first by calling it on some data or by using `build()`."
+        )
+
+
+def _skipper(objects: Iterable[Any] | None) -> Any:
+    if objects is None:
+        return None
+    ids = {id(obj) for obj in objects}
+    return lambda obj: id(obj) in ids
+
+
+def _has_v3_weights(file: Any) -> bool:
+    """Whether an HDF5 file has the layout of `.weights.h5`."""
+    with open_h5(file) as opened:
+        names = opened.handle.attrs.keys()
+        is_legacy = "layer_names" in names or "layer_names0" in names or "model_config" in names
+        return not is_legacy and "model_weights" not in opened.handle.keys()

@@ -1,0 +1,257 @@
+"""Reading HDF5 files that a stranger may have made.
+
+HDF5 can point outside of itself (external and soft links, external storage, virtual datasets) and
+can declare arrays far larger than the file. So every step looks at the kind of a link before it
+follows it, at a dataset's storage before it opens the data, and at the declared size before memory
+is allocated. Only numbers, booleans and fixed-length strings are read; only the filters that come
+with h5py are accepted, as others would be loaded from plug-ins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from .errors import FileFormatError, describe
+
+__all__ = ["H5File", "check_depth", "load_json", "open_h5", "read_attributes"]
+
+# deflate, shuffle, fletcher32, n-bit, scale-offset, LZF
+_FILTERS = frozenset({1, 2, 3, 5, 6, 32000})
+# Deflate cannot shrink by more than 1032; a chunk of one repeated value comes close to it.
+_MAX_EXPANSION = 1100
+_MAX_DEPTH = 200
+_OPAQUE = {"bfloat16": torch.bfloat16, "float8_e4m3fn": torch.float8_e4m3fn}
+_OPAQUE["float8_e5m2"] = torch.float8_e5m2
+
+
+def check_depth(value: Any, file: Any, limit: int = _MAX_DEPTH) -> None:
+    """Refuse nesting so deep that code walking the value would exhaust Python's stack."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(limit):
+        children = (
+            child for node in level for child in (node.values() if isinstance(node, dict) else node)
+        )
+        level = [child for child in children if isinstance(child, (dict, list))]
+        if not level:
+            return
+    raise FileFormatError(
+        file, f"its configuration is nested more than {limit} levels deep", fix=_DISTRUST
+    )
+
+
+_DISTRUST = "no saver writes such a file; get the model from a source you trust."
+
+
+def load_json(text: str | bytes, file: Any, what: str = "configuration") -> Any:
+    """Parse JSON of bounded depth.
+
+    Raises:
+        FileFormatError: It is no JSON, or nested too deeply.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise FileFormatError(
+            file, f"its {what} is nested too deeply to be parsed", fix=_DISTRUST
+        ) from None
+    except ValueError as error:  # also UnicodeDecodeError
+        raise FileFormatError(
+            file,
+            f"its {what} is not valid JSON ({error})",
+            fix="the file is damaged; copy it again or go back to an earlier one.",
+        ) from error
+    check_depth(value, file)
+    return value
+
+
+class H5File:
+    """An open HDF5 file, read step by step through checks.
+
+    Args:
+        handle: The `h5py.File`.
+        source: Its path or file object, for messages.
+        size: The length of the file in bytes; no declared size may exceed what this can hold.
+    """
+
+    def __init__(self, handle: Any, source: Any, size: int) -> None:
+        self.handle = handle
+        self.source = source
+        self.size = size
+
+    def group(self, path: str, parent: Any = None) -> Any:
+        """Return the group at `path`, or `None` if there is none."""
+        current = self.handle if parent is None else parent
+        for part in path.split("/") if path else ():
+            current = self._step(current, part)
+            if current is None:
+                return None
+            if not _is_group(current):
+                raise self._bad(f"'{path}' should be a group")
+        return current
+
+    def dataset(self, parent: Any, path: str) -> Any:
+        """Return the checked dataset at `path` below `parent`, or `None` if there is none."""
+        head, _, name = path.rpartition("/")
+        group = self.group(head, parent) if head else parent
+        found = None if group is None else self._step(group, name)
+        if found is None:
+            return None
+        if _is_group(found) or not hasattr(found, "shape"):
+            raise self._bad(f"'{path}' should be a dataset")
+        self._check(found, path)
+        return found
+
+    def read(self, dataset: Any) -> np.ndarray | torch.Tensor:
+        """Return a checked dataset's values; a tensor where NumPy lacks the dtype."""
+        opaque = self._opaque(dataset)
+        try:
+            if opaque is not None:
+                raw = np.ascontiguousarray(np.asarray(dataset[()])).view(np.uint8)
+                flat = torch.from_numpy(raw.reshape(-1).copy()).view(opaque)
+                return flat.reshape(dataset.shape)
+            values = np.asarray(dataset[()])
+        except (OSError, RuntimeError) as error:
+            raise self._damaged(error) from error
+        return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+    def _step(self, group: Any, name: str) -> Any:
+        from h5py import h5l
+
+        key = name.encode()
+        if not name or name == "." or not group.id.links.exists(key):
+            return None
+        kind = group.id.links.get_info(key).type
+        if kind != h5l.TYPE_HARD:
+            kinds = {h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
+            raise self._bad(f"'{name}' is a {kinds.get(kind, 'user-defined')} link")
+        try:
+            return group[name]
+        except (KeyError, OSError, RuntimeError) as error:
+            raise self._damaged(error) from error
+
+    def _check(self, dataset: Any, path: str) -> None:
+        from h5py import h5d, h5s
+
+        plist = dataset.id.get_create_plist()
+        if plist.get_external_count():
+            raise self._bad(f"'{path}' keeps its values in another file")
+        if plist.get_layout() == h5d.VIRTUAL:
+            raise self._bad(f"'{path}' is a virtual dataset, a view of other files")
+        filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+        if not filters <= _FILTERS:
+            raise self._bad(f"'{path}' needs the HDF5 filter plug-ins {sorted(filters - _FILTERS)}")
+        if dataset.id.get_space().get_simple_extent_type() == h5s.NULL:
+            raise self._bad(f"'{path}' has no values")
+        dtype = dataset.dtype
+        if dtype.kind not in "biufcSV" or dtype.hasobject or dtype.names or dtype.subdtype:
+            raise self._bad(f"'{path}' holds {dtype} values, not numbers")
+        if dtype.kind == "V" and self._opaque(dataset) is None:
+            raise self._bad(f"'{path}' holds opaque values of an unknown dtype")
+        declared = math.prod(dataset.shape) * dtype.itemsize
+        stored = min(dataset.id.get_storage_size(), self.size)
+        if declared > stored * (_MAX_EXPANSION if filters else 1):
+            raise FileFormatError(
+                self.source,
+                f"'{path}' declares more values than the file can hold",
+                declared=f"shape {dataset.shape}, {declared} bytes",
+                stored=f"{stored} bytes",
+                fix=_DISTRUST,
+            )
+
+    def _opaque(self, dataset: Any) -> torch.dtype | None:
+        if dataset.dtype.kind != "V" or "dtype" not in dataset.attrs:
+            return None
+        name = self.attribute(dataset, "dtype")
+        dtype = _OPAQUE.get(name) if isinstance(name, str) else None
+        return dtype if dtype is not None and dtype.itemsize == dataset.dtype.itemsize else None
+
+    def attribute(self, node: Any, name: str) -> Any:
+        """Return an attribute (text as `str`, arrays of text as lists of `str`), or `None`."""
+        if name not in node.attrs:
+            return None
+        try:
+            handle = node.attrs.get_id(name)
+            # HDF5 reports an error for the storage of an empty list.
+            if math.prod(handle.shape or ()) and handle.get_storage_size() > self.size:
+                raise self._bad(f"its attribute '{name}' declares more than the file can hold")
+            value = node.attrs[name]
+        except (OSError, RuntimeError, TypeError) as error:
+            raise self._damaged(error) from error
+        if isinstance(value, np.ndarray):
+            return [_text(item) for item in value.reshape(-1).tolist()]
+        return _text(value)
+
+    def _bad(self, problem: str) -> FileFormatError:
+        return FileFormatError(self.source, problem, fix=_DISTRUST)
+
+    def _damaged(self, error: Exception) -> FileFormatError:
+        return FileFormatError(
+            self.source,
+            f"the HDF5 data is incomplete or damaged ({error})",
+            size=f"{self.size} bytes",
+            fix="copy or download the file again, or go back to an earlier checkpoint.",
+        )
+
+
+def read_attributes(file: H5File, node: Any, name: str) -> list[str]:
+    """Read a list of names that may be cut into `name0`, `name1`, … (attributes hold 64 KB)."""
+    whole = file.attribute(node, name)
+    if whole is not None:
+        return whole if isinstance(whole, list) else [whole]
+    names: list[str] = []
+    part = 0
+    while (chunk := file.attribute(node, f"{name}{part}")) is not None:
+        names.extend(chunk if isinstance(chunk, list) else [chunk])
+        part += 1
+    return names
+
+
+@contextlib.contextmanager
+def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
+    """Open an HDF5 file for checked reading.
+
+    Args:
+        source: A path, or a file object opened for reading.
+        stream: Where the bytes are, if not in `source` itself (a member of an archive).
+
+    Raises:
+        FileFormatError: It is no HDF5 file, or is incomplete.
+    """
+    import h5py
+
+    owned = None
+    if stream is None:
+        stream = owned = source if hasattr(source, "read") else open(source, "rb")  # noqa: SIM115
+    try:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        try:
+            handle = h5py.File(stream, "r")
+        except (OSError, RuntimeError) as error:
+            raise FileFormatError(
+                source,
+                f"the HDF5 data is incomplete or damaged ({error})",
+                size=f"{size} bytes",
+                fix="copy or download the file again, or go back to an earlier checkpoint.",
+            ) from error
+        with handle:
+            yield H5File(handle, describe(source), size)
+    finally:
+        if owned is not None and owned is not source:
+            owned.close()
+
+
+def _is_group(node: Any) -> bool:
+    return hasattr(node, "create_group")
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,335 @@
+"""The `.keras` format: a zip archive, or a folder, of configuration, weights and assets.
+
+Members stand in this order and uncompressed, as Keras writes them. Building the model from a file
+names classes only through the registry; see there for what that allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import json
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from ..registry import ObjectSharingScope, deserialize_keras_object, serialize_keras_object
+from .atomic import replacing
+from .budget import AllocationBudget
+from .errors import FileFormatError, describe
+from .h5_guard import load_json, open_h5
+from .legacy_config import modernize, optimizer_state
+from .walk import load_state
+from .weights_h5 import H5Reader, load_weights, write_h5
+from .zip_guard import open_member, open_zip, read_member, unpack_folder
+
+__all__ = [
+    "KERAS_VERSION",
+    "build_model",
+    "load_archive",
+    "load_archive_weights",
+    "load_folder",
+    "model_json",
+    "save_archive",
+    "save_folder",
+]
+
+# The version whose formats and semantics we write; real Keras reads the files as its own.
+KERAS_VERSION = "3.15.1"
+
+_CONFIG = "config.json"
+_METADATA = "metadata.json"
+_WEIGHTS = "model.weights.h5"
+_ASSETS = "assets"
+_IN_MEMORY = 256 << 20
+
+
+# Saving ------------------------------------------------------------------------------------------
+
+
+def model_json(model: Any) -> tuple[str, str]:
+    """Return `config.json` and `metadata.json` of a model."""
+    with ObjectSharingScope():
+        config = serialize_keras_object(model)
+    saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return json.dumps(config), json.dumps({"keras_version": KERAS_VERSION, "date_saved": saved})
+
+
+def save_archive(model: Any, file: Any) -> None:
+    """Write a model as a `.keras` archive.
+
+    Args:
+        model: The model.
+        file: A path, or a file object opened for writing.
+    """
+    _warn_if_unbuilt(model)
+    if hasattr(file, "write"):
+        _write_archive(model, file, None)
+        return
+    folder = os.path.dirname(os.path.realpath(os.fspath(file)))
+    with replacing(file) as stream:
+        _write_archive(model, stream, folder)
+
+
+def _write_archive(model: Any, stream: IO[bytes], folder: str | None) -> None:
+    config, metadata = model_json(model)
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive,
+        _scratch(model, folder) as weights,
+        _AssetWriter() as assets,
+    ):
+        archive.writestr(zipfile.ZipInfo(_METADATA), metadata)
+        archive.writestr(zipfile.ZipInfo(_CONFIG), config)
+        write_h5(model, weights, assets)
+        size = weights.seek(0, os.SEEK_END)
+        weights.seek(0)
+        with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=size > 1 << 30) as member:
+            shutil.copyfileobj(weights, member, 1 << 20)
+        for name, path in assets.files():
+            with open(path, "rb") as asset, archive.open(zipfile.ZipInfo(name), "w") as member:
+                shutil.copyfileobj(asset, member, 1 << 20)
+
+
+@contextlib.contextmanager
+def _scratch(model: Any, folder: str | None) -> Iterator[IO[bytes]]:
+    """Give a file for the weights: in memory if they are small, else on the destination's disk."""
+    size = sum(v.nbytes for v in model.variables if hasattr(v, "nbytes"))
+    if size <= _IN_MEMORY:
+        yield io.BytesIO()
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield file
+
+
+class _AssetWriter:
+    """A temporary folder that layers write files into."""
+
+    def __enter__(self) -> _AssetWriter:
+        self._folder = tempfile.mkdtemp()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def make(self, path: str) -> str:
+        folder = os.path.join(self._folder, *path.split("/"))
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield the member name and path of each file, in order."""
+        for folder, folders, names in os.walk(self._folder):
+            folders.sort()
+            for name in sorted(names):
+                path = os.path.join(folder, name)
+                relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
+                yield f"{_ASSETS}/{relative}", path
+
+
+class _AssetReader:
+    """The folder that an archive's assets were unpacked into."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def get(self, path: str) -> str | None:
+        folder = os.path.join(self._folder, *path.split("/"))
+        return folder if os.path.isdir(folder) else None
+
+
+def save_folder(model: Any, folder: Any) -> None:
+    """Write a model as a folder; each file in it is replaced atomically."""
+    _warn_if_unbuilt(model)
+    os.makedirs(folder, exist_ok=True)
+    config, metadata = model_json(model)
+    with _AssetWriter() as assets:
+        with replacing(os.path.join(folder, _WEIGHTS)) as stream:
+            write_h5(model, stream, assets)
+        for name, text in ((_CONFIG, config), (_METADATA, metadata)):
+            with replacing(os.path.join(folder, name)) as stream:
+                stream.write(text.encode())
+        for name, path in assets.files():
+            target = os.path.join(folder, *name.split("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(path, "rb") as asset, replacing(target) as stream:
+                shutil.copyfileobj(asset, stream)
+
+
+def _warn_if_unbuilt(model: Any) -> None:
+    if not model.built:
+        warnings.warn(
+            "You are saving a model that has not yet been built. It might not contain any weights"
+            " yet. Consider building the model first by calling it on some data.",
+            stacklevel=4,
+        )
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+def load_archive(
+    file: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """Read a `.keras` archive.
+
+    Args:
+        file: A path, or a file object opened for reading.
+        custom_objects: Classes and functions by the names the file has for them.
+        compile: Whether to compile the model as it was.
+        safe_mode: Refuse byte code and configurations out of proportion to the weights.
+
+    Raises:
+        FileFormatError: The archive is damaged, hostile, or does not fit what it describes.
+    """
+    with _opened(file) as stream, open_zip(stream, file) as archive:
+        metadata = load_json(read_member(archive, _METADATA, file), file, "metadata")
+        config = load_json(read_member(archive, _CONFIG, file), file)
+        names = set(archive.namelist())
+        if _WEIGHTS not in names:
+            raise _without_weights(file)
+        with open_member(archive, _WEIGHTS, file) as weights, _unpacked(archive, file) as assets:
+            return _assemble(
+                file, config, metadata, weights, assets, custom_objects, compile, safe_mode
+            )
+
+
+def load_folder(
+    folder: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """Read a model saved by `save_folder`; arguments as for `load_archive`."""
+
+    def read(name: str) -> Any:
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            return {}
+        with open(path, "rb") as stream:
+            return load_json(stream.read(), path)
+
+    path = os.path.join(folder, _WEIGHTS)
+    if not os.path.exists(path):
+        raise _without_weights(folder)
+    assets = os.path.join(folder, _ASSETS)
+    reader = _AssetReader(assets) if os.path.isdir(assets) else None
+    with open(path, "rb") as weights:
+        return _assemble(
+            folder,
+            read(_CONFIG),
+            read(_METADATA),
+            weights,
+            reader,
+            custom_objects,
+            compile,
+            safe_mode,
+        )
+
+
+def load_archive_weights(model: Any, file: Any, *, skip_mismatch: bool = False) -> None:
+    """Read only the weights of a `.keras` archive into a model."""
+    with _opened(file) as stream, open_zip(stream, file) as archive:
+        if _WEIGHTS not in archive.namelist():
+            raise _without_weights(file)
+        with open_member(archive, _WEIGHTS, file) as weights:
+            load_weights(model, file, stream=weights, skip_mismatch=skip_mismatch)
+
+
+def build_model(
+    source: Any,
+    config: Any,
+    weights_size: int,
+    custom_objects: Any = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """Build the model that a file's configuration describes, with weights still to be loaded.
+
+    Args:
+        source: The file, for messages.
+        config: The configuration, in Keras 3's form.
+        weights_size: Bytes of weights in the file; limits what building may allocate.
+
+    Raises:
+        FileFormatError: It describes no model.
+    """
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise FileFormatError(
+            source,
+            "its configuration does not describe a model",
+            expected="an object with 'class_name' and 'config'",
+            fix="use a file written by `model.save()`.",
+        )
+    config = dict(config)
+    if not compile:
+        config.pop("compile_config", None)
+    limit = AllocationBudget(source, weights_size) if safe_mode else contextlib.nullcontext()
+    with ObjectSharingScope(), limit:
+        model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+    if not hasattr(model, "layers") and not hasattr(model, "load_own_variables"):
+        raise FileFormatError(
+            source,
+            f"its configuration describes a {type(model).__name__}, not a model",
+            fix="use a file written by `model.save()`.",
+        )
+    return model
+
+
+def _assemble(
+    source: Any,
+    config: Any,
+    metadata: Any,
+    weights: IO[bytes],
+    assets: Any,
+    custom_objects: Any,
+    compile: bool,
+    safe_mode: bool,
+) -> Any:
+    size = weights.seek(0, os.SEEK_END)
+    version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
+    is_old = version.partition(".")[0] in ("1", "2")
+    if is_old:
+        config = modernize(config, source, version, custom_objects)
+    model = build_model(source, config, size, custom_objects, compile, safe_mode)
+    with open_h5(source, weights) as file:
+        reader = H5Reader(file)
+        optimizer = getattr(model, "optimizer", None) if is_old else None
+        load_state(
+            model,
+            reader,
+            assets,
+            source=describe(source),
+            skip=lambda saveable: saveable is optimizer,
+        )
+        if optimizer is not None and is_old:
+            entry = reader.entry("optimizer")
+            values = [entry[str(i)] for i in range(len(entry))]
+            optimizer_state(optimizer, values, None)
+    return model
+
+
+@contextlib.contextmanager
+def _opened(file: Any) -> Iterator[IO[bytes]]:
+    if hasattr(file, "read"):
+        yield file
+        return
+    with open(file, "rb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _unpacked(archive: zipfile.ZipFile, source: Any) -> Iterator[_AssetReader | None]:
+    if not any(name.startswith(f"{_ASSETS}/") for name in archive.namelist()):
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        unpack_folder(archive, _ASSETS, folder, source)
+        yield _AssetReader(folder)
+
+
+def _without_weights(source: Any) -> FileFormatError:
+    return FileFormatError(
+        source, f"it has no '{_WEIGHTS}'", fix="save the model again with `model.save()`."
+    )

@@ -1,0 +1,601 @@
+"""Configurations between Keras 3's form and the older ones.
+
+Older forms name classes without modules, give shapes as `batch_input_shape`, connect layers by
+lists `[layer, node, tensor, arguments]`, and have arguments that Keras 3 dropped. `modernize` turns
+all of it into Keras 3's form, so that the registry and the models know one form only. `to_legacy`
+makes the form that Keras 3 itself writes into `.h5` files.
+
+Read: tf.keras 2.0 to 2.15, Keras 2.0 to 2.3, and Keras 1 for the layers in `_KERAS_1`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..graph.operation import OPERATIONS
+from ..registry import find_builtin, get_registered_object
+from .errors import FileFormatError
+
+__all__ = ["decode", "modernize", "modernize_training", "optimizer_state", "to_legacy"]
+
+_GRAPHS = ("Functional", "Model", "Network", "Sequential")
+# What a configuration key says about the class that its value names.
+_HOMES = (
+    ("initializer", "keras.initializers"),
+    ("regularizer", "keras.regularizers"),
+    ("constraint", "keras.constraints"),
+    ("learning_rate", "keras.optimizers.schedules"),
+    ("dtype", "keras.dtype_policies"),
+    ("layer", "keras.layers"),
+    ("cell", "keras.layers"),
+)
+_BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
+# Values that change what is computed, of arguments that no longer exist.
+_UNSUPPORTED = {"time_major": (False, None), "ragged": (False, None)}
+_UNSUPPORTED |= {"renorm": (False, None), "mode": (0, None), "virtual_batch_size": (None,)}
+
+# Keras 1: the names of classes and arguments since.
+_DENSE_1 = {
+    "output_dim": "units",
+    "init": "kernel_initializer",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "W_constraint": "kernel_constraint",
+    "b_constraint": "bias_constraint",
+    "bias": "use_bias",
+}
+_POOL_1 = {"border_mode": "padding", "dim_ordering": "data_format"}
+_KERAS_1: dict[str, tuple[str, dict[str, str]]] = {
+    "Dense": ("Dense", _DENSE_1),
+    "Dropout": ("Dropout", {"p": "rate"}),
+    "Embedding": (
+        "Embedding",
+        {
+            "init": "embeddings_initializer",
+            "W_regularizer": "embeddings_regularizer",
+            "W_constraint": "embeddings_constraint",
+        },
+    ),
+    "BatchNormalization": (
+        "BatchNormalization",
+        {"gamma_regularizer": "gamma_regularizer", "beta_regularizer": "beta_regularizer"},
+    ),
+    "Convolution2D": (
+        "Conv2D",
+        {**_DENSE_1, **_POOL_1, "nb_filter": "filters", "subsample": "strides"},
+    ),
+    "MaxPooling2D": ("MaxPooling2D", _POOL_1),
+    "AveragePooling2D": ("AveragePooling2D", _POOL_1),
+    "GlobalAveragePooling2D": ("GlobalAveragePooling2D", _POOL_1),
+    "LSTM": (
+        "LSTM",
+        {
+            **_DENSE_1,
+            "inner_init": "recurrent_initializer",
+            "inner_activation": "recurrent_activation",
+            "U_regularizer": "recurrent_regularizer",
+            "dropout_W": "dropout",
+            "dropout_U": "recurrent_dropout",
+        },
+    ),
+}
+_MERGE_1 = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
+_MERGE_1 |= {"max": "Maximum"}
+
+
+def decode(value: Any) -> Any:
+    """Resolve the special values of old JSON: tuples, ellipses, TensorFlow's shapes.
+
+    >>> decode({"class_name": "__tuple__", "items": [1, 2]})
+    (1, 2)
+    """
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name")
+    if kind == "__tuple__":
+        return tuple(decode(item) for item in value.get("items", ()))
+    if kind == "TensorShape":
+        return decode(value.get("items"))
+    return {key: decode(item) for key, item in value.items()}
+
+
+# Models and layers -------------------------------------------------------------------------------
+
+
+def modernize(
+    config: Any, source: Any, version: str, custom_objects: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Turn a model's or layer's configuration from a file before Keras 3 into Keras 3's form.
+
+    Args:
+        config: The parsed configuration.
+        source: The file, for messages.
+        version: The version of Keras that wrote it.
+        custom_objects: The user's classes, which keep their configuration as it is.
+
+    Raises:
+        FileFormatError: It has something that no longer exists.
+
+    Example:
+        >>> old = {"class_name": "Flatten", "config": {"name": "f", "batch_input_shape": [None, 2]}}
+        >>> modernize(old, "m.h5", "2.3.1")["module"]
+        'keras.layers'
+    """
+    return _Modernizer(source, version, custom_objects or {}).object(decode(config))
+
+
+class _Modernizer:
+    def __init__(self, source: Any, version: str, custom_objects: Mapping[str, Any]) -> None:
+        self.source = source
+        self.is_keras_1 = version.partition(".")[0] == "1"
+        self.is_old = version.partition(".")[0] in ("1", "2")
+        self.custom_objects = custom_objects
+
+    def object(self, config: Any, home: str = "keras.layers") -> dict[str, Any]:
+        if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+            raise FileFormatError(
+                self.source,
+                "its configuration does not describe a layer or model",
+                given=repr(config)[:200],
+                fix="use a file written by `model.save()`.",
+            )
+        config = dict(config)
+        config.pop("build_config", None)  # layers are built when the model calls them
+        inner = config.get("config")
+        name = config["class_name"]
+        registered = config.get("registered_name") or name
+        if self._is_custom(registered) or self._is_custom(name):
+            config.update(module=config.get("module"), registered_name=registered)
+            if isinstance(inner, dict) and "layers" in inner and "input_layers" in inner:
+                config["config"] = self._functional(dict(inner))
+            return config
+        if name in _GRAPHS:
+            return self._model(config, inner)
+        inner = dict(inner) if isinstance(inner, dict) else {}
+        if home == "keras.layers":
+            name, inner = self._layer(name, inner, config)
+        elif name == "Policy":
+            home, name = "keras.dtype_policies", "DTypePolicy"
+        module = config.get("module")
+        if self.is_old or module is None:
+            module = _home_of(name, home)
+        config.update(
+            module=module, class_name=name, config=self._values(inner), registered_name=None
+        )
+        return config
+
+    def _is_custom(self, name: str) -> bool:
+        return get_registered_object(name, self.custom_objects) is not None
+
+    # Models
+
+    def _model(self, config: dict[str, Any], inner: Any) -> dict[str, Any]:
+        if config["class_name"] == "Sequential":
+            config.update(module="keras", registered_name=None, config=self._sequential(inner))
+        else:
+            config.update(
+                module="keras.src.models.functional",
+                class_name="Functional",
+                registered_name="Functional",
+                config=self._functional(dict(inner)),
+            )
+        if isinstance(config.get("compile_config"), dict):
+            config["compile_config"] = modernize_training(
+                config["compile_config"], self.source, self.custom_objects
+            )
+        return config
+
+    def _sequential(self, inner: Any) -> dict[str, Any]:
+        if isinstance(inner, list):  # until Keras 2.2.2
+            inner = {"name": "sequential", "layers": inner}
+        inner = dict(inner)
+        first = inner["layers"][0] if inner.get("layers") else None
+        layers = [self.object(layer) for layer in inner.get("layers", ())]
+        if first is not None and first.get("class_name") != "InputLayer":
+            shape = (first.get("config") or {}).get("batch_input_shape")
+            if isinstance(shape, (list, tuple)):
+                layers.insert(0, _input_layer(shape, first))
+                inner.pop("build_input_shape", None)
+        inner["layers"] = layers
+        inner.setdefault("name", "sequential")
+        return inner
+
+    def _functional(self, inner: dict[str, Any]) -> dict[str, Any]:
+        layers = inner.get("layers", ())
+        names = {layer.get("name"): layer for layer in layers if isinstance(layer, dict)}
+        modern = []
+        for layer in layers:
+            new = self.object(layer)
+            new["name"] = layer.get("name")
+            new["inbound_nodes"] = [
+                self._node(node, names) for node in layer.get("inbound_nodes", ())
+            ]
+            modern.append(new)
+        inner["layers"] = modern
+        for key in ("input_layers", "output_layers"):
+            inner[key] = self._ends(inner.get(key, []), names)
+        return inner
+
+    def _ends(self, ends: Any, names: Mapping[str, Any]) -> Any:
+        if isinstance(ends, dict):
+            return {key: self._ends(end, names) for key, end in ends.items()}
+        if _is_reference(ends, names):
+            name, node, index = ends[:3]
+            # Nested models count their own inputs as node 0; Keras 3 does so for Functional only.
+            if self.is_old and names[name].get("class_name") == "Sequential":
+                node = max(node - 1, 0)
+            return [name, node, index]
+        ends = [self._ends(end, names) for end in ends]
+        # tf.keras wrote a list even for a single tensor, and called the model with the tensor.
+        return ends[0] if self.is_old and len(ends) == 1 else ends
+
+    def _node(self, node: Any, names: Mapping[str, Any]) -> Any:
+        """Turn `[[layer, node, tensor, kwargs], …]` into `{"args": …, "kwargs": …}`."""
+        if isinstance(node, dict):
+            return node
+        if node and isinstance(node[0], str):
+            node = [node]
+        tensors, kwargs = [], {}
+        for entry in node:
+            if not _is_reference(entry[:3], names):
+                raise FileFormatError(
+                    self.source,
+                    "it connects its layers in a way that Keras 3 does not have",
+                    given=repr(entry)[:200],
+                    fix="build the model in code and load only the weights, with `load_weights`.",
+                )
+            tensors.append(self._tensor(entry, names))
+            if len(entry) > 3 and isinstance(entry[3], dict):
+                kwargs.update(entry[3])
+        kwargs = {
+            key: self._tensor(value, names) if _is_reference(value, names) else value
+            for key, value in kwargs.items()
+        }
+        return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}
+
+    def _tensor(self, reference: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+        name, node, index = reference[:3]
+        if names[name].get("class_name") in _GRAPHS:
+            node = max(node - 1, 0)
+        history = [name, node, index]
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {"shape": [None], "dtype": "float32", "keras_history": history},
+        }
+
+    # Layers
+
+    def _layer(
+        self, name: str, inner: dict[str, Any], config: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        if name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+            raise FileFormatError(
+                self.source,
+                f"layer '{config.get('name')}' is a TensorFlow operation"
+                f" ({inner.get('function') or inner.get('name')}), which runs in TensorFlow only",
+                fix="build the model in code with `keras.ops` in its place, and load the weights"
+                " with `load_weights`.",
+            )
+        if self.is_keras_1:
+            name, inner = _from_keras_1(name, inner)
+        if name == "BatchNormalizationV1" or name == "BatchNormalizationV2":
+            name = "BatchNormalization"
+        shape = inner.pop("batch_input_shape", None)
+        if name == "InputLayer" and shape is not None:
+            inner["batch_shape"] = shape
+        if not self.is_old:
+            return name, inner
+        axis = inner.get("axis")
+        if name != "LayerNormalization" and isinstance(axis, (list, tuple)) and len(axis) == 1:
+            inner["axis"] = int(axis[0])
+        if name == "Lambda":
+            _modernize_lambda(inner)
+        if "hard_sigmoid" in (inner.get("activation"), inner.get("recurrent_activation")):
+            warnings.warn(
+                f"Layer '{inner.get('name')}' uses `hard_sigmoid`. Until Keras 2 it was"
+                " clip(0.2 * x + 0.5, 0, 1), since Keras 3 it is relu6(x + 3) / 6: predictions"
+                " differ a little from those of the file's author.",
+                stacklevel=2,
+            )
+        return name, self._known_arguments(name, inner)
+
+    def _known_arguments(self, name: str, inner: dict[str, Any]) -> dict[str, Any]:
+        """Drop arguments that the class no longer has."""
+        cls = find_builtin(f"keras.layers.{name}")
+        if cls is None:
+            return inner
+        known = _parameters(cls) | _BASE_ARGUMENTS
+        for key in [key for key in inner if key not in known]:
+            value = inner.pop(key)
+            if key in _UNSUPPORTED and value not in _UNSUPPORTED[key]:
+                raise FileFormatError(
+                    self.source,
+                    f"layer '{inner.get('name')}' ({name}) has {key}={value!r}, which no longer"
+                    " exists",
+                    fix="build the model in code without it, and load only the weights.",
+                )
+        return inner
+
+    def _values(self, inner: dict[str, Any]) -> dict[str, Any]:
+        """Name the modules of classes among a layer's arguments."""
+        for key, value in inner.items():
+            if isinstance(value, dict) and isinstance(value.get("class_name"), str):
+                home = next((home for part, home in _HOMES if part in key), None)
+                is_special = value["class_name"].startswith("__")
+                if home is not None and not is_special and isinstance(value.get("config"), dict):
+                    inner[key] = self.object(value, home)
+            elif isinstance(value, list) and key in ("cells", "layers"):
+                inner[key] = [self.object(item) for item in value]
+        return inner
+
+
+def _home_of(name: str, home: str) -> str:
+    """Return the module of a class; operations in a graph are no layers."""
+    if home == "keras.layers" and find_builtin(f"keras.layers.{name}") is None:
+        find_builtin(f"keras.src.ops.{name}")  # loads the operations
+        paths = (path for path in OPERATIONS if path.rpartition(".")[2] == name)
+        path = next(paths, None)
+        return home if path is None else path.rpartition(".")[0]
+    return home
+
+
+def _is_reference(value: Any, names: Mapping[str, Any]) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and value[0] in names
+        and all(isinstance(index, int) for index in value[1:])
+    )
+
+
+def _input_layer(shape: Iterable[int | None], first: dict[str, Any]) -> dict[str, Any]:
+    inner = first.get("config") or {}
+    dtype = "int32" if first.get("class_name") == "Embedding" else inner.get("dtype") or "float32"
+    return {
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": {
+            "batch_shape": list(shape),
+            "dtype": dtype if isinstance(dtype, str) else "float32",
+            "name": f"{inner.get('name', 'input')}_input",
+        },
+        "registered_name": None,
+    }
+
+
+def _parameters(cls: type) -> frozenset[str]:
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" in base.__dict__:
+            names.update(inspect.signature(base.__init__).parameters)
+    return frozenset(names - {"self", "args", "kwargs"})
+
+
+def _modernize_lambda(inner: dict[str, Any]) -> None:
+    for key in ("module", "function_type", "output_shape_type", "output_shape_module"):
+        inner.pop(key, None)
+    function = inner.get("function")
+    if isinstance(function, (list, tuple)):  # byte code, defaults, closure
+        inner["function"] = {"class_name": "__lambda__", "config": {"value": list(function)}}
+
+
+def _from_keras_1(name: str, inner: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if name == "Merge":
+        axis = inner.get("concat_axis", -1)
+        merged = _MERGE_1.get(inner.get("mode"), "Merge")
+        kept = {"name": inner.get("name")} if inner.get("name") else {}
+        return merged, {**kept, **({"axis": axis} if merged == "Concatenate" else {})}
+    if name not in _KERAS_1:
+        return name, inner
+    new_name, renamed = _KERAS_1[name]
+    new = {renamed.get(key, key): value for key, value in inner.items()}
+    if new_name == "Conv2D":
+        new["kernel_size"] = [new.pop("nb_row"), new.pop("nb_col")]
+    if "data_format" in new:
+        formats = {"th": "channels_first", "tf": "channels_last"}
+        new["data_format"] = formats.get(new["data_format"], new["data_format"])
+    if new_name == "LSTM":
+        new["unit_forget_bias"] = new.pop("forget_bias_init", "one") in ("one", "ones")
+    for key in [k for k in new if k.endswith("_initializer") and isinstance(new[k], str)]:
+        new[key] = {"one": "ones", "zero": "zeros", "normal": "random_normal"}.get(
+            new[key], new[key]
+        )
+        if new[key] == "uniform":
+            new[key] = "random_uniform"
+    if new_name == "BatchNormalization":
+        new.pop("gamma_init", None), new.pop("beta_init", None)
+    return new_name, new
+
+
+# Compilation -------------------------------------------------------------------------------------
+
+_OPTIMIZER_RENAMES = {"lr": "learning_rate"}
+_SPECIAL_METRICS = ("accuracy", "acc", "crossentropy", "ce")
+
+
+def modernize_training(
+    training: dict[str, Any], source: Any, custom_objects: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Turn the `training_config` of an `.h5` file into a compile configuration of Keras 3.
+
+    Raises:
+        FileFormatError: It names no optimizer.
+    """
+    training = decode(training)
+    custom_objects = custom_objects or {}
+    optimizer = training.get("optimizer_config") or training.get("optimizer")
+    if optimizer is None:
+        raise FileFormatError(
+            source,
+            "its training configuration names no optimizer",
+            fix="load it with `compile=False` and compile the model yourself.",
+        )
+    config = {
+        "optimizer": _modernize_optimizer(optimizer, custom_objects),
+        "loss": _modernize_nested(training.get("loss"), "keras.losses", custom_objects),
+        "loss_weights": training.get("loss_weights"),
+    }
+    for key in ("metrics", "weighted_metrics"):
+        value = _modernize_nested(training.get(key), "keras.metrics", custom_objects)
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+            value = value[0]  # tf.keras has a list for each output, also for a single one
+        config[key] = value
+    return config
+
+
+def _modernize_optimizer(config: Any, custom_objects: Mapping[str, Any]) -> Any:
+    if not isinstance(config, dict):
+        return config
+    name = config["class_name"]
+    if get_registered_object(name, custom_objects) is not None:
+        return {"module": None, "registered_name": name, **config}
+    name = name.rpartition(">")[2]
+    inner = {_OPTIMIZER_RENAMES.get(k, k): v for k, v in (config.get("config") or {}).items()}
+    cls = find_builtin(f"keras.optimizers.{name}")
+    if cls is not None:
+        known = _parameters(cls)
+        if inner.get("decay") and "decay" not in known:
+            warnings.warn(
+                f"The optimizer's decay={inner['decay']} no longer exists and is ignored. Compile"
+                " the model again with a schedule such as InverseTimeDecay to keep it.",
+                stacklevel=2,
+            )
+        inner = {key: value for key, value in inner.items() if key in known}
+    rate = inner.get("learning_rate")
+    if isinstance(rate, dict) and not rate.get("module"):
+        inner["learning_rate"] = {
+            "module": "keras.optimizers.schedules",
+            "registered_name": None,
+            **rate,
+        }
+    return {
+        "module": "keras.optimizers",
+        "class_name": name,
+        "config": inner,
+        "registered_name": None,
+    }
+
+
+def _modernize_nested(value: Any, home: str, custom_objects: Mapping[str, Any]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_modernize_nested(item, home, custom_objects) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "class_name" not in value or not isinstance(value["class_name"], str):
+        return {key: _modernize_nested(item, home, custom_objects) for key, item in value.items()}
+    if value["class_name"] == "function":
+        return value
+    return _modernize_loss_or_metric(value, home, custom_objects)
+
+
+def _modernize_loss_or_metric(
+    value: dict[str, Any], home: str, custom_objects: Mapping[str, Any]
+) -> Any:
+    name, inner = value["class_name"], dict(value.get("config") or {})
+    if get_registered_object(name, custom_objects) is not None:
+        return {"module": None, "registered_name": name, **value}
+    name = name.rpartition(">")[2]
+    if name == "MeanMetricWrapper" and isinstance(inner.get("fn"), str):
+        fn = get_registered_object(inner["fn"], custom_objects)
+        if fn is None and inner.get("name") in _SPECIAL_METRICS:
+            return inner["name"]  # tf.keras had resolved "accuracy" already; compile does it again
+        return inner["fn"]
+    if inner.get("reduction") in ("auto", "AUTO"):
+        inner["reduction"] = "sum_over_batch_size"
+    cls = find_builtin(f"{home}.{name}")
+    if cls is not None:
+        known = _parameters(cls)
+        inner = {key: item for key, item in inner.items() if key in known}
+    return {"module": home, "class_name": name, "config": inner, "registered_name": None}
+
+
+# Optimizer state ---------------------------------------------------------------------------------
+
+
+def optimizer_state(optimizer: Any, values: list[Any], names: list[str] | None) -> bool:
+    """Load the saved variables of an optimizer, whichever generation of Keras wrote them.
+
+    Keras 3 has iteration, learning rate, then slots; tf.keras from 2.11 leaves out the learning
+    rate; before that, slots stand by kind (all first moments, then all second ones), as their names
+    tell.
+
+    Args:
+        optimizer: A built optimizer.
+        values: The saved arrays.
+        names: Their names, if the file has them.
+
+    Returns:
+        Whether they fit; if not, a warning says so and the optimizer starts afresh.
+    """
+    variables = list(optimizer.variables)
+    if len(values) == len(variables) - 1:
+        old_names = list(names or [])
+        slots = values[1:]
+        if old_names and "iter:" in old_names[0] + ":" and not old_names[0].startswith("iteration"):
+            slots = _by_variable(slots, variables[2:])
+        rate = variables[1]
+        values = [values[0], rate.detach() if isinstance(rate, torch.Tensor) else rate, *slots]
+    fits = len(values) == len(variables) and all(
+        tuple(np.shape(value)) == tuple(variable.shape)
+        for value, variable in zip(values, variables, strict=False)
+    )
+    if not fits:
+        warnings.warn(
+            f"The saved state of optimizer '{optimizer.name}' ({len(values)} variables) does not"
+            f" fit this one ({len(variables)} variables); it starts with a fresh state.",
+            stacklevel=3,
+        )
+        return False
+    optimizer.load_own_variables({str(i): value for i, value in enumerate(values)})
+    return True
+
+
+def _by_variable(slots: list[Any], targets: list[Any]) -> list[Any]:
+    """Reorder slots that are grouped by kind into the order of this optimizer's variables."""
+    shapes = [tuple(np.shape(slot)) for slot in slots]
+    wanted = [tuple(target.shape) for target in targets]
+    if len(shapes) != len(wanted) or len(shapes) % 2 or not _is_paired(targets):
+        return slots
+    half = len(slots) // 2
+    return [slot for pair in zip(slots[:half], slots[half:], strict=True) for slot in pair]
+
+
+def _is_paired(targets: list[Any]) -> bool:
+    """Whether two slots of each weight stand side by side, as in Adam."""
+    names = [str(getattr(target, "path", "")).rpartition("_")[0] for target in targets]
+    return all(a == b for a, b in zip(names[::2], names[1::2], strict=False))
+
+
+# Keras 3's own `.h5` form ------------------------------------------------------------------------
+
+
+def to_legacy(config: Any) -> Any:
+    """Turn a layer's or model's configuration into the form of `.h5` files: no modules for layers.
+
+    >>> to_legacy({"module": "keras.layers", "class_name": "Flatten", "config": {},
+    ...            "registered_name": None})
+    {'class_name': 'Flatten', 'config': {}}
+    """
+    inner = config["config"]
+    is_graph = config["class_name"] in _GRAPHS or "input_layers" in (inner or ())
+    if is_graph and isinstance(inner, dict) and isinstance(inner.get("layers"), (list, tuple)):
+        layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
+        inner = {**inner, "layers": layers}
+    legacy = {"class_name": config.get("registered_name") or config["class_name"], "config": inner}
+    for key in ("name", "inbound_nodes"):
+        if key in config:
+            legacy[key] = config[key]
+    return legacy
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and "class_name" in value and "config" in value

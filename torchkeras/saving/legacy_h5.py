@@ -1,0 +1,377 @@
+"""Whole models in one HDF5 file, `.h5`: the format of Keras 1 to 3 that needs no archive.
+
+The model's configuration is the attribute `model_config`, how it was compiled `training_config`.
+`model_weights` has a group for each layer with weights in the order trainable, then others; the
+names are in the attributes `layer_names` and `weight_names`, cut into parts where they exceed
+HDF5's limit of 64 KB for an attribute. Weights are matched by position, or by layer name with
+`by_name`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..layers.layer import Layer
+from ..registry import CustomObjectScope, serialize_keras_object
+from .atomic import replacing
+from .errors import FileFormatError
+from .h5_guard import H5File, load_json, open_h5, read_attributes
+from .keras_archive import KERAS_VERSION, build_model
+from .legacy_config import modernize, modernize_training, optimizer_state, to_legacy
+from .weights_h5 import to_array
+
+__all__ = ["load_h5", "load_h5_weights", "save_h5"]
+
+_LOG = logging.getLogger(__name__)
+_ATTRIBUTE_LIMIT = 64512
+_TOP_LEVEL = "top_level_model_weights"
+
+
+# Saving ------------------------------------------------------------------------------------------
+
+
+def save_h5(model: Any, file: Any, include_optimizer: bool = True) -> None:
+    """Write a whole model as an `.h5` file.
+
+    Args:
+        model: The model.
+        file: A path, whose folder is made if need be, or a file object opened for reading and
+            writing, or an open `h5py.File`.
+        include_optimizer: Whether to write how the model was compiled, and the optimizer's state.
+    """
+    import h5py
+
+    if isinstance(file, h5py.Group):
+        _write(model, file, include_optimizer)
+    elif hasattr(file, "write"):
+        with h5py.File(file, "w") as handle:
+            _write(model, handle, include_optimizer)
+    else:
+        os.makedirs(os.path.dirname(os.path.abspath(os.fspath(file))), exist_ok=True)
+        with replacing(file) as stream, h5py.File(stream, "w") as handle:
+            _write(model, handle, include_optimizer)
+
+
+def _write(model: Any, handle: Any, include_optimizer: bool) -> None:
+    config = serialize_keras_object(model)
+    training = config.get("compile_config")
+    legacy = to_legacy(config)
+    # The top-level class, unlike those inside, goes by its own name.
+    legacy["class_name"] = type(model).__name__
+    handle.attrs["keras_version"] = KERAS_VERSION
+    handle.attrs["backend"] = "torch"
+    handle.attrs["model_config"] = json.dumps(legacy).encode()
+    optimizer = getattr(model, "optimizer", None) if include_optimizer else None
+    if optimizer is not None and training:
+        handle.attrs["training_config"] = json.dumps(_legacy_training(training)).encode()
+    _write_layers(handle.create_group("model_weights"), model)
+    if optimizer is not None and len(optimizer.variables):
+        _write_weights(handle.create_group("optimizer_weights"), optimizer.variables)
+
+
+def _write_layers(group: Any, model: Any) -> None:
+    layers = model.layers
+    _write_names(group, "layer_names", [layer.name for layer in layers])
+    group.attrs["backend"] = b"torch"
+    group.attrs["keras_version"] = KERAS_VERSION.encode()
+    for layer in sorted(layers, key=lambda layer: layer.name):
+        _write_weights(group.require_group(layer.name), _weights(layer))
+    _write_weights(group.require_group(_TOP_LEVEL), _top_weights(model))
+
+
+def _write_weights(group: Any, weights: Sequence[Any]) -> None:
+    names: dict[str, None] = {}
+    for weight in weights:
+        name = path = str(getattr(weight, "path", None) or "weight")
+        number = 0
+        while name in names:
+            number += 1
+            name = f"{path}_{number}"
+        names[name] = None
+        array, opaque = to_array(weight)
+        if opaque is not None:  # the format has no other dtypes; nothing is lost
+            array = weight.detach().cpu().float().numpy()
+        group.create_dataset(name, data=array)
+    _write_names(group, "weight_names", list(names))
+
+
+def _write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
+    encoded = [name.encode() for name in names]
+    too_long = [
+        name for name, code in zip(names, encoded, strict=True) if len(code) > _ATTRIBUTE_LIMIT
+    ]
+    if too_long:
+        raise ValueError(
+            f"HDF5 attributes hold {_ATTRIBUTE_LIMIT} bytes, and these names are longer:"
+            f" {[name[:80] for name in too_long]}.\nFix: use shorter names, or save as `.keras`."
+        )
+    parts, array = 1, np.asarray(encoded)
+    while any(part.nbytes > _ATTRIBUTE_LIMIT for part in np.array_split(array, parts)):
+        parts += 1
+    if parts == 1:
+        group.attrs[attribute] = encoded
+        return
+    for i, part in enumerate(np.array_split(array, parts)):
+        group.attrs[f"{attribute}{i}"] = part
+
+
+def _weights(layer: Any) -> list[Any]:
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _top_weights(model: Any) -> list[Any]:
+    """Return the weights that the model holds itself, outside of its layers."""
+    return [*model._trainable_variables, *model._non_trainable_variables]
+
+
+def _legacy_training(config: dict[str, Any]) -> dict[str, Any]:
+    training = {key: _legacy_object(value) for key, value in config.items() if key != "optimizer"}
+    optimizer = config.get("optimizer")
+    if isinstance(optimizer, dict):
+        name = optimizer.get("registered_name") or optimizer["class_name"]
+        training["optimizer_config"] = {"class_name": name, "config": optimizer["config"]}
+    else:
+        training["optimizer_config"] = optimizer
+    return training
+
+
+def _legacy_object(value: Any) -> Any:
+    """Turn losses and metrics into `{"class_name", "config"}`, and functions into their names."""
+    if isinstance(value, (list, tuple)):
+        return [_legacy_object(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "class_name" not in value or "config" not in value:
+        return {key: _legacy_object(item) for key, item in value.items()}
+    if value["class_name"] == "function":
+        return value["config"]
+    name = value.get("registered_name") or value["class_name"]
+    return {"class_name": name, "config": value["config"]}
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+def load_h5(
+    file: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """Read a whole model from an `.h5` file.
+
+    Args:
+        file: A path, or a file object opened for reading.
+        custom_objects: Classes and functions by the names the file has for them.
+        compile: Whether to compile the model as it was.
+        safe_mode: Refuse byte code and configurations out of proportion to the weights.
+
+    Raises:
+        FileFormatError: The file is damaged, hostile, or has no model in it.
+    """
+    with open_h5(file) as opened:
+        text = opened.attribute(opened.handle, "model_config")
+        if not isinstance(text, str):
+            raise FileFormatError(file, "it holds weights but no model", fix=_no_model_fix(opened))
+        version = _version(opened, opened.handle)
+        config = modernize(load_json(text, file), file, version, custom_objects)
+        model = build_model(file, config, opened.size, custom_objects, False, safe_mode)
+        group = opened.group("model_weights")
+        if group is None:
+            raise FileFormatError(
+                file, "it has no 'model_weights'", fix="save the model again with `model.save()`."
+            )
+        _load_by_position(opened, group, model, version, skip_mismatch=False)
+        if compile:
+            _compile(opened, model, custom_objects)
+    return model
+
+
+def load_h5_weights(
+    model: Any, file: Any, *, by_name: bool = False, skip_mismatch: bool = False
+) -> None:
+    """Read the weights of an `.h5` file, with or without a model in it, into a model.
+
+    Args:
+        model: A built model.
+        file: A path, or a file object opened for reading.
+        by_name: Match layers by their names and leave others alone, instead of by position.
+        skip_mismatch: Warn about what does not fit, and leave it as it is.
+
+    Raises:
+        FileFormatError: The file is damaged, or does not fit the model.
+    """
+    with open_h5(file) as opened:
+        group = opened.handle
+        if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
+            group = opened.group("model_weights")
+        if group is None:
+            raise FileFormatError(
+                file,
+                "it is an HDF5 file without Keras weights",
+                found=", ".join(list(opened.handle.keys())[:8]) or "nothing",
+                fix="if it has the layout of `.weights.h5`, give it a name that ends so.",
+            )
+        load = _load_by_name if by_name else _load_by_position
+        load(opened, group, model, _version(opened, group), skip_mismatch=skip_mismatch)
+
+
+def _no_model_fix(opened: H5File) -> str:
+    if opened.group("layers") is not None or opened.group("vars") is not None:
+        return (
+            "it was written by `save_weights`: build the model in code and use"
+            " `model.load_weights(path)`, with a name that ends in '.weights.h5'."
+        )
+    return "build the model in code and use `model.load_weights(path)`."
+
+
+def _version(opened: H5File, node: Any) -> str:
+    version = opened.attribute(node, "keras_version")
+    return version if isinstance(version, str) else "1"
+
+
+def _stored_layers(opened: H5File, group: Any) -> Iterable[tuple[str, Any, list[str]]]:
+    for name in read_attributes(opened, group, "layer_names"):
+        layer = opened.group(name, group)
+        if layer is None:
+            raise FileFormatError(
+                opened.source, f"layer '{name}' is listed but missing", fix="get the file again."
+            )
+        yield name, layer, read_attributes(opened, layer, "weight_names")
+
+
+def _read(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
+    values = []
+    for name in names:
+        dataset = opened.dataset(group, name)
+        if dataset is None:
+            raise FileFormatError(
+                opened.source, f"weight '{name}' is listed but missing", fix="get the file again."
+            )
+        values.append(opened.read(dataset))
+    return values
+
+
+def _load_by_position(
+    opened: H5File, group: Any, model: Any, version: str, *, skip_mismatch: bool
+) -> None:
+    layers = [layer for layer in model.layers if _weights(layer)]
+    stored = [entry for entry in _stored_layers(opened, group) if entry[2]]
+    if len(layers) != len(stored):
+        raise FileFormatError(
+            opened.source,
+            f"the model has {len(layers)} layers with weights, the file {len(stored)}",
+            expected=[layer.name for layer in layers],
+            found=[name for name, _, _ in stored],
+            fix="load it into a model with the same layers, or pass `by_name=True` to load those"
+            " with equal names.",
+        )
+    for layer, (name, node, names) in zip(layers, stored, strict=True):
+        values = _convert(layer, _read(opened, node, names), version)
+        _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
+    _load_top_level(opened, group, model, skip_mismatch)
+
+
+def _load_by_name(
+    opened: H5File, group: Any, model: Any, version: str, *, skip_mismatch: bool
+) -> None:
+    by_name: dict[str, list[Any]] = {}
+    for layer in model.layers:
+        by_name.setdefault(layer.name, []).append(layer)
+    for name, node, names in _stored_layers(opened, group):
+        for layer in by_name.get(name, ()):
+            values = _convert(layer, _read(opened, node, names), version)
+            _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
+    _load_top_level(opened, group, model, skip_mismatch)
+
+
+def _load_top_level(opened: H5File, group: Any, model: Any, skip_mismatch: bool) -> None:
+    node = opened.group(_TOP_LEVEL, group)
+    if node is not None:
+        values = _read(opened, node, read_attributes(opened, node, "weight_names"))
+        _assign(opened, model, _top_weights(model), values, _TOP_LEVEL, skip_mismatch)
+
+
+def _assign(
+    opened: H5File,
+    layer: Any,
+    targets: Sequence[Any],
+    values: Sequence[Any],
+    stored_name: str,
+    skip_mismatch: bool,
+) -> None:
+    """Set weights after all shapes were compared."""
+    problem, facts = None, {}
+    if len(targets) != len(values):
+        problem = f"layer '{layer.name}' has {len(targets)} weights, in the file {len(values)}"
+        facts = {
+            "expected": [(w.path, tuple(w.shape)) for w in targets],
+            "found": [tuple(np.shape(v)) for v in values],
+        }
+    pairs = list(zip(targets, values, strict=False))
+    for weight, value in pairs if problem is None else ():
+        if tuple(weight.shape) != tuple(np.shape(value)):
+            problem = f"layer '{layer.name}': weight '{weight.path}' has another shape in the file"
+            facts = {"expected": tuple(weight.shape), "given": tuple(np.shape(value))}
+            if skip_mismatch:
+                warnings.warn(f"{opened.source}: {problem} and is skipped: {facts}.", stacklevel=5)
+    if problem is not None and not skip_mismatch:
+        raise FileFormatError(
+            opened.source,
+            problem,
+            fix="load it into a model with the same layers, or pass `skip_mismatch=True`.",
+            stored_as=stored_name,
+            **facts,
+        )
+    if problem is not None and len(targets) != len(values):
+        warnings.warn(f"{opened.source}: {problem}; it is skipped.", stacklevel=5)
+        return
+    with torch.no_grad():
+        for weight, value in pairs:
+            if tuple(weight.shape) == tuple(np.shape(value)):
+                weight.copy_(torch.as_tensor(value))
+    for module in layer.modules() if isinstance(layer, Layer) else ():
+        if hasattr(module, "finalize_state"):
+            module.finalize_state()
+
+
+def _convert(layer: Any, values: list[Any], version: str) -> list[Any]:
+    """Bring the weights of Keras 1 into today's order."""
+    if version.partition(".")[0] != "1":
+        return values
+    kind = type(layer).__name__
+    if kind == "LSTM" and len(values) == 12:  # W, U and b of the gates i, c, f, o in turn
+        gates = [values[i : i + 3] for i in (0, 6, 3, 9)]
+        return [np.concatenate([gate[i] for gate in gates], axis=-1) for i in range(3)]
+    if kind == "Conv2D" and values and values[0].ndim == 4:
+        kernel, expected = values[0], tuple(layer.kernel.shape)
+        if kernel.shape != expected:  # Theano's: out, in, rows, columns
+            return [kernel.transpose(2, 3, 1, 0), *values[1:]]
+    return values
+
+
+def _compile(opened: H5File, model: Any, custom_objects: Any) -> None:
+    text = opened.attribute(opened.handle, "training_config")
+    if not isinstance(text, str):
+        _LOG.warning(
+            "No training configuration found in the save file, so the model was *not* compiled."
+            " Compile it manually."
+        )
+        return
+    training = load_json(text, opened.source, "training configuration")
+    config = modernize_training(training, opened.source, custom_objects)
+    with CustomObjectScope(custom_objects or {}):
+        model.compile_from_config(config)
+    optimizer = getattr(model, "optimizer", None)
+    node = opened.group("optimizer_weights")
+    if optimizer is None or node is None:
+        return
+    names = read_attributes(opened, node, "weight_names")
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    optimizer_state(optimizer, _read(opened, node, names), names)

@@ -1,0 +1,334 @@
+"""Whole models in one `.safetensors` file.
+
+Tensors have the names of the model's state dict, so any safetensors tool can read them. The
+metadata holds the configuration under `keras_config`. The optimizer's variables are the tensors
+`__optimizer__.0`, `__optimizer__.1`, … and files of layers (vocabularies) are byte tensors
+`__assets__/…`. Loading maps the file into memory and copies one tensor at a time into the model.
+
+Layout: 8 bytes with the length of the header, the header (JSON: dtype, shape and byte range of each
+tensor, metadata), the bytes. Source: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import torch
+
+from .atomic import replacing
+from .errors import FileFormatError
+from .h5_guard import load_json
+from .keras_archive import KERAS_VERSION, build_model, model_json
+from .walk import load_state, save_state
+
+__all__ = ["load_safetensors", "load_safetensors_weights", "save_safetensors"]
+
+_OPTIMIZER = "__optimizer__."
+_ASSETS = "__assets__/"
+_DTYPES = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.uint16: "U16",
+    torch.int32: "I32",
+    torch.uint32: "U32",
+    torch.int64: "I64",
+    torch.uint64: "U64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.complex64: "C64",
+}
+
+
+# Saving ------------------------------------------------------------------------------------------
+
+
+def save_safetensors(
+    model: Any, file: Any, include_optimizer: bool = True, include_config: bool = True
+) -> None:
+    """Write a model as one `.safetensors` file.
+
+    Args:
+        model: The model.
+        file: A path, or a file object opened for writing.
+        include_optimizer: Whether to write how it was compiled, and the optimizer's state.
+        include_config: Whether to write the configuration; without it the file is weights only.
+    """
+    tensors, aliases = _state_of(model)
+    metadata = {"format": "pt", "keras_version": KERAS_VERSION}
+    if include_config:
+        config = json.loads(model_json(model)[0])
+        if not include_optimizer:
+            config.pop("compile_config", None)
+        metadata["keras_config"] = json.dumps(config)
+    optimizer = getattr(model, "optimizer", None) if include_config and include_optimizer else None
+    if optimizer is not None:
+        store: dict[str, Any] = {}
+        optimizer.save_own_variables(store)
+        tensors.update((_OPTIMIZER + key, torch.as_tensor(v)) for key, v in store.items())
+    if aliases:
+        metadata["aliases"] = json.dumps(aliases)
+    if include_config:
+        tensors.update(_assets_of(model))
+    if hasattr(file, "write"):
+        _write(file, tensors, metadata)
+        return
+    with replacing(file) as stream:
+        _write(stream, tensors, metadata)
+
+
+def _state_of(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the state dict with each tensor once, and the further names of shared ones."""
+    tensors: dict[str, torch.Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[Any, str] = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            warnings.warn(f"'{name}' is no tensor and is not saved.", stacklevel=4)
+            continue
+        key = (
+            (value.data_ptr(), value.shape, value.stride(), value.dtype) if value.numel() else name
+        )
+        if key in first:
+            aliases[name] = first[key]
+        else:
+            first[key] = name
+            tensors[name] = value
+    return tensors, aliases
+
+
+def _assets_of(model: Any) -> dict[str, torch.Tensor]:
+    with tempfile.TemporaryDirectory() as root:
+        folders: dict[str, str] = {}
+
+        class Assets:
+            def make(self, path: str) -> str:
+                folders[path] = os.path.join(root, str(len(folders)))
+                os.makedirs(folders[path])
+                return folders[path]
+
+        save_state(model, None, Assets())
+        found = {}
+        for path, folder in folders.items():
+            for name in sorted(os.listdir(folder)):
+                with open(os.path.join(folder, name), "rb") as asset:
+                    data = bytearray(asset.read())
+                flat = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0)
+                found[f"{_ASSETS}{path}/{name}"] = flat.to(torch.uint8)
+        return found
+
+
+def _write(
+    stream: IO[bytes], tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
+) -> None:
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    # Widest dtypes first: then every tensor is aligned to its own size.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    for name in names:
+        tensor = tensors[name]
+        if tensor.dtype not in _DTYPES:
+            raise ValueError(
+                f"'{name}' has dtype {tensor.dtype}, which `.safetensors` cannot hold."
+            )
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": _DTYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    stream.write(len(encoded).to_bytes(8, "little"))
+    stream.write(encoded)
+    for name in names:
+        if tensors[name].is_meta:
+            raise ValueError(f"'{name}' is on the 'meta' device and has no values to save.")
+        flat = tensors[name].detach().contiguous().cpu().reshape(-1)
+        if flat.numel():
+            stream.write(memoryview(flat.view(torch.uint8).numpy()))
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+class _File:
+    """An open `.safetensors` file; tensors are read when they are asked for."""
+
+    def __init__(self, source: Any, handle: Any, size: int) -> None:
+        self.source, self.handle, self.size = source, handle, size
+        self.metadata = dict(handle.metadata() or {})
+        self.names = set(handle.keys())
+        aliases = load_json(self.metadata.get("aliases", "{}"), source, "table of shared tensors")
+        self.aliases = {k: v for k, v in aliases.items() if v in self.names}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names or name in self.aliases
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return a tensor's shape without reading it."""
+        return tuple(self.handle.get_slice(self.aliases.get(name, name)).get_shape())
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a tensor; its memory is the mapped file's."""
+        return self.handle.get_tensor(self.aliases.get(name, name))
+
+    def weights(self) -> list[str]:
+        """Return the names that belong to the state dict."""
+        own = [n for n in self.names if not n.startswith((_OPTIMIZER, _ASSETS))]
+        return sorted([*own, *self.aliases])
+
+
+@contextlib.contextmanager
+def _open(file: Any) -> Iterator[_File]:
+    from safetensors import SafetensorError, safe_open
+
+    with contextlib.ExitStack() as stack:
+        path = file
+        if hasattr(file, "read"):
+            copy = stack.enter_context(tempfile.NamedTemporaryFile())
+            copy.write(file.read())
+            copy.flush()
+            path = copy.name
+        try:
+            handle = stack.enter_context(safe_open(os.fspath(path), framework="pt", device="cpu"))
+            opened = _File(file, handle, os.path.getsize(path))
+        except (SafetensorError, OSError) as error:
+            raise FileFormatError(
+                file,
+                f"the safetensors data is incomplete or damaged ({error})",
+                fix="copy or download the file again, or go back to an earlier checkpoint.",
+            ) from error
+        yield opened
+
+
+def load_safetensors(
+    file: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
+    """Read a whole model from a `.safetensors` file.
+
+    Args:
+        file: A path, or a file object opened for reading.
+        custom_objects: Classes and functions by the names the file has for them.
+        compile: Whether to compile the model as it was.
+        safe_mode: Refuse byte code and configurations out of proportion to the weights.
+
+    Raises:
+        FileFormatError: The file is damaged, hostile, or has no model in it.
+    """
+    with _open(file) as opened:
+        if "keras_config" not in opened.metadata:
+            raise FileFormatError(
+                file,
+                "it holds weights but no model",
+                fix="build the model in code and use `model.load_weights(path)`.",
+            )
+        config = load_json(opened.metadata["keras_config"], file)
+        model = build_model(file, config, opened.size, custom_objects, compile, safe_mode)
+        _load_assets(model, opened)
+        _copy_state(model, opened, skip_mismatch=False)
+        _load_optimizer(model, opened)
+    return model
+
+
+def load_safetensors_weights(model: Any, file: Any, *, skip_mismatch: bool = False) -> None:
+    """Read the weights of a `.safetensors` file into a model whose state dict has the same names.
+
+    Raises:
+        FileFormatError: The file is damaged, or does not fit the model.
+    """
+    with _open(file) as opened:
+        _copy_state(model, opened, skip_mismatch)
+        _load_optimizer(model, opened)
+
+
+def _copy_state(model: Any, opened: _File, skip_mismatch: bool) -> None:
+    state = {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
+    missing = sorted(name for name in state if name not in opened)
+    unknown = [name for name in opened.weights() if name not in state]
+    shapes = {
+        name: (tuple(value.shape), opened.shape(name))
+        for name, value in state.items()
+        if name in opened and tuple(value.shape) != opened.shape(name)
+    }
+    if missing or unknown or shapes:
+        error = _mismatch(opened.source, missing, unknown, shapes)
+        if not skip_mismatch:
+            raise error
+        warnings.warn(f"Skipped what does not fit the model.\n{error}", stacklevel=4)
+    with torch.no_grad():
+        for name, target in state.items():
+            if name in opened and name not in shapes:
+                target.copy_(opened.tensor(name))
+    for module in model.modules():
+        if hasattr(module, "finalize_state"):
+            module.finalize_state()
+
+
+def _mismatch(
+    source: Any,
+    missing: list[str],
+    unknown: list[str],
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
+) -> FileFormatError:
+    fix = (
+        "load it into a model with the same layers under the same names, or pass"
+        " `skip_mismatch=True` to load what fits."
+    )
+    if shapes:
+        name, (expected, given) = next(iter(shapes.items()))
+        problem = f"variable '{name}' has another shape in the file"
+        return FileFormatError(source, problem, fix=fix, expected=expected, given=given)
+    return FileFormatError(
+        source,
+        "its tensors are not those of the model",
+        fix=fix,
+        missing_in_the_file=missing[:8] or "none",
+        unknown_to_the_model=unknown[:8] or "none",
+    )
+
+
+def _load_optimizer(model: Any, opened: _File) -> None:
+    optimizer = getattr(model, "optimizer", None)
+    keys = {n[len(_OPTIMIZER) :]: n for n in opened.names if n.startswith(_OPTIMIZER)}
+    if optimizer is None or not keys:
+        return
+    optimizer.load_own_variables({key: opened.tensor(name).clone() for key, name in keys.items()})
+
+
+def _load_assets(model: Any, opened: _File) -> None:
+    names = [name for name in opened.names if name.startswith(_ASSETS)]
+    if not names:
+        return
+    with tempfile.TemporaryDirectory() as root:
+        folders: dict[str, str] = {}
+        for name in names:
+            path, _, file_name = name[len(_ASSETS) :].rpartition("/")
+            if not file_name or file_name in (".", "..") or "\\" in file_name or ":" in file_name:
+                raise FileFormatError(
+                    opened.source,
+                    f"the asset name {name!r} is invalid",
+                    fix="no saver writes such a file; get the model from a source you trust.",
+                )
+            folder = folders.setdefault(path, os.path.join(root, str(len(folders))))
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, file_name), "wb") as asset:
+                asset.write(opened.tensor(name).numpy().tobytes())
+
+        class Assets:
+            def get(self, path: str) -> str | None:
+                return folders.get(path)
+
+        load_state(model, None, Assets(), source=opened.source)

@@ -1,0 +1,182 @@
+"""Reading zip archives that a stranger may have made.
+
+Before a member is opened, the whole directory is checked: no names that leave the folder they are
+unpacked in, no name twice (parsers disagree about which one counts), no links, no encryption, and
+no member that declares more bytes than compression could have hidden in the file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+import zipfile
+import zlib
+from typing import IO, Any
+
+from .errors import FileFormatError
+
+__all__ = ["open_member", "open_zip", "read_member", "unpack_folder"]
+
+_MAX_EXPANSION = 1100  # deflate reaches 1032
+_MAX_MEMBERS = 100_000
+_IN_MEMORY = 64 << 20
+_LOCAL_HEADER = 30
+_DISTRUST = "no saver writes such a file; get the model from a source you trust."
+
+
+def open_zip(stream: IO[bytes], source: Any) -> zipfile.ZipFile:
+    """Open an archive and check its directory.
+
+    Raises:
+        FileFormatError: It is damaged, or made to do harm.
+    """
+    try:
+        archive = zipfile.ZipFile(stream)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _damaged(source, error) from error
+    size = stream.seek(0, os.SEEK_END)
+    members = archive.infolist()
+    if len(members) > _MAX_MEMBERS:
+        raise FileFormatError(source, f"the archive has {len(members)} members", fix=_DISTRUST)
+    seen: set[str] = set()
+    stored = 0
+    for member in members:
+        _check_member(member, seen, size, source)
+        stored += member.compress_size
+    if stored > size:
+        raise FileFormatError(source, "members of the archive overlap each other", fix=_DISTRUST)
+    return archive
+
+
+def _check_member(member: zipfile.ZipInfo, seen: set[str], size: int, source: Any) -> None:
+    name = member.filename
+    parts = name.rstrip("/").split("/")
+    problem = None
+    if member.orig_filename != name or "\\" in name or "\x00" in name or ":" in parts[0]:
+        problem = "has an invalid name"
+    elif name.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        problem = "would be unpacked outside of its folder"
+    elif name.casefold() in seen:
+        problem = "occurs twice"
+    elif stat.S_ISLNK(member.external_attr >> 16):
+        problem = "is a symbolic link"
+    elif member.flag_bits & 1:
+        problem = "is encrypted"
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = "uses an unusual compression"
+    elif member.file_size > min(member.compress_size, size) * _expansion(member):
+        problem = (
+            f"declares {member.file_size} bytes, more than its {member.compress_size} stored bytes"
+            " can hold"
+        )
+    if problem:
+        raise FileFormatError(source, f"the archive member {name!r} {problem}", fix=_DISTRUST)
+    seen.add(name.casefold())
+
+
+def _expansion(member: zipfile.ZipInfo) -> int:
+    return 1 if member.compress_type == zipfile.ZIP_STORED else _MAX_EXPANSION
+
+
+def read_member(archive: zipfile.ZipFile, name: str, source: Any) -> bytes:
+    """Read a member; its checksum is verified.
+
+    Raises:
+        FileFormatError: It is absent or damaged.
+    """
+    try:
+        return archive.read(name)
+    except KeyError:
+        raise FileFormatError(
+            source,
+            f"the archive has no '{name}'",
+            fix="pass a file written by `model.save('….keras')`.",
+        ) from None
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError) as error:
+        raise _damaged(source, error) from error
+
+
+def open_member(archive: zipfile.ZipFile, name: str, source: Any) -> IO[bytes]:
+    """Open a member for reading at random; its checksum is verified first.
+
+    Small members are read into memory. Large ones are read where they lie, or from a temporary file
+    if they are compressed, so that loading needs no second copy of the weights.
+    """
+    info = archive.getinfo(name)
+    if info.file_size <= _IN_MEMORY:
+        return io.BytesIO(read_member(archive, name, source))
+    stored = info.compress_type == zipfile.ZIP_STORED
+    target = None if stored else tempfile.TemporaryFile()  # noqa: SIM115 - returned
+    try:
+        with archive.open(name) as member:
+            while chunk := member.read(1 << 20):  # the end of the member checks the checksum
+                if target is not None:
+                    target.write(chunk)
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError) as error:
+        raise _damaged(source, error) from error
+    if target is not None:
+        target.seek(0)
+        return target
+    return _Window(archive.fp, _data_start(archive.fp, info), info.file_size)
+
+
+def _data_start(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Return where a member's bytes begin: after its local header, a name and an extra field."""
+    stream.seek(info.header_offset)
+    header = stream.read(_LOCAL_HEADER)
+    name_size = int.from_bytes(header[26:28], "little")
+    extra_size = int.from_bytes(header[28:30], "little")
+    return info.header_offset + _LOCAL_HEADER + name_size + extra_size
+
+
+class _Window(io.RawIOBase):
+    """A part of an open file, as a file."""
+
+    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
+        self._stream, self._start, self._size, self._position = stream, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._size - self._position))
+        self._stream.seek(self._start + self._position)
+        read = self._stream.readinto(view[:count])
+        self._position += read
+        return read
+
+
+def unpack_folder(archive: zipfile.ZipFile, folder: str, target: str, source: Any) -> bool:
+    """Write the members below `folder/` into `target`; return whether there were any."""
+    found = False
+    for info in archive.infolist():
+        if not info.filename.startswith(f"{folder}/") or info.is_dir():
+            continue
+        path = os.path.join(target, *info.filename.split("/")[1:])
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(read_member(archive, info.filename, source))
+        found = True
+    return found
+
+
+def _damaged(source: Any, error: Exception) -> FileFormatError:
+    return FileFormatError(
+        source,
+        f"the archive is incomplete or damaged ({error})",
+        fix="copy or download the file again, or go back to an earlier checkpoint.",
+    )

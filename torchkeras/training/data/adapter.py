@@ -1,0 +1,357 @@
+"""What every data adapter offers, and the pieces they share.
+
+An adapter turns what a user passed as data into batches of torch tensors on a device. It yields
+each batch in the form in which `train_step(data)` receives it: `x` alone, `(x,)`, `(x, y)` or
+`(x, y, sample_weight)`, each of them a tensor or a nested structure of tensors.
+`unpack_x_y_sample_weight` takes such a batch apart.
+
+`batches(device)` is one pass; `peek(device)` shows a first batch, to build a model from, and loses
+nothing. Where a pass has more or fewer steps than there are batches, keep one iterator and draw
+from it; a generator goes on where it stopped, everything else starts again with a new iterator.
+
+Batches that the user's own code makes (generators, `PyDataset`, `DataLoader`) keep their dtypes, as
+in Keras; only whole arrays have their floats cast to `floatx()`.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import tree
+from ...config import floatx
+from ...dtypes import to_torch
+from ...naming import explain
+
+__all__ = [
+    "DataAdapter",
+    "class_weight_to_sample_weights",
+    "convert_batch",
+    "pack_x_y_sample_weight",
+    "to_device",
+    "to_tensor",
+    "unpack_x_y_sample_weight",
+]
+
+# torch has these dtypes in name only: it indexes and computes with their signed neighbours.
+_WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
+
+
+class DataAdapter:
+    """Base class of the adapters.
+
+    A subclass yields the batches of one pass from `_pass`; whoever drives it calls
+    `on_epoch_begin`, iterates `batches(device)`, then calls `on_epoch_end`.
+    """
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches in one pass, or `None` if that is not known."""
+        raise NotImplementedError
+
+    @property
+    def batch_size(self) -> int | None:
+        """Number of samples in a full batch, or `None` if that is not known."""
+        return None
+
+    @property
+    def has_partial_batch(self) -> bool | None:
+        """Whether the last batch is smaller than the others; `None` if that is not known."""
+        return None
+
+    @property
+    def partial_batch_size(self) -> int | None:
+        """Number of samples in a smaller last batch, or `None` where there is none."""
+        return None
+
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[Any]:
+        """Iterate over one pass through the data.
+
+        Args:
+            device: Where the tensors shall be. Copies from the CPU to CUDA go through pinned
+                memory and do not block.
+
+        Returns:
+            An iterator over batches as `train_step` receives them.
+        """
+        device = _with_index(torch.device(device))
+        # Keras on torch makes a `DataLoader` iterator before a pass and another one after it. Each
+        # draws a number from torch's global generator, so the order of the next shuffle, and of
+        # anything random that the user does with torch, depends on these draws.
+        draw_loader_seed()
+        yield from self._pass(device)
+        if self.num_batches is not None:
+            draw_loader_seed()
+
+    def peek(self, device: torch.device | str = "cpu") -> Any:
+        """Return a first batch on `device`, such as a model can be built from."""
+        return next(self.batches(device))
+
+    def _pass(self, device: torch.device) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def on_epoch_begin(self) -> None:
+        """Called before each pass."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each pass."""
+
+
+def draw_loader_seed() -> int:
+    """Draw what `torch.utils.data` draws from the global generator to seed an iterator."""
+    return int(torch.empty((), dtype=torch.int64).random_().item())
+
+
+def _with_index(device: torch.device) -> torch.device:
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Move a tensor without waiting for the copy; from the CPU to CUDA through pinned memory."""
+    if tensor.device == device:
+        return tensor
+    if device.type == "cuda" and tensor.device.type == "cpu" and tensor.layout == torch.strided:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def is_pandas(x: Any, *names: str) -> bool:
+    """Whether `x` is an instance of one of the named pandas classes; never imports pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(x, tuple(getattr(pandas, name) for name in names))
+
+
+def is_scipy_sparse(x: Any) -> bool:
+    """Whether `x` is a SciPy sparse matrix or array."""
+    return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
+
+
+def numpy_to_tensor(array: np.ndarray, name: str = "x") -> torch.Tensor:
+    """Turn an array into a CPU tensor that shares its memory where torch can.
+
+    Args:
+        array: Numbers or booleans.
+        name: How an error calls it.
+
+    Raises:
+        ValueError: The array holds strings, objects, dates or 64-bit unsigned integers.
+    """
+    dtype = array.dtype
+    if dtype.name == "bfloat16":
+        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
+    if dtype.kind not in "biufc" or dtype == np.uint64:
+        raise ValueError(_not_numbers(array, name))
+    if dtype in _WIDENED:
+        array = array.astype(_WIDENED[dtype])
+    elif not dtype.isnative:
+        array = array.astype(dtype.newbyteorder("="))
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():  # nothing here writes into batches
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(array)
+
+
+def _not_numbers(array: np.ndarray, name: str) -> str:
+    """The message for arrays that no tensor can hold."""
+    if array.dtype == np.uint64:
+        fix = "convert it with `.astype('int64')`."
+    elif array.dtype.kind in "US" or isinstance(next(iter(array.flat), None), str):
+        fix = "encode text as integers first (a lookup or vectorization layer, or a Python dict)."
+    elif array.dtype.kind == "O":
+        fix = "make all rows equally long, or convert with `.astype('float32')`."
+    else:
+        fix = "convert it to numbers first."
+    return explain(
+        f"Invalid dtype: `{name}` holds values of dtype {array.dtype}, which a tensor cannot hold.",
+        shape=array.shape,
+        first_value=repr(next(iter(array.flat), None)),
+        fix=fix,
+    )
+
+
+def to_tensor(x: Any, name: str = "x") -> torch.Tensor:
+    """Turn one item of a batch into a tensor with its own dtype.
+
+    Args:
+        x: A tensor, array, pandas object, SciPy sparse matrix or Python number.
+        name: How an error calls it.
+
+    Raises:
+        ValueError: It does not hold numbers.
+    """
+    if isinstance(x, torch.Tensor):
+        return x.detach()
+    if isinstance(x, (bool, int, float, complex)):
+        return torch.tensor(x, dtype=_scalar_dtype(x))
+    if is_scipy_sparse(x):
+        x = x.toarray()
+    # A copy, since the user's code may fill the same array again for its next batch.
+    return numpy_to_tensor(np.array(x), name)
+
+
+def _scalar_dtype(x: complex) -> torch.dtype | None:
+    if isinstance(x, bool) or isinstance(x, complex) and not isinstance(x, (int, float)):
+        return None
+    if isinstance(x, int):
+        return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
+    return to_torch(floatx())
+
+
+def convert_batch(batch: Any, device: torch.device) -> Any:
+    """Turn what the user's code yielded into tensors on `device`; a list becomes a tuple."""
+    if type(batch) is list:
+        batch = tuple(batch)
+    return tree.map_structure(
+        lambda x: to_device(to_tensor(x, "the batch"), device), batch, none_is_leaf=False
+    )
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """Take a batch apart, for use in an overridden `train_step`, `test_step` or `predict_step`.
+
+    Args:
+        data: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Returns:
+        `(x, y, sample_weight)` with `None` for what is missing.
+
+    Raises:
+        ValueError: A tuple of another length.
+
+    Example:
+        >>> unpack_x_y_sample_weight(("x", "y"))
+        ('x', 'y', None)
+    """
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            explain(
+                f"A batch has {len(data)} parts.",
+                expected="`x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`",
+                fix="group several inputs into one list, tuple or dict.",
+            )
+        )
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Put a batch together in the form that `fit` uses.
+
+    Args:
+        x: Inputs.
+        y: Targets.
+        sample_weight: Weights of the samples; dropped when there are no targets.
+
+    Returns:
+        `(x, y, sample_weight)`, `(x, y)`, or `x` (`(x,)` if `x` is a list or tuple).
+
+    Example:
+        >>> pack_x_y_sample_weight("x", "y")
+        ('x', 'y')
+    """
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -> torch.Tensor:
+    """Give each sample the weight of its class.
+
+    Args:
+        y: Class numbers `(samples,)` or `(samples, 1)`, or one-hot or probability rows
+            `(samples, classes)`.
+        class_weight: From class number to weight. Classes it leaves out weigh 1.
+
+    Returns:
+        Weights `(samples,)` of dtype `floatx()` on the device of `y`.
+
+    Raises:
+        TypeError: `y` has more than two axes.
+        ValueError: A key is not a whole number, or no class of one-hot rows that wide.
+
+    Example:
+        >>> class_weight_to_sample_weights(torch.tensor([0, 1, 2]), {0: 5.0, 1: 0.5})
+        tensor([5.0000, 0.5000, 1.0000])
+    """
+    y = to_tensor(y, "y")
+    classes, weights = _class_table(class_weight)
+    labels = y
+    if y.ndim > 1:
+        width = y.shape[-1]
+        if width != 1:
+            _check_classes(classes, width)
+        labels = y.squeeze(-1) if width == 1 else _argmax(y)
+    if labels.ndim != 1:
+        raise TypeError(
+            explain(
+                "`class_weight` needs one class per sample.",
+                y_shape=tuple(y.shape),
+                fix="pass `sample_weight` instead.",
+            )
+        )
+    if labels.is_floating_point():
+        labels = labels.round()
+    ones = torch.ones(labels.shape, dtype=to_torch(floatx()), device=y.device)
+    if not classes:
+        return ones
+    labels = labels.long().contiguous()
+    known = torch.tensor(classes, device=y.device)
+    at = torch.searchsorted(known, labels).clamp_(max=len(classes) - 1)
+    return torch.where(known[at] == labels, torch.tensor(weights).to(ones)[at], ones)
+
+
+def _argmax(y: torch.Tensor) -> torch.Tensor:
+    return (y.byte() if y.dtype == torch.bool else y).argmax(-1)  # torch has none for booleans
+
+
+def _class_table(class_weight: Mapping[int, float]) -> tuple[list[int], list[float]]:
+    """Class numbers in ascending order, and their weights."""
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(
+            explain(
+                "`class_weight` must be a dict from class number to weight.",
+                received=repr(class_weight),
+                fix="pass `dict(enumerate(weights))`.",
+            )
+        )
+    table = {}
+    for key, weight in class_weight.items():
+        try:
+            whole = int(key) == key
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise ValueError(
+                explain(
+                    f"`class_weight` has the key {key!r}, which is no class number.",
+                    keys=list(class_weight),
+                    fix="use the integers that stand for the classes in `y`.",
+                )
+            )
+        table[int(key)] = float(weight)
+    classes = sorted(table)
+    return classes, [table[c] for c in classes]
+
+
+def _check_classes(classes: list[int], width: int) -> None:
+    unknown = [c for c in classes if not 0 <= c < width]
+    if unknown:
+        raise ValueError(
+            explain(
+                f"`class_weight` names classes that the targets do not have: {unknown}.",
+                classes_in_y=f"0 to {width - 1} (its rows have {width} columns)",
+                fix="number the classes as the columns of `y`.",
+            )
+        )

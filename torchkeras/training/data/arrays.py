@@ -1,0 +1,448 @@
+"""Whole arrays as data: NumPy, torch, pandas, SciPy sparse, and nested structures of them.
+
+Every array becomes one tensor, once. A pass then takes *chunks* of several batches, either views of
+consecutive rows or, when shuffled, rows gathered by one `index_select`, and splits each chunk into
+batches that are views of it. A chunk is at most `CHUNK_BYTES` large (but at least one batch), so
+small rows cost one gather for many batches and large ones do not pile up.
+
+Shuffled order is that of Keras on torch for the same `torch.manual_seed`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import tree
+from ...config import floatx
+from ...dtypes import to_torch
+from ...naming import explain
+from .adapter import (
+    DataAdapter,
+    class_weight_to_sample_weights,
+    draw_loader_seed,
+    is_pandas,
+    is_scipy_sparse,
+    numpy_to_tensor,
+    pack_x_y_sample_weight,
+    to_device,
+)
+
+__all__ = ["ArrayAdapter", "is_array_data", "train_validation_split", "unrecognized"]
+
+CHUNK_BYTES = 1 << 20
+# Data up to this size is copied to another device as a whole, where gathering is cheapest.
+RESIDENT_BYTES = 256 << 20
+
+_NAMES = ("x", "y", "sample_weight")
+
+
+class _SparseRows:
+    """Rows of a SciPy sparse matrix, made dense batch by batch."""
+
+    def __init__(self, matrix: Any) -> None:
+        matrix = matrix.tocsr()
+        is_float = matrix.dtype.kind == "f"
+        self.matrix = matrix.astype(floatx()) if is_float else matrix
+        self.shape = matrix.shape
+        self.device = torch.device("cpu")
+        self.row_bytes = matrix.shape[1] * self.matrix.dtype.itemsize
+
+    def __getitem__(self, rows: slice) -> _SparseRows:
+        return _SparseRows(self.matrix[rows])
+
+    def narrow(self, dim: int, start: int, length: int) -> torch.Tensor:
+        return numpy_to_tensor(self.matrix[start : start + length].toarray())
+
+    def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
+        return numpy_to_tensor(self.matrix[index.numpy()].toarray())
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is one array that an `ArrayAdapter` takes, or `None`."""
+    return x is None or isinstance(x, torch.Tensor) or is_scipy_sparse(x) or hasattr(x, "__array__")
+
+
+def is_array_data(*structures: Any) -> bool:
+    """Whether these are arrays, or nested structures with nothing but arrays in them."""
+    return all(is_array(leaf) for structure in structures for leaf in tree.flatten(structure))
+
+
+def to_rows(x: Any, name: str = "x") -> Any:
+    """Turn one array into a tensor whose first axis counts samples.
+
+    Args:
+        x: An array; floats are cast to `floatx()`, a pandas Series becomes a column.
+        name: How an error calls it.
+
+    Raises:
+        ValueError: Not an array, no axis at all, or not numbers.
+    """
+    if x is None or isinstance(x, _SparseRows):
+        return x
+    if is_scipy_sparse(x):
+        return _SparseRows(x)
+    if isinstance(x, torch.Tensor):
+        rows = x.detach()
+    elif is_array(x):
+        rows = numpy_to_tensor(_to_numpy(x, name), name)
+    else:
+        raise ValueError(unrecognized(x, name))
+    if rows.ndim == 0:
+        raise ValueError(
+            explain(
+                f"`{name}` is a single number, but its first axis must count the samples.",
+                received=repr(x),
+                fix="pass an array of shape (samples, ...).",
+            )
+        )
+    return rows.to(to_torch(floatx())) if rows.is_floating_point() else rows
+
+
+def _to_numpy(x: Any, name: str) -> np.ndarray:
+    if is_pandas(x, "DataFrame"):
+        kinds = [dtype for dtype in x.dtypes if getattr(dtype, "kind", "O") not in "biuf"]
+        if kinds:
+            columns = {column: str(dtype) for column, dtype in x.dtypes.items() if dtype in kinds}
+            raise ValueError(
+                explain(
+                    f"Invalid dtype: `{name}` has columns that are not numbers.",
+                    columns=columns,
+                    fix="encode or drop these columns, or convert with `.astype('float32')`.",
+                )
+            )
+        common = np.result_type(*(_plain_dtype(dtype) for dtype in x.dtypes))
+        return x.to_numpy(dtype=common)
+    if is_pandas(x, "Series"):
+        return x.to_numpy()[:, None]
+    return np.asarray(x)
+
+
+def _plain_dtype(dtype: Any) -> np.dtype:
+    """The NumPy dtype behind a pandas dtype, nullable ones included."""
+    return getattr(dtype, "numpy_dtype", dtype)
+
+
+def unrecognized(x: Any, name: str) -> str:
+    """The message for data of no known kind."""
+    numbers = isinstance(x, (int, float, list, tuple))
+    return explain(
+        f"Unrecognized data type: `{name}` is {_describe(x)}.",
+        expected="a NumPy array, torch tensor, pandas DataFrame or Series, a list, tuple or dict "
+        "of these, a generator, a `PyDataset`, or a torch `DataLoader` or `Dataset`",
+        fix=f"pass `np.array({name})`." if numbers else "convert it to one of these.",
+    )
+
+
+def _describe(x: Any) -> str:
+    if isinstance(x, (list, tuple)) and x:
+        return f"a {type(x).__name__} of {type(tree.flatten(x)[0]).__name__} values"
+    text = repr(x)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} (of type {type(x)})"
+
+
+def _convert(structure: Any, name: str) -> Any:
+    if structure is None:
+        return None
+    return tree.map_structure(lambda leaf: to_rows(leaf, name), structure)
+
+
+class ArrayAdapter(DataAdapter):
+    """Adapter for whole arrays.
+
+    Args:
+        x: An array, or a nested structure of arrays, with samples along the first axis.
+        y: Targets, likewise.
+        sample_weight: One array, or a structure of arrays like that of `y`.
+        batch_size: Samples in a batch. Default: the samples divided by `steps`, else 32.
+        steps: Batches in a pass; only used where `batch_size` is not given.
+        shuffle: `True` permutes all samples at each pass, `"batch"` those within a batch.
+        class_weight: From class number to weight; becomes `sample_weight`.
+
+    Raises:
+        ValueError: Arrays of different lengths, without samples or not of numbers; weights that do
+            not fit the targets; a batch size that is no positive integer.
+
+    Example:
+        >>> adapter = ArrayAdapter(np.arange(5.0), np.arange(5), batch_size=2)
+        >>> [y.tolist() for x, y in adapter.batches()]
+        [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool | str = False,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
+        x, y = _convert(x, "x"), _convert(y, "y")
+        sample_weight = _convert(sample_weight, "sample_weight")
+        if class_weight is not None:
+            sample_weight = _fold_class_weight(y, sample_weight, class_weight)
+        elif sample_weight is not None:
+            sample_weight = _spread_sample_weight(y, sample_weight)
+        self._num_samples = _count_samples(x, y, sample_weight)
+        self._batch_size = _check_batch_size(batch_size, steps, self._num_samples)
+        if isinstance(shuffle, str) and shuffle != "batch":
+            raise ValueError(f'`shuffle` must be True, False or "batch". Received: {shuffle!r}')
+        self._shuffle = shuffle
+        data = pack_x_y_sample_weight(x, y, sample_weight)
+        self._leaves = [leaf for leaf in tree.flatten(data) if leaf is not None]
+        self._pack = _packer(data)
+        self._row_bytes = max(1, sum(map(_row_bytes, self._leaves)))
+        self._resident: tuple[torch.device, list[Any]] | None = None
+
+    @property
+    def num_batches(self) -> int:
+        return math.ceil(self._num_samples / self._batch_size)
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    @property
+    def has_partial_batch(self) -> bool:
+        return self.partial_batch_size is not None
+
+    @property
+    def partial_batch_size(self) -> int | None:
+        return self._num_samples % self._batch_size or None
+
+    def _pass(self, device: torch.device) -> Iterator[Any]:
+        pack, batch_size = self._pack, self._batch_size
+        for chunk in self._chunks(self._leaves_near(device), device):
+            columns = [rows.split(batch_size) for rows in chunk]
+            for batch in zip(*columns, strict=True):
+                yield pack(batch)
+
+    def _chunks(self, leaves: list[Any], device: torch.device) -> Iterator[list[torch.Tensor]]:
+        """The samples in this pass's order, several batches at a time."""
+        total, batch_size = self._num_samples, self._batch_size
+        if self._shuffle == "batch":
+            # One batch at a time: each permutation is drawn when its batch is due.
+            for start in range(0, total, batch_size):
+                order = torch.randperm(min(batch_size, total - start)) + start
+                yield [_gather(leaf, order, device) for leaf in leaves]
+            return
+        size = max(1, CHUNK_BYTES // (self._row_bytes * batch_size)) * batch_size
+        if self._shuffle:
+            generator = torch.Generator().manual_seed(draw_loader_seed())
+            order = torch.randperm(total, generator=generator)
+            for index in order.split(size):
+                yield [_gather(leaf, index, device) for leaf in leaves]
+            return
+        for start in range(0, total, size):
+            length = min(size, total - start)
+            yield [to_device(leaf.narrow(0, start, length), device) for leaf in leaves]
+
+    def _leaves_near(self, device: torch.device) -> list[Any]:
+        """The data, on `device` if it is small enough to be kept there."""
+        if self._resident is not None and self._resident[0] == device:
+            return self._resident[1]
+        leaves = self._leaves
+        if device.type != "cpu" and self._row_bytes * self._num_samples <= RESIDENT_BYTES:
+            leaves = [
+                leaf if isinstance(leaf, _SparseRows) else to_device(leaf, device)
+                for leaf in leaves
+            ]
+            self._resident = (device, leaves)
+        return leaves
+
+
+def _row_bytes(leaf: Any) -> int:
+    if isinstance(leaf, _SparseRows):
+        return leaf.row_bytes
+    return math.prod(leaf.shape[1:]) * leaf.element_size()
+
+
+def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Rows of `leaf` on `device`; for CUDA gathered into pinned memory, which saves a copy."""
+    if isinstance(leaf, _SparseRows):
+        return to_device(leaf.index_select(0, index), device)
+    if leaf.device.type != "cpu":
+        return to_device(leaf.index_select(0, to_device(index, leaf.device)), device)
+    if device.type != "cuda":
+        return to_device(leaf.index_select(0, index), device)
+    shape = (len(index), *leaf.shape[1:])
+    pinned = torch.empty(shape, dtype=leaf.dtype, pin_memory=True)
+    torch.index_select(leaf, 0, index, out=pinned)
+    return pinned.to(device, non_blocking=True)
+
+
+def _packer(data: Any) -> Callable[[tuple[torch.Tensor, ...]], Any]:
+    """A function from a batch's tensors, in flat order, to the structure of `data`."""
+    if not tree.is_nested(data):
+        return lambda leaves: leaves[0]
+    if type(data) is tuple and not any(leaf is None or tree.is_nested(leaf) for leaf in data):
+        return lambda leaves: leaves  # `zip` makes tuples already
+    present = [leaf is not None for leaf in tree.flatten(data)]
+    if all(present):
+        return lambda leaves: tree.pack_sequence_as(data, leaves)
+
+    def pack(leaves: tuple[torch.Tensor, ...]) -> Any:
+        remaining = iter(leaves)
+        return tree.pack_sequence_as(data, [next(remaining) if p else None for p in present])
+
+    return pack
+
+
+def _fold_class_weight(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -> Any:
+    if sample_weight is not None:
+        raise ValueError(
+            explain(
+                "`class_weight` and `sample_weight` cannot be given together.",
+                fix="multiply the class weights into `sample_weight` and pass only that.",
+            )
+        )
+    if y is None:
+        raise ValueError(explain("`class_weight` needs targets.", y=None, fix="pass `y`."))
+    if tree.is_nested(y):
+        raise ValueError(
+            explain(
+                "`class_weight` works for models with a single output only.",
+                targets=len(tree.flatten(y)),
+                fix="pass `sample_weight` with one array per output.",
+            )
+        )
+    return class_weight_to_sample_weights(y, class_weight)
+
+
+def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
+    """Check weights against the targets; one array serves all outputs."""
+    if y is None:
+        warnings.warn("`sample_weight` has no effect without targets `y`.", stacklevel=4)
+        return None
+    if not tree.is_nested(y):
+        return sample_weight
+    if tree.is_nested(sample_weight):
+        try:
+            tree.assert_same_structure(y, sample_weight)
+        except ValueError as error:
+            raise ValueError(
+                explain(
+                    "`sample_weight` must hold one array per output, nested like `y`.",
+                    y=_shapes(y),
+                    sample_weight=_shapes(sample_weight),
+                    fix="nest the weights like `y`, or pass one array of shape (samples,).",
+                )
+            ) from error
+        return sample_weight
+    shape = tuple(sample_weight.shape)
+    if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
+        raise ValueError(
+            explain(
+                "One `sample_weight` array for several outputs must have one number per sample.",
+                sample_weight_shape=shape,
+                expected_shape="(samples,)",
+                fix="pass a structure with one array per output.",
+            )
+        )
+    return tree.map_structure(lambda _: sample_weight, y)
+
+
+def _shapes(structure: Any) -> Any:
+    return tree.map_structure(lambda leaf: tuple(leaf.shape), structure, none_is_leaf=False)
+
+
+def _count_samples(*parts: Any) -> int:
+    """The common length of all arrays."""
+    sizes = {
+        name: [int(leaf.shape[0]) for leaf in tree.flatten(part) if leaf is not None]
+        for name, part in zip(_NAMES, parts, strict=True)
+    }
+    sizes = {name: lengths for name, lengths in sizes.items() if lengths}
+    distinct = {length for lengths in sizes.values() for length in lengths}
+    if len(distinct) > 1:
+        facts = {f"'{name}' sizes": ", ".join(map(str, found)) for name, found in sizes.items()}
+        raise ValueError(
+            explain(
+                "Data cardinality is ambiguous: the arrays have different numbers of samples.",
+                **facts,
+                fix="give all arrays the same length along their first axis.",
+            )
+        )
+    if not distinct:
+        raise ValueError(
+            explain("There is no data: `x` is None or holds no array.", fix="pass `x`.")
+        )
+    total = distinct.pop()
+    if total == 0:
+        raise ValueError(
+            explain(
+                "The data is empty: its arrays have 0 samples.",
+                shapes={name: _shapes(part) for name, part in zip(_NAMES, parts, strict=True)}["x"],
+                fix="check how the arrays were filtered or split.",
+            )
+        )
+    return total
+
+
+def _check_batch_size(batch_size: Any, steps: int | None, total: int) -> int:
+    if not batch_size:
+        return math.ceil(total / steps) if steps else 32
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 0:
+        raise ValueError(
+            f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}"
+        )
+    return int(batch_size)
+
+
+def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, Any]:
+    """Split arrays into the first samples, for training, and the last ones, for validation.
+
+    Args:
+        arrays: A nested structure of arrays; `None` leaves stay.
+        validation_split: Which part of the samples to hold out, between 0 and 1.
+
+    Returns:
+        Two structures like `arrays`. Their tensors are views of the same memory.
+
+    Raises:
+        ValueError: Something is no array, or one of the two parts would be empty.
+
+    Example:
+        >>> (x, y), (val_x, val_y) = train_validation_split((np.arange(4), None), 0.25)
+        >>> x, val_x
+        (tensor([0, 1, 2]), tensor([3]))
+    """
+    leaves = tree.flatten(arrays)
+    strange = [type(leaf) for leaf in leaves if not is_array(leaf)]
+    if strange:
+        raise ValueError(
+            explain(
+                "`validation_split` works for arrays and tensors only.",
+                received=strange,
+                fix="pass `validation_data` instead.",
+            )
+        )
+    if all(leaf is None for leaf in leaves):
+        return arrays, arrays
+    if type(arrays) is tuple and len(arrays) <= len(_NAMES):
+        rows: Any = tuple(map(_convert, arrays, _NAMES))
+    else:
+        rows = _convert(arrays, "x")
+    total = next(int(leaf.shape[0]) for leaf in tree.flatten(rows) if leaf is not None)
+    split_at = math.floor(total * (1.0 - validation_split))
+    if not 0 < split_at < total:
+        raise ValueError(
+            explain(
+                f"`validation_split={validation_split}` leaves no samples for one of the parts.",
+                samples=total,
+                fix="pass more data, or another fraction between 0 and 1.",
+            )
+        )
+
+    def part(start: int, end: int | None) -> Any:
+        return tree.map_structure(lambda leaf: leaf[start:end], rows, none_is_leaf=False)
+
+    # A mismatch in length must still be seen by whoever batches these, so the end is left open.
+    return part(0, split_at), part(split_at, None)

@@ -1,0 +1,108 @@
+"""Which adapter takes which data."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from ...naming import explain
+from .adapter import DataAdapter
+from .arrays import ArrayAdapter, is_array_data, unrecognized
+from .py_dataset import PyDataset, PyDatasetAdapter
+from .streams import (
+    GeneratorAdapter,
+    IterableAdapter,
+    TorchDataLoaderAdapter,
+    is_batch_iterable,
+)
+
+__all__ = ["make_adapter"]
+
+
+def make_adapter(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    steps_per_epoch: int | None = None,
+    shuffle: bool | str = False,
+    class_weight: Mapping[int, float] | None = None,
+) -> DataAdapter:
+    """Make the adapter for what `fit`, `evaluate` or `predict` was given.
+
+    Args:
+        x: Arrays or a nested structure of them, a generator, a `PyDataset`, a torch `DataLoader` or
+            `Dataset`, another iterable of batches, or an adapter, which is returned.
+        y: Targets; only beside arrays.
+        sample_weight: Weights of the samples; only beside arrays.
+        batch_size: Samples in a batch of arrays or of a torch `Dataset`. Default: 32.
+        steps_per_epoch: Batches in a pass; decides the batch size of arrays that have none.
+        shuffle: Whether to shuffle the samples; `"batch"` keeps them within their batch.
+        class_weight: From class number to weight.
+
+    Raises:
+        ValueError: The data is of no known kind, or an argument does not go with its kind.
+    """
+    if isinstance(x, DataAdapter):
+        return x
+    if isinstance(x, TensorDataset) and len(x.tensors) <= 3 and y is None and sample_weight is None:
+        x, y, sample_weight = (*x.tensors, None, None)[:3]
+    if is_array_data(x, y, sample_weight):
+        return ArrayAdapter(x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight)
+    if is_array_data(x):
+        bad = "sample_weight" if is_array_data(y) else "y"
+        raise ValueError(unrecognized(sample_weight if is_array_data(y) else y, bad))
+    if isinstance(x, PyDataset):
+        _only_x("PyDataset", y, sample_weight)
+        if shuffle and x.num_batches is None:
+            _shuffle_ignored("an endless PyDataset")
+        return PyDatasetAdapter(x, class_weight, shuffle)
+    if isinstance(x, DataLoader):
+        _only_x("torch DataLoader", y, sample_weight, class_weight)
+        if shuffle:
+            _shuffle_ignored("a torch DataLoader; its `shuffle` or `sampler` decides")
+        if batch_size not in (None, x.batch_size):
+            warnings.warn(
+                f"`batch_size={batch_size}` is ignored: the data is a torch DataLoader, which "
+                f"makes batches of {x.batch_size}.",
+                stacklevel=3,
+            )
+        return TorchDataLoaderAdapter(x)
+    if isinstance(x, Dataset):
+        _only_x("torch Dataset", y, sample_weight, class_weight)
+        ordered = isinstance(x, IterableDataset) or not shuffle
+        return TorchDataLoaderAdapter(
+            DataLoader(x, batch_size=batch_size or 32, shuffle=None if ordered else True)
+        )
+    if isinstance(x, (types.GeneratorType, Iterator)):
+        _only_x("generator", y, sample_weight, class_weight)
+        if shuffle:
+            _shuffle_ignored("a generator, which must yield shuffled data itself")
+        return GeneratorAdapter(x)
+    if is_batch_iterable(x):
+        kind = type(x).__name__
+        _only_x(kind, y, sample_weight)
+        if shuffle:
+            _shuffle_ignored(f"a {kind}; shuffle it before you pass it")
+        return IterableAdapter(x, class_weight)
+    raise ValueError(unrecognized(x, "x"))
+
+
+def _only_x(
+    kind: str, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | None = None
+) -> None:
+    """Refuse arguments that have no place beside batches."""
+    given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
+    for name, value in given.items():
+        if value is None:
+            continue
+        fix = "yield `(inputs, targets, sample_weights)` batches and leave it out."
+        raise ValueError(explain(f"When `x` is a {kind}, `{name}` should not be passed.", fix=fix))
+
+
+def _shuffle_ignored(kind: str) -> None:
+    warnings.warn(f"`shuffle=True` is ignored: the data is {kind}.", stacklevel=4)

@@ -1,0 +1,206 @@
+"""Data that arrives batch by batch: generators, torch `DataLoader`s, other iterables."""
+
+from __future__ import annotations
+
+import itertools
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from ...naming import explain
+from .adapter import DataAdapter, class_weight_to_sample_weights, convert_batch
+
+__all__ = [
+    "GeneratorAdapter",
+    "IterableAdapter",
+    "TorchDataLoaderAdapter",
+    "is_batch_iterable",
+    "standardize_batch",
+]
+
+
+def standardize_batch(
+    batch: Any, source: str, class_weight: Mapping[int, float] | None = None
+) -> Any:
+    """Check what the user's code made as a batch, and add class weights to it.
+
+    Args:
+        batch: A dict, one array, or a tuple or list of one to three parts.
+        source: What made it, for errors.
+        class_weight: From class number to weight.
+
+    Returns:
+        The dict, or a tuple of one to three parts.
+
+    Raises:
+        ValueError: Something else, or a batch that has sample weights beside `class_weight`.
+    """
+    if isinstance(batch, dict):
+        return batch
+    if isinstance(batch, torch.Tensor) or hasattr(batch, "__array__"):
+        batch = (batch,)
+    elif isinstance(batch, list):
+        batch = tuple(batch)
+    if not isinstance(batch, tuple) or not 1 <= len(batch) <= 3:
+        size = f" of {len(batch)} parts" if isinstance(batch, tuple) else ""
+        raise ValueError(
+            explain(
+                f"{source} must return a tuple or a dict.",
+                received=f"{type(batch).__name__}{size}: {str(batch)[:100]}",
+                expected="(inputs,), (inputs, targets) or (inputs, targets, sample_weights)",
+                fix="group several inputs into one list, tuple or dict.",
+            )
+        )
+    if class_weight is None or len(batch) == 1:
+        return batch
+    if len(batch) == 3:
+        raise ValueError(
+            explain(
+                "`class_weight` and sample weights cannot be given together.",
+                batch_parts=3,
+                fix=f"leave out `class_weight`, or the third part of what {source} returns.",
+            )
+        )
+    return (*batch, class_weight_to_sample_weights(batch[1], class_weight))
+
+
+class GeneratorAdapter(DataAdapter):
+    """Adapter for a Python generator of batches.
+
+    Generators cannot start again: each pass goes on where the former one stopped.
+
+    Args:
+        generator: Yields tuples `(inputs,)`, `(inputs, targets)` or
+            `(inputs, targets, sample_weights)`.
+
+    Raises:
+        ValueError: It yields nothing, or something that is no tuple.
+    """
+
+    num_batches = None
+
+    def __init__(self, generator: Iterator[Any]) -> None:
+        self._generator = generator
+        self._ahead = list(itertools.islice(generator, 1))
+        if not self._ahead:
+            raise ValueError(
+                explain(
+                    "The generator is empty: it must yield at least one batch.",
+                    received=repr(generator),
+                    fix="make a new generator for each call; one that has ended yields no more.",
+                )
+            )
+        first = self._ahead[0]
+        if not isinstance(first, tuple):
+            raise ValueError(
+                explain(
+                    "The generator must yield a tuple, even of one part.",
+                    received=f"{type(first).__name__}: {str(first)[:100]}",
+                    expected="(inputs,), (inputs, targets) or (inputs, targets, sample_weights)",
+                    fix="yield `(x,)` instead of `x`.",
+                )
+            )
+
+    def peek(self, device: torch.device | str = "cpu") -> Any:
+        """Return the next batch; the next pass begins with it all the same."""
+        if not self._ahead:
+            self._ahead = list(itertools.islice(self._generator, 1))
+        return convert_batch(self._ahead[0], torch.device(device))
+
+    def _pass(self, device: torch.device) -> Iterator[Any]:
+        while self._ahead:
+            yield convert_batch(self._ahead.pop(0), device)
+        for batch in self._generator:
+            yield convert_batch(batch, device)
+
+
+class TorchDataLoaderAdapter(DataAdapter):
+    """Adapter for a `torch.utils.data.DataLoader`.
+
+    Args:
+        dataloader: Its batches go to the training step as they are, on the device; a list of parts,
+            which the default collation makes, becomes a tuple.
+
+    Raises:
+        ValueError: Not a `DataLoader`.
+    """
+
+    def __init__(self, dataloader: DataLoader[Any]) -> None:
+        if not isinstance(dataloader, DataLoader):
+            raise ValueError(
+                explain(
+                    "Expected a `torch.utils.data.DataLoader`.",
+                    received=f"{dataloader!r} (of type {type(dataloader)})",
+                )
+            )
+        self._loader = dataloader
+
+    @property
+    def num_batches(self) -> int | None:
+        return _length(self._loader)
+
+    @property
+    def batch_size(self) -> int | None:
+        return self._loader.batch_size
+
+    @property
+    def has_partial_batch(self) -> bool | None:
+        return self.partial_batch_size is not None if self.num_batches is not None else None
+
+    @property
+    def partial_batch_size(self) -> int | None:
+        samples = _length(self._loader.dataset)
+        if samples is None or not self.batch_size or self._loader.drop_last:
+            return None
+        return samples % self.batch_size or None
+
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[Any]:
+        """Iterate over one pass; the loader draws its own seed at the start of it."""
+        return self._pass(torch.device(device))
+
+    def _pass(self, device: torch.device) -> Iterator[Any]:
+        for batch in self._loader:
+            yield convert_batch(batch, device)
+
+
+class IterableAdapter(DataAdapter):
+    """Adapter for an object that yields batches anew each time it is iterated over.
+
+    Such are `tf.data` datasets and those of Hugging Face or grain, if they are batched.
+
+    Args:
+        iterable: Yields batches: a dict, one array, or one to three parts.
+        class_weight: From class number to weight.
+    """
+
+    def __init__(
+        self, iterable: Iterable[Any], class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        self._iterable = iterable
+        self._class_weight = class_weight
+
+    @property
+    def num_batches(self) -> int | None:
+        return _length(self._iterable)
+
+    def _pass(self, device: torch.device) -> Iterator[Any]:
+        source = f"Iterating over {type(self._iterable).__name__}"
+        for batch in self._iterable:
+            yield convert_batch(standardize_batch(batch, source, self._class_weight), device)
+
+
+def _length(x: Any) -> int | None:
+    """`len(x)`, or `None` where `x` does not know it."""
+    try:
+        return len(x)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def is_batch_iterable(x: Any) -> bool:
+    """Whether `x` is an object of some library that can be iterated over again and again."""
+    plain = (str, bytes, list, tuple, dict, set, frozenset, range, types.GeneratorType, Iterator)
+    return not isinstance(x, (type, *plain)) and isinstance(x, Iterable)

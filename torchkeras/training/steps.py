@@ -1,0 +1,166 @@
+"""Train, test and predict steps, with all that can be settled before the first one.
+
+A step of a model that overrides nothing is a `TrainStep`: forward pass, loss, gradients straight from
+autograd, one fused update, and additions to the metrics on the device. It never reads a number from
+the device; what it returns is read only if somebody looks (`StepLogs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from .. import tree
+from ..graph.context import CONTEXT
+from ..naming import explain
+from .data import unpack_x_y_sample_weight
+
+__all__ = ["StepLogs", "TestStep", "TrainStep", "gradients_of"]
+
+Tensor = torch.Tensor
+
+
+class StepLogs(Mapping[str, Any]):
+    """The metrics of a model as logs; computed when first read.
+
+    Args:
+        model: Whose metrics to read.
+    """
+
+    __slots__ = ("_model", "_values")
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._values: dict[str, Any] | None = None
+
+    def _read(self) -> dict[str, Any]:
+        if self._values is None:
+            self._values = self._model.get_metrics_result()
+        return self._values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+def gradients_of(loss: Tensor, variables: list[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return the gradients of a loss, `None` for variables it does not depend on.
+
+    Raises:
+        ValueError: The loss depends on none of them.
+    """
+    if not loss.requires_grad:
+        raise ValueError(
+            explain(
+                "The loss does not depend on any trainable weight, so there is nothing to train.",
+                trainable_weights=len(variables),
+                fix="check that layers are trainable, and that neither the model nor the loss"
+                " detaches tensors or converts them to NumPy.",
+            )
+        )
+    return torch.autograd.grad(loss, variables, allow_unused=True)
+
+
+class TrainStep:
+    """One update of a model with the standard `train_step`.
+
+    Args:
+        model: Compiled and built.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.variables = model.trainable_weights
+        self.optimizer = model.optimizer
+        self.scales_loss = getattr(self.optimizer, "scales_loss", True)
+        self.loss = model._compile_loss
+        self.tracker = model._loss_tracker
+        self.metrics = model._compile_metrics
+        self.penalized = any(
+            getattr(variable, "regularizer", None) is not None for variable in self.variables
+        )
+
+    def __call__(self, data: Any) -> StepLogs:
+        model = self.model
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = model(x)
+        if self.loss is None or self.penalized or CONTEXT.lossy:
+            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        else:
+            loss = self.loss(y, y_pred, sample_weight)
+            if loss is None:
+                loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+        self.tracker.add_mean(loss.detach(), batch_size_of(x))
+        if self.variables:
+            grads = gradients_of(self.optimizer.scale_loss(loss), self.variables)
+            self.optimizer.apply(grads, self.variables)
+        if self.metrics is not None:
+            self.metrics.update_state(y, y_pred, sample_weight)
+        return StepLogs(model)
+
+
+class TestStep:
+    """One evaluation of a model with the standard `test_step`.
+
+    Args:
+        model: Compiled and built.
+    """
+
+    __test__ = False  # not a test of pytest's
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __call__(self, data: Any) -> StepLogs:
+        model = self.model
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = model(x)
+        loss = model.compute_loss(x, y, y_pred, sample_weight, training=False)
+        model._loss_tracker.add_mean(loss, batch_size_of(x))
+        if model._compile_metrics is not None:
+            model._compile_metrics.update_state(y, y_pred, sample_weight)
+        return StepLogs(model)
+
+
+def batch_size_of(x: Any) -> int:
+    """Return the number of samples in a batch."""
+    if isinstance(x, Tensor):
+        return x.shape[0]
+    return next((t.shape[0] for t in tree.flatten(x) if hasattr(t, "shape") and t.dim()), 1)
+
+
+def compiled(function: Callable[..., Any], fallback: Callable[[Exception], None]) -> Any:
+    """Compile a step with `torch.compile`; on a compiler's failure report it and go on without.
+
+    Args:
+        function: The step.
+        fallback: Told the failure, once.
+    """
+    fast: Callable[..., Any] | None = torch.compile(function)
+
+    def call(*args: Any) -> Any:
+        nonlocal fast
+        if fast is None:
+            return function(*args)
+        try:
+            return fast(*args)
+        except Exception as error:
+            if not _is_compiler_error(error):
+                raise
+            fallback(error)
+            fast = None
+            return function(*args)
+
+    return call
+
+
+def _is_compiler_error(error: BaseException) -> bool:
+    module = type(error).__module__
+    return module.startswith(("torch._dynamo", "torch._inductor", "torch._functorch"))

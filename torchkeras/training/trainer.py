@@ -1,0 +1,854 @@
+"""`Trainer`: `compile`, `fit`, `evaluate`, `predict` and the steps they consist of.
+
+`fit` is a stack of small methods that may be overridden as in Keras: `train_step(data)` does one
+update, `make_train_function()` decides what runs for a batch, `compute_loss` and `compute_metrics`
+are its parts. A model that overrides none of them runs a `TrainStep`, where all of it is settled
+beforehand.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import config, metrics, optimizers, tree
+from ..callbacks import CallbackList
+from ..callbacks.logs import as_numbers
+from ..graph.context import CONTEXT
+from ..graph.infer import infer_spec
+from ..graph.keras_tensor import KerasTensor
+from ..naming import explain
+from ..registry import deserialize_keras_object, serialize_dict
+from .data import (
+    class_weight_to_sample_weights,
+    make_adapter,
+    train_validation_split,
+    unpack_x_y_sample_weight,
+)
+from .epochs import EpochIterator
+from .outputs import CompileLoss, CompileMetrics
+from .steps import TestStep, TrainStep, batch_size_of, compiled, gradients_of
+
+__all__ = ["Trainer"]
+
+Tensor = torch.Tensor
+
+
+class Trainer:
+    """The training half of a model; `Model` inherits it beside `Layer`."""
+
+    def __init__(self) -> None:
+        # Written directly: a model's `__setattr__` would track what belongs to `compile`.
+        self.__dict__.update(
+            compiled=False,
+            optimizer=None,
+            loss=None,
+            stop_training=False,
+            stop_evaluating=False,
+            stop_predicting=False,
+            history=None,
+            run_eagerly=False,
+            jit_compile=False,
+            steps_per_execution=1,
+            train_function=None,
+            test_function=None,
+            predict_function=None,
+            _initial_epoch=None,
+            _compile_loss=None,
+            _compile_metrics=None,
+            _loss_tracker=None,
+            _compile_arguments=None,
+            _compiled_trainable_state=None,
+        )
+
+    # Compiling -----------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Set what training minimizes, how, and what it reports.
+
+        Args:
+            optimizer: A name, an optimizer, or a `torch.optim` class or instance.
+            loss: A name, a `Loss`, a function `(y_true, y_pred)` or a `torch.nn` loss module; for
+                several outputs a list, or a dict by output name.
+            loss_weights: Factors of the outputs' losses, likewise.
+            metrics: Names, metrics and functions in a list; for several outputs a list of lists, or
+                a dict by output name.
+            weighted_metrics: Metrics that see sample weights and class weights.
+            run_eagerly: Never compile steps.
+            steps_per_execution: Batches between two calls of the callbacks' batch hooks.
+            jit_compile: Compile steps with `torch.compile`. `"auto"` does not.
+            auto_scale_loss: Under the policy `mixed_float16`, scale the loss against underflow.
+
+        Raises:
+            ValueError: An unknown name, with the nearest known one, or arguments that do not go
+                together.
+        """
+        names = getattr(self, "output_names", None)
+        arguments = dict(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False if jit_compile == "auto" else jit_compile,
+        )
+        arguments["optimizer"] = optimizer = optimizers.get(optimizer)
+        scaled = optimizers.LossScaleOptimizer
+        half = self.dtype_policy.name == "mixed_float16"
+        if auto_scale_loss and half and optimizer is not None and not isinstance(optimizer, scaled):
+            optimizer = scaled(optimizer, name="loss_scale_optimizer")
+        if jit_compile is True and run_eagerly:
+            warnings.warn(
+                "If `run_eagerly` is True, then `jit_compile` cannot also be True. Disabling"
+                " `jit_compile`.",
+                stacklevel=2,
+            )
+            jit_compile = False
+        compile_loss = CompileLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        compile_metrics = None
+        if metrics is not None or weighted_metrics is not None:
+            compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=names)
+        self.__dict__.update(
+            optimizer=optimizer,
+            loss=loss,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile is True,
+            steps_per_execution=_checked_steps(steps_per_execution),
+            stop_training=False,
+            compiled=True,
+            train_function=None,
+            test_function=None,
+            predict_function=None,
+            _compile_loss=compile_loss,
+            _compile_metrics=compile_metrics,
+            _loss_tracker=_new_loss_tracker(),
+            _compile_arguments=arguments,
+            _compiled_trainable_state={
+                id(layer): layer.trainable for layer in self._flatten_layers()
+            },
+        )
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return the arguments of `compile` as a config; empty if it was not called."""
+        if not self.compiled or self._compile_arguments is None:
+            return {}
+        return serialize_dict(self._compile_arguments)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile the model with what `get_compile_config` returned."""
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                "`compile()` was not called as part of model loading because the model's"
+                " `compile()` method is custom. Override `get_compile_config()` and"
+                " `compile_from_config(config)` too, or call `compile()` after loading.",
+                stacklevel=2,
+            )
+            return
+        self.compile(**deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def compiled_loss(self) -> Any:
+        """The bound losses."""
+        return self._compile_loss
+
+    @property
+    def compiled_metrics(self) -> Any:
+        """The bound metrics."""
+        return self._compile_metrics
+
+    # Losses and metrics --------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss tracker, the compiled metrics, and those tracked as attributes."""
+        found: list[Any] = []
+        if self.compiled:
+            found += [m for m in (self._loss_tracker, self._compile_metrics) if m is not None]
+            if self._compile_loss is not None:
+                found += self._compile_loss.metrics
+        found += self._metrics
+        for layer in self._flatten_layers(include_self=False):
+            if not isinstance(layer, Trainer):
+                found += layer._metrics
+        return list({id(metric): metric for metric in found}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`."""
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Start all metrics from nothing."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the total loss of a batch: the compiled loss, and the model's own `losses`.
+
+        Args:
+            x: Inputs.
+            y: Targets.
+            y_pred: Outputs of the model.
+            sample_weight: Weights of the samples.
+            training: Whether it is for an update.
+
+        Raises:
+            ValueError: There is no loss at all.
+        """
+        total = None
+        if self._compile_loss is not None:
+            total = self._compile_loss(y, y_pred, sample_weight)
+        for loss in self.losses:
+            loss = loss.sum() if loss.dim() else loss
+            total = loss if total is None else total + loss
+        if total is None:
+            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        return total
+
+    def _compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
+    ) -> Tensor:
+        """Call `compute_loss`, also one without a `training` parameter."""
+        parameters = inspect.signature(self.compute_loss).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        kwargs = {"training": training} if takes_any or "training" in parameters else {}
+        return self.compute_loss(x, y, y_pred, sample_weight, **kwargs)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Add a batch to the compiled metrics, and return the values of all metrics."""
+        if self._compile_metrics is not None:
+            self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the values of all metrics by name, as tensors."""
+        results: dict[str, Any] = {}
+        for metric in self.metrics:
+            if isinstance(metric, CompileMetrics) and not metric.built:
+                continue
+            value = metric.result()
+            if isinstance(value, Mapping):
+                results.update(value)
+            else:
+                results[metric.name] = value
+        return results
+
+    # Steps ---------------------------------------------------------------------------------------
+
+    def train_step(self, data: Any) -> Mapping[str, Any]:
+        """Make one update; may be overridden.
+
+        Args:
+            data: A batch: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            What to log, by name.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, training=True)
+        self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
+        variables = self.trainable_weights
+        if variables:
+            grads = gradients_of(self.optimizer.scale_loss(loss), variables)
+            self.optimizer.apply(grads, variables)
+        else:
+            warnings.warn("The model does not have any trainable weights.", stacklevel=2)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data: Any) -> Mapping[str, Any]:
+        """Evaluate one batch; may be overridden. Arguments and result as in `train_step`."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Return the outputs for one batch; may be overridden."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)
+
+    def _overrides(self, *names: str) -> bool:
+        cls = type(self)
+        return any(
+            getattr(cls, name) is not getattr(Trainer, name) or name in self.__dict__
+            for name in names
+        )
+
+    def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Decide what runs for each batch of `fit`."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        parts = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+        custom = self._overrides(*parts)
+        step = self.train_step if custom else TrainStep(self)
+        step = self._maybe_compiled(step)
+
+        def train_function(batches: list[Any]) -> Any:
+            logs = None
+            with torch.enable_grad():  # whatever an imported library did to torch's switch
+                for data in batches:
+                    logs = step(data)
+            return logs
+
+        self.__dict__["train_function"] = train_function
+        return train_function
+
+    def make_test_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Decide what runs for each batch of `evaluate`."""
+        if self.test_function is not None and not force:
+            return self.test_function
+        parts = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+        step = self.test_step if self._overrides(*parts) else TestStep(self)
+        step = self._maybe_compiled(step)
+
+        def test_function(batches: list[Any]) -> Any:
+            logs = None
+            with torch.no_grad():
+                for data in batches:
+                    logs = step(data)
+            return logs
+
+        self.__dict__["test_function"] = test_function
+        return test_function
+
+    def make_predict_function(self, force: bool = False) -> Callable[[Any], Any]:
+        """Decide what runs for each batch of `predict`."""
+        if self.predict_function is not None and not force:
+            return self.predict_function
+        step = self.predict_step if self._overrides("predict_step") else self._predict_one
+        step = self._maybe_compiled(step)
+
+        def predict_function(batches: list[Any]) -> Any:
+            with torch.inference_mode():
+                outputs = [step(data) for data in batches]
+            if len(outputs) == 1:
+                return outputs[0]
+            return tree.map_structure(lambda *parts: torch.cat(parts), *outputs)
+
+        self.__dict__["predict_function"] = predict_function
+        return predict_function
+
+    def _predict_one(self, data: Any) -> Any:
+        return self(unpack_x_y_sample_weight(data)[0])
+
+    def _maybe_compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        if not self.jit_compile or self.run_eagerly:
+            return step
+
+        def report(error: Exception) -> None:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            warnings.warn(
+                f"Model '{self.name}' could not be compiled and goes on without: {reason}",
+                stacklevel=3,
+            )
+
+        return compiled(step, report)
+
+    # Loops ---------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | list[int] = 1,
+    ) -> Any:
+        """Train the model for a number of passes over the data.
+
+        Args:
+            x: Arrays `(samples, …)` or a structure of them, a generator of batches, a `PyDataset`, a
+                torch `DataLoader` or `Dataset`.
+            y: Targets; none where `x` yields them.
+            batch_size: Samples per update. Default: 32.
+            epochs: The number of the last epoch.
+            verbose: 0 silent, 1 progress bar, 2 a line per epoch, `"auto"` 1.
+            callbacks: Callbacks.
+            validation_split: The last fraction of the samples, in [0, 1), to validate on.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or what `x` may be.
+            shuffle: Whether samples are drawn in random order.
+            class_weight: Factor of the loss by class number.
+            sample_weight: Factor of the loss by sample.
+            initial_epoch: The first epoch, counted from 0.
+            steps_per_epoch: Batches in an epoch. Default: all.
+            validation_steps: Batches of a validation. Default: all.
+            validation_batch_size: Default: `batch_size`.
+            validation_freq: Validate every so many epochs, or at the epochs in a list.
+
+        Returns:
+            A `History`, whose `history` has a list of values per epoch for each name.
+
+        Raises:
+            ValueError: The model is not compiled, or the data does not fit it.
+
+        Example:
+            See `Model`.
+        """
+        self._assert_compile_called("fit")
+        self._warn_if_trainable_state_changed()
+        limit = config.max_epochs()
+        if limit is not None and limit < epochs:
+            warnings.warn("Limiting epochs to %d" % limit, stacklevel=2)
+            epochs = limit
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = train_validation_split(
+                (x, y, sample_weight), validation_split=validation_split
+            )
+        iterator = self._iterate(
+            x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+        )
+        self._build_for(iterator)
+        validation = None
+        if validation_data is not None:
+            parts = unpack_x_y_sample_weight(validation_data)
+            size = validation_batch_size or batch_size
+            validation = self._iterate(*parts, size, validation_steps)
+        verbose = 1 if verbose == "auto" else verbose
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                verbose=verbose,
+                epochs=epochs,
+                steps=iterator.num_batches,
+                model=self,
+            )
+        self.stop_training = False
+        self.make_train_function()
+        callbacks.on_train_begin()
+        logs: dict[str, Any] = {}
+        for epoch in range(self._initial_epoch or initial_epoch, epochs):
+            self.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            logs = self._run_epoch(iterator, callbacks)
+            if validation is not None and _is_due(epoch, validation_freq):
+                results = self._run_evaluation(validation, callbacks)
+                logs.update({f"val_{name}": value for name, value in results.items()})
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if hasattr(self.optimizer, "finalize_variable_values") and epochs > 0:
+            self.optimizer.finalize_variable_values(self.trainable_weights)
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def _run_epoch(self, iterator: EpochIterator, callbacks: CallbackList) -> dict[str, Any]:
+        """Update on each batch of an epoch, and return its logs."""
+        self.train()
+        train_function = self.train_function
+        outer_training = CONTEXT.training
+        logs: Any = {}
+        try:
+            for first, last, batches in _numbered(iterator):
+                callbacks.on_train_batch_begin(first)
+                logs = train_function(batches)
+                callbacks.on_train_batch_end(last, logs)
+                if self.stop_training:
+                    break
+        finally:
+            CONTEXT.training = outer_training
+            self.eval()
+        return as_numbers(self._metrics_or(logs))
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the loss and metrics of the model on data.
+
+        Args:
+            x: As in `fit`.
+            y: Targets.
+            batch_size: Samples per batch. Default: 32.
+            verbose: As in `fit`.
+            sample_weight: Factor of the loss by sample.
+            steps: Batches to look at. Default: all.
+            callbacks: Callbacks.
+            return_dict: Whether the result is a dict by name.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+        """
+        if kwargs:
+            raise ValueError(f"Arguments not recognized: {kwargs}")
+        self._assert_compile_called("evaluate")
+        iterator = self._iterate(x, y, sample_weight, batch_size, steps)
+        self._build_for(iterator)
+        logs = self._run_evaluation(iterator, callbacks, verbose)
+        return logs if return_dict else self._in_order(logs)
+
+    def _run_evaluation(
+        self, iterator: EpochIterator, callbacks: Any, verbose: int | str = "auto"
+    ) -> dict[str, Any]:
+        """Evaluate on an epoch; `callbacks` may be those of `fit`."""
+        callbacks = self._callback_list(callbacks, iterator, verbose)
+        self.eval()
+        self.make_test_function()
+        self.stop_evaluating = False
+        callbacks.on_test_begin()
+        self.reset_metrics()
+        logs: Any = {}
+        for first, last, batches in _numbered(iterator):
+            callbacks.on_test_batch_begin(first)
+            logs = self.test_function(batches)
+            callbacks.on_test_batch_end(last, logs)
+            if self.stop_evaluating:
+                break
+        results = as_numbers(self._metrics_or(logs))
+        callbacks.on_test_end(results)
+        return results
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs of the model for data, batch by batch.
+
+        Args:
+            x: As in `fit`.
+            batch_size: Samples per batch. Default: 32.
+            verbose: As in `fit`.
+            steps: Batches to look at. Default: all.
+            callbacks: Callbacks.
+
+        Returns:
+            NumPy arrays `(samples, …)`, in the structure of the outputs.
+        """
+        iterator = self._iterate(x, None, None, batch_size, steps)
+        callbacks = self._callback_list(callbacks, iterator, verbose)
+        self.eval()
+        self.make_predict_function()
+        self.stop_predicting = False
+        callbacks.on_predict_begin()
+        parts = []
+        for first, last, batches in _numbered(iterator):
+            callbacks.on_predict_batch_begin(first)
+            outputs = self.predict_function(batches)
+            parts.append(outputs)
+            callbacks.on_predict_batch_end(last, {"outputs": outputs})
+            if self.stop_predicting:
+                break
+        callbacks.on_predict_end()
+        if not parts:
+            raise ValueError("`predict` was given no data: there was not a single batch.")
+        return tree.map_structure(_concatenate, *parts)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Make one update on a batch.
+
+        Args:
+            x: Inputs `(batch, …)`.
+            y: Targets.
+            sample_weight: Factor of the loss by sample.
+            class_weight: Factor of the loss by class number.
+            return_dict: Whether the result is a dict by name.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+        """
+        self._assert_compile_called("train_on_batch")
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError(
+                    "Arguments `sample_weight` and `class_weight` cannot be specified at the same"
+                    f" time. Received: sample_weight={sample_weight}, class_weight={class_weight}"
+                )
+            sample_weight = class_weight_to_sample_weights(y, class_weight)
+        data = self._one_batch(x, y, sample_weight)
+        self.make_train_function()
+        self.reset_metrics()
+        was_training = self.training
+        self.train()
+        try:
+            logs = as_numbers(self.train_function([data]))
+        finally:
+            self.train(was_training)
+        return logs if return_dict else self._in_order(logs)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Evaluate the model on a batch. Arguments and result as in `train_on_batch`."""
+        self._assert_compile_called("test_on_batch")
+        data = self._one_batch(x, y, sample_weight)
+        self.make_test_function()
+        self.reset_metrics()
+        was_training = self.training
+        self.eval()
+        try:
+            logs = as_numbers(self.test_function([data]))
+        finally:
+            self.train(was_training)
+        return logs if return_dict else self._in_order(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for a batch as NumPy arrays."""
+        adapter = make_adapter(x, batch_size=_rows(x))
+        data = adapter.peek(self._device())
+        self.make_predict_function()
+        was_training = self.training
+        self.eval()
+        try:
+            outputs = self.predict_function([data])
+        finally:
+            self.train(was_training)
+        return tree.map_structure(_concatenate, outputs)
+
+    # Their parts ---------------------------------------------------------------------------------
+
+    def _iterate(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int | None,
+        steps: int | None,
+        shuffle: bool | str = False,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> EpochIterator:
+        adapter = make_adapter(x, y, sample_weight, batch_size, steps, shuffle, class_weight)
+        return EpochIterator(adapter, steps, self._device(), self.steps_per_execution)
+
+    def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        adapter = make_adapter(x, y, sample_weight, batch_size=_rows(x))
+        data = adapter.peek(self._device())
+        self._build_on(data)
+        return data
+
+    def _callback_list(
+        self, callbacks: Any, iterator: EpochIterator, verbose: int | str
+    ) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        verbose = 1 if verbose == "auto" else verbose
+        return CallbackList(
+            callbacks,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=1,
+            steps=iterator.num_batches,
+            model=self,
+        )
+
+    def _build_for(self, iterator: EpochIterator) -> None:
+        """Make weights, losses, metrics and optimizer slots that the first batch shows the need of."""
+        if not self._is_ready():
+            self._build_on(iterator.adapter.peek(iterator.device))
+
+    def _is_ready(self) -> bool:
+        bound = (self._compile_loss, self._compile_metrics)
+        return (
+            self.built
+            and all(layer.built for layer in self._flatten_layers())
+            and all(part is None or part.built for part in bound)
+            and (self.optimizer is None or self.optimizer.built)
+        )
+
+    def _build_on(self, data: Any) -> None:
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        ready = self.built and all(layer.built for layer in self._flatten_layers())
+        standard = not self._overrides("train_step") or not self._overrides("compute_loss")
+        if not ready or (y is not None and standard):
+            y_pred = self._infer_outputs(x, ready)
+            if y_pred is not None and y is not None:
+                self._bind(y, y_pred)
+        optimizer = self.optimizer
+        if optimizer is not None and not optimizer.built and self.built:
+            optimizer.build(self.trainable_variables)
+
+    def _infer_outputs(self, x: Any, ready: bool) -> Any:
+        """Run the model on the shapes of a batch, or, where that fails, on the batch."""
+        specs = tree.map_structure(_spec_of, x)
+        try:
+            if ready:
+                return infer_spec(self.__call__, (specs,), {"training": False})
+            return self(specs, training=False)
+        except Exception:
+            if ready:
+                return None  # the first step will bind them, or say what is wrong
+            with torch.no_grad():
+                return self(x, training=False)
+
+    def _bind(self, y: Any, y_pred: Any) -> None:
+        for part in (self._compile_loss, self._compile_metrics):
+            if part is not None and not part.built:
+                part.build(y, y_pred)
+
+    def _metrics_or(self, logs: Any) -> Mapping[str, Any]:
+        """Return the values of all metrics, or `logs` where a custom step logs other things."""
+        values = self.get_metrics_result()
+        if isinstance(logs, Mapping) and set(logs) == set(values):
+            return values
+        return logs or {}
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        """Return logs as a list in the order of the metrics; one value stands alone."""
+        names: list[str] = []
+        for metric in self.metrics:
+            if isinstance(metric, CompileMetrics):
+                names += [name for _, name, _, _ in metric._bound]
+            else:
+                names.append(metric.name)
+        values = [logs[name] for name in names if name in logs]
+        values += [logs[name] for name in sorted(logs) if name not in names]
+        return values[0] if len(values) == 1 else values
+
+    def _assert_compile_called(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}': you must call `compile()` before calling `{method}()`.",
+                    fix="for example model.compile(optimizer='adam', loss='mse').",
+                )
+            )
+
+    def _warn_if_trainable_state_changed(self) -> None:
+        known = self._compiled_trainable_state
+        if known is None:
+            return
+        state = {id(layer): layer.trainable for layer in self._flatten_layers()}
+        changed = [
+            layer.name
+            for layer in self._flatten_layers()
+            if id(layer) in known and known[id(layer)] != layer.trainable
+        ]
+        if changed:
+            warnings.warn(
+                "The `trainable` state of layers has changed since the model was compiled:"
+                f" {changed}. Call `compile()` again so that training follows it.",
+                stacklevel=3,
+            )
+            self.__dict__["_compiled_trainable_state"] = state
+
+
+def _new_loss_tracker() -> metrics.Metric:
+    return metrics.Mean(name="loss")
+
+
+def _checked_steps(steps_per_execution: Any) -> int:
+    if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+        raise ValueError(
+            f"`steps_per_execution` must be a positive integer, got {steps_per_execution!r}."
+        )
+    return steps_per_execution
+
+
+def _numbered(iterator: EpochIterator) -> Iterator[tuple[int, int, list[Any]]]:
+    """Yield the batches of an epoch in groups, with the numbers of the first and the last."""
+    size = iterator.steps_per_execution
+    if size == 1:
+        for number, batch in enumerate(iterator.epoch()):
+            yield number, number, [batch]
+        return
+    group: list[Any] = []
+    first = 0
+    for number, batch in enumerate(iterator.epoch()):
+        group.append(batch)
+        if len(group) == size:
+            yield first, number, group
+            first, group = number + 1, []
+    if group:
+        yield first, first + len(group) - 1, group
+
+
+def _is_due(epoch: int, validation_freq: Any) -> bool:
+    if isinstance(validation_freq, int):
+        return (epoch + 1) % validation_freq == 0
+    if isinstance(validation_freq, (list, tuple, set)):
+        return epoch + 1 in validation_freq
+    raise ValueError(
+        "Expected `validation_freq` to be a list or int. Received: validation_freq="
+        f"{validation_freq} of the type {type(validation_freq)}."
+    )
+
+
+def _concatenate(*parts: Any) -> np.ndarray:
+    """Join the outputs of batches, and bring them to the host in one copy."""
+    if not isinstance(parts[0], Tensor):
+        return np.concatenate([np.asarray(part) for part in parts])
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    if joined.dtype == torch.bfloat16:
+        joined = joined.float()
+    return joined.detach().cpu().numpy()
+
+
+def _spec_of(x: Any) -> Any:
+    """Make a symbolic tensor like the batch `x`, of unknown batch size."""
+    if not isinstance(x, Tensor) or x.dim() == 0:
+        return x
+    return KerasTensor((None, *x.shape[1:]), x.dtype)
+
+
+def _rows(x: Any) -> int | None:
+    """Return the number of samples in arrays, all of which make up one batch."""
+    for leaf in tree.flatten(x):
+        shape = getattr(leaf, "shape", None)
+        if shape:
+            return int(shape[0])
+        if isinstance(leaf, (list, tuple)):
+            return len(leaf)
+    return None
+
+
