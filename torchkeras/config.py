@@ -74,8 +74,14 @@ class _Settings:
         self.flash_attention: bool | None = None
 
 
+class _Scopes(threading.local):
+    """The open `device` scope of a thread."""
+
+    device: torch.device | None = None
+
+
 _settings = _Settings()
-_scopes = threading.local()
+_scopes = _Scopes()
 _clear_hooks: list[Callable[[], None]] = [_settings.reset_switches]
 _fallback_device: torch.device | None = None
 
@@ -277,7 +283,7 @@ def default_device() -> torch.device:
         for mode in reversed(_get_current_function_mode_stack()):
             if isinstance(mode, DeviceContext):
                 return mode.device
-    scope = getattr(_scopes, "device", None)
+    scope = _scopes.device
     if scope is not None:
         return scope
     global _fallback_device
@@ -321,7 +327,7 @@ class device:
         self._previous: list[torch.device | None] = []
 
     def __enter__(self) -> torch.device:
-        self._previous.append(getattr(_scopes, "device", None))
+        self._previous.append(_scopes.device)
         _scopes.device = self.device
         return self.device
 

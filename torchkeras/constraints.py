@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from . import config as settings
+from .config import epsilon
 from .dtypes import as_tensor, to_torch
 from .registry import Namespace, builtin
 
@@ -74,7 +74,7 @@ def _rescale(
     dtype = w.dtype if w.is_floating_point() else to_torch(None)
     wide = torch.promote_types(dtype, torch.float32)
     norms = torch.linalg.vector_norm(w.to(dtype), dim=axis, keepdim=True, dtype=wide)
-    return (w * (desired(norms) / (norms + settings.epsilon()))).to(dtype)
+    return (w * (desired(norms) / (norms + epsilon()))).to(dtype)
 
 
 @builtin("keras.constraints.MaxNorm", "keras.constraints.max_norm")

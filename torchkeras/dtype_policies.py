@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import config
+from .config import at_clear_session, floatx
 from .dtypes import as_tensor, is_float, standardize_dtype, to_torch
 from .naming import explain
 from .registry import Namespace, builtin, deserialize_keras_object, serialize_keras_object
@@ -212,7 +212,7 @@ def dtype_policy() -> DTypePolicy:
         <DTypePolicy "float32">
     """
     if _STATE.policy is None:
-        _STATE.policy = DTypePolicy(config.floatx())
+        _STATE.policy = DTypePolicy(floatx())
     return _STATE.policy
 
 
@@ -236,7 +236,7 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
     _STATE.policy = policy
 
 
-@config.at_clear_session
+@at_clear_session
 def _forget() -> None:
     _STATE.policy = None
 

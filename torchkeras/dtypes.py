@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import config, tree
+from .config import default_device, floatx
+from .tree import flatten
 
 __all__ = [
     "ALLOWED_DTYPES",
@@ -118,7 +119,7 @@ def standardize_dtype(dtype: Any) -> str:
         ('bfloat16', 'int32', 'float32')
     """
     if dtype is None:
-        return config.floatx()
+        return floatx()
     try:
         return _NAMES[dtype]
     except (KeyError, TypeError):
@@ -208,23 +209,23 @@ def result_type(*dtypes: Any) -> str:
         ('bfloat16', 'float32', 'int16')
     """
     try:
-        return _result_type(dtypes, config.floatx())
+        return _result_type(dtypes, floatx())
     except TypeError:  # an unhashable spelling
-        return _result_type(tuple(map(standardize_dtype, dtypes)), config.floatx())
+        return _result_type(tuple(map(standardize_dtype, dtypes)), floatx())
 
 
 @functools.lru_cache(maxsize=4096, typed=True)
-def _result_type(dtypes: tuple[Any, ...], floatx: str) -> str:
+def _result_type(dtypes: tuple[Any, ...], default: str) -> str:
     if not dtypes:
-        return floatx
+        return default
     if any(isinstance(d, str) and d in FLOAT8_TYPES for d in dtypes):
         raise ValueError(
             f"8-bit floats are never converted implicitly. Received: {dtypes}. Cast them first."
         )
-    names = [floatx if d is None else standardize_dtype(d) for d in dtypes]
+    names = [default if d is None else standardize_dtype(d) for d in dtypes]
     weak = [d is int or d is float for d in dtypes]
     if all(weak):
-        width = floatx[-2:]
+        width = default[-2:]
         return _NARROWED.get(f"{'float' if float in dtypes else 'int'}{width}") or (
             f"{'float' if float in dtypes else 'int'}{width}"
         )
@@ -233,7 +234,7 @@ def _result_type(dtypes: tuple[Any, ...], floatx: str) -> str:
     else:
         name = _join({d.__name__ if w else n for d, n, w in zip(dtypes, names, weak, strict=True)})
         if name in ("int", "float"):
-            name = f"{name}{floatx[-2:]}"
+            name = f"{name}{default[-2:]}"
     return _NARROWED.get(name, name)
 
 
@@ -275,9 +276,9 @@ def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> 
     if hasattr(x, "__torch_function__"):
         return x if dtype is None else x.to(to_torch(dtype))
     if device is None:
-        device = config.default_device()
+        device = default_device()
     if isinstance(x, (list, tuple)):
-        leaves = tree.flatten(x)
+        leaves = flatten(x)
         if any(isinstance(leaf, torch.Tensor) for leaf in leaves):
             stacked = torch.stack([as_tensor(item, None, device) for item in x])
             return stacked if dtype is None else stacked.to(to_torch(dtype))
@@ -293,7 +294,7 @@ def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> 
 
 def _scalar_dtype(x: complex) -> torch.dtype:
     if isinstance(x, float):
-        return to_torch(config.floatx())
+        return to_torch(floatx())
     if isinstance(x, int) and not isinstance(x, bool):
         return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
     return to_torch(type(x))

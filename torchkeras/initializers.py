@@ -16,10 +16,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from . import config as settings
-from . import random
+from .config import default_device
 from .dtypes import as_tensor, to_torch
 from .naming import explain
+from .random import SeedGenerator, make_default_seed
+from .random import normal as draw_normal
+from .random import truncated_normal as draw_truncated_normal
+from .random import uniform as draw_uniform
 from .registry import Namespace, builtin, deserialize_keras_object, serialize_keras_object
 
 __all__ = [
@@ -67,10 +70,10 @@ __all__ = [
 ]
 
 Shape = Sequence[int]
-Seed = int | random.SeedGenerator | dict[str, Any] | None
+Seed = int | SeedGenerator | dict[str, Any] | None
 
 # Files name the seed generators of initializers.
-builtin("keras.random.SeedGenerator")(random.SeedGenerator)
+builtin("keras.random.SeedGenerator")(SeedGenerator)
 
 
 @builtin("keras.Initializer", "keras.initializers.Initializer")
@@ -124,7 +127,7 @@ class Zeros(Initializer):
     """
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        return torch.zeros(tuple(shape), dtype=to_torch(dtype), device=settings.default_device())
+        return torch.zeros(tuple(shape), dtype=to_torch(dtype), device=default_device())
 
 
 @builtin("keras.initializers.Ones", "keras.initializers.ones")
@@ -137,7 +140,7 @@ class Ones(Initializer):
     """
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        return torch.ones(tuple(shape), dtype=to_torch(dtype), device=settings.default_device())
+        return torch.ones(tuple(shape), dtype=to_torch(dtype), device=default_device())
 
 
 @builtin("keras.initializers.Constant", "keras.initializers.constant")
@@ -156,7 +159,7 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        device, dtype = settings.default_device(), to_torch(dtype)
+        device, dtype = default_device(), to_torch(dtype)
         if isinstance(self.value, (bool, int, float)):
             return torch.full(tuple(shape), self.value, dtype=dtype, device=device)
         value = as_tensor(self.value).to(device, dtype)
@@ -197,9 +200,7 @@ class Identity(Initializer):
             raise ValueError(
                 f"Identity makes matrices only. Received: shape={tuple(shape)} of rank {len(shape)}"
             )
-        return self.gain * torch.eye(
-            *shape, dtype=to_torch(dtype), device=settings.default_device()
-        )
+        return self.gain * torch.eye(*shape, dtype=to_torch(dtype), device=default_device())
 
     def get_config(self) -> dict[str, Any]:
         # Keras writes no gain and so loses it; it does read one.
@@ -257,7 +258,7 @@ class STFT(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
         frame_length, _, bins = shape
-        place = {"dtype": to_torch(dtype), "device": settings.default_device()}
+        place = {"dtype": to_torch(dtype), "device": default_device()}
         frequency = torch.arange(bins, **place).reshape(1, 1, -1) / ((bins - 1) * 2)
         time = torch.arange(frame_length, **place).reshape(-1, 1, 1)
         angle = (-2 * time) * frequency * torch.acos(torch.full((), -1, **place))
@@ -307,10 +308,10 @@ class RandomInitializer(Initializer):
     def __init__(self, seed: Seed = None) -> None:
         self._init_seed = seed
         if seed is None:
-            seed = random.make_default_seed()
+            seed = make_default_seed()
         elif isinstance(seed, dict):
             seed = deserialize_keras_object(seed)
-        elif not isinstance(seed, (int, random.SeedGenerator)):
+        elif not isinstance(seed, (int, SeedGenerator)):
             raise ValueError(
                 f"{type(self).__name__}: `seed` must be an integer, a SeedGenerator or None. "
                 f"Received: {seed!r}"
@@ -343,7 +344,7 @@ class RandomNormal(RandomInitializer):
         super().__init__(seed=seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        return random.normal(shape, self.mean, self.stddev, dtype=dtype, seed=self.seed)
+        return draw_normal(shape, self.mean, self.stddev, dtype=dtype, seed=self.seed)
 
 
 @builtin("keras.initializers.TruncatedNormal", "keras.initializers.truncated_normal")
@@ -368,7 +369,7 @@ class TruncatedNormal(RandomInitializer):
         super().__init__(seed=seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        return random.truncated_normal(shape, self.mean, self.stddev, dtype=dtype, seed=self.seed)
+        return draw_truncated_normal(shape, self.mean, self.stddev, dtype=dtype, seed=self.seed)
 
 
 @builtin("keras.initializers.RandomUniform", "keras.initializers.random_uniform")
@@ -393,7 +394,7 @@ class RandomUniform(RandomInitializer):
         super().__init__(seed=seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
-        return random.uniform(shape, self.minval, self.maxval, dtype=dtype, seed=self.seed)
+        return draw_uniform(shape, self.minval, self.maxval, dtype=dtype, seed=self.seed)
 
 
 # Standard deviation of the unit normal distribution truncated at +-2:
@@ -467,12 +468,12 @@ class VarianceScaling(RandomInitializer):
         variance = self.scale / max(1.0, fans[self.mode])
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return random.uniform(shape, -limit, limit, dtype=dtype, seed=self.seed)
+            return draw_uniform(shape, -limit, limit, dtype=dtype, seed=self.seed)
         stddev = math.sqrt(variance)
         if self.distribution == "untruncated_normal":
-            return random.normal(shape, stddev=stddev, dtype=dtype, seed=self.seed)
+            return draw_normal(shape, stddev=stddev, dtype=dtype, seed=self.seed)
         stddev /= _TRUNCATED_STDDEV
-        return random.truncated_normal(shape, stddev=stddev, dtype=dtype, seed=self.seed)
+        return draw_truncated_normal(shape, stddev=stddev, dtype=dtype, seed=self.seed)
 
 
 class _Preset(VarianceScaling):
@@ -608,7 +609,7 @@ class Orthogonal(RandomInitializer):
             )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
-        q, r = torch.linalg.qr(random.normal(tall, dtype=dtype, seed=self.seed))
+        q, r = torch.linalg.qr(draw_normal(tall, dtype=dtype, seed=self.seed))
         q = q * torch.sign(torch.diagonal(r))
         if rows < columns:
             q = q.T
@@ -689,7 +690,7 @@ def _values(given: torch.Tensor | np.ndarray | np.generic) -> Callable[..., torc
                     fix=f"give values of shape {tuple(shape)}.",
                 )
             )
-        return as_tensor(given).to(settings.default_device(), to_torch(dtype))
+        return as_tensor(given).to(default_device(), to_torch(dtype))
 
     return initialize
 

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .config import at_clear_session
+
 __all__ = [
     "auto_name",
     "current_path",
@@ -44,6 +46,7 @@ def get_uid(prefix: str = "") -> int:
     return _UIDS[prefix]
 
 
+@at_clear_session
 def reset_uids() -> None:
     """Forget all counts: the next `Dense` layer is called `dense` again."""
     _UIDS.clear()

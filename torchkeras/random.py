@@ -14,6 +14,7 @@ Source: `keras.random` (functions and the seeds they draw).
 
 from __future__ import annotations
 
+import functools
 import random as python_random
 import threading
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from . import config
+from .config import at_clear_session, default_device
 from .dtypes import as_tensor, is_float, is_integer, to_torch
 from .naming import auto_name, explain, name_scope
 from .variables import Variable
@@ -52,10 +53,14 @@ Shape = Sequence[int]
 
 
 class _Global(threading.local):
-    """This thread's generator for `seed=None`, made at its first use, and the last set seed."""
+    """A thread's generator for `seed=None`, made at its first use; the last set seed; and, by
+    device, the torch generators that each draw seeds anew."""
 
     generator: SeedGenerator | None = None
     seed: int | None = None
+
+    def __init__(self) -> None:
+        self.torch_generators: dict[torch.device, torch.Generator] = {}
 
 
 _GLOBAL = _Global()
@@ -97,7 +102,8 @@ class SeedGenerator:
                 f"SeedGenerator '{self.name}': `seed` must be an integer. Received: {seed!r}"
             )
         self._base, self._count = _int32(seed), 0
-        with name_scope(self.name):
+        # A tensor made in inference mode would have no version to notice assignments by.
+        with torch.inference_mode(False), name_scope(self.name):
             self.state = Variable(
                 [self._base, 0], dtype="int32", trainable=False, name="seed_generator_state"
             )
@@ -127,15 +133,15 @@ class SeedGenerator:
             self._base, self._count = self.state.tolist()
 
     def _advance(self, ordered: bool) -> None:
-        with torch.no_grad():
-            if ordered:
-                self._count = _int32(self._count + 1)
-                self.state[1:].add_(1)
-            else:
-                self._base = _int32(_int32(self._base + 1) * 5387) % 933199
-                self._count = _int32(_int32(self._count + 1) * 5387) % 933199
-                self.state.add_(1).mul_(5387).remainder_(933199)
-        self._noted = (self.state, self.state._version)
+        state = self.state  # it needs no gradient, hence no `no_grad`
+        if ordered:
+            self._count = _int32(self._count + 1)
+            state.add_(_increment(state.device))
+        else:
+            self._base = _int32(_int32(self._base + 1) * 5387) % 933199
+            self._count = _int32(_int32(self._count + 1) * 5387) % 933199
+            state.add_(1).mul_(5387).remainder_(933199)
+        self._noted = (state, state._version)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -145,6 +151,15 @@ class SeedGenerator:
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         """Make one from what `get_config` returned."""
         return cls(**config)
+
+
+@functools.cache
+def _increment(device: torch.device) -> torch.Tensor:
+    """What goes from one ordered state to the next."""
+    with torch.inference_mode(False):
+        step = torch.zeros(2, dtype=torch.int32, device=device)
+        step[1].fill_(1)
+    return step
 
 
 def make_default_seed() -> int:
@@ -190,7 +205,7 @@ def get_seed() -> int | None:
     return _GLOBAL.seed
 
 
-@config.at_clear_session
+@at_clear_session
 def _forget() -> None:
     _GLOBAL.generator = _GLOBAL.seed = None
 
@@ -226,7 +241,7 @@ def draw_seed(seed: int | SeedGenerator | None) -> torch.Tensor:
     if isinstance(seed, SeedGenerator):
         return seed.next()
     if isinstance(seed, int):
-        return torch.tensor([_int32(seed), 0], dtype=torch.int32, device=config.default_device())
+        return torch.tensor([_int32(seed), 0], dtype=torch.int32, device=default_device())
     if seed is None:
         return global_seed_generator().next(ordered=False)
     raise _bad_seed(seed)
@@ -235,7 +250,7 @@ def draw_seed(seed: int | SeedGenerator | None) -> torch.Tensor:
 def generator_for(
     seed: int | SeedGenerator | None, device: torch.device | str
 ) -> torch.Generator | None:
-    """A freshly seeded torch generator for one draw.
+    """A freshly seeded torch generator for one draw, to be used at once: the next call reseeds it.
 
     Args:
         seed: An integer, a `SeedGenerator` or `None`.
@@ -250,9 +265,10 @@ def generator_for(
     device = torch.device(device)
     if device.type == "meta" or (torch.compiler.is_compiling() and not isinstance(seed, int)):
         return None
-    generator = torch.Generator(device=device)
-    generator.manual_seed(_seed_value(seed))
-    return generator
+    generator = _GLOBAL.torch_generators.get(device)
+    if generator is None:
+        generator = _GLOBAL.torch_generators[device] = torch.Generator(device=device)
+    return generator.manual_seed(_seed_value(seed))
 
 
 # Sampling ----------------------------------------------------------------------------------------
@@ -278,7 +294,7 @@ def normal(
         >>> normal((2, 3), seed=1).shape
         torch.Size([2, 3])
     """
-    device = config.default_device()
+    device = default_device()
     return torch.normal(
         mean,
         stddev,
@@ -315,7 +331,7 @@ def uniform(
     """
     if dtype and not is_float(dtype):
         raise ValueError(f"`uniform` makes floats; for integers call `randint`. Received: {dtype=}")
-    device = config.default_device()
+    device = default_device()
     x = torch.rand(
         tuple(shape) or (1,),
         generator=generator_for(seed, device),
@@ -351,7 +367,7 @@ def randint(
     """
     if dtype and not is_integer(dtype):
         raise ValueError(f"`randint` makes integers; for floats call `uniform`. Received: {dtype=}")
-    device = config.default_device()
+    device = default_device()
     return torch.randint(
         minval,
         maxval,

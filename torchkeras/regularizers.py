@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from . import config as settings
+from .config import epsilon
 from .dtypes import as_tensor
 from .naming import explain
 from .registry import Namespace, builtin
@@ -196,7 +196,7 @@ class OrthogonalRegularizer(Regularizer):
             inputs = inputs.float()  # 1 / epsilon is beyond float16
         rows = inputs if self.mode == "rows" else inputs.T
         inverse_norm = rows.square().sum(1, keepdim=True).rsqrt()
-        rows = rows * inverse_norm.clamp(max=1.0 / settings.epsilon())
+        rows = rows * inverse_norm.clamp(max=1.0 / epsilon())
         count = rows.shape[0]
         others = 1.0 - torch.eye(count, dtype=rows.dtype, device=rows.device)
         pairs = count * (count - 1.0) / 2.0

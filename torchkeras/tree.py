@@ -176,11 +176,19 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def _collect(x: Any, leaves: list[Any]) -> None:
-    node = _node(x)
-    if node is None:
-        leaves.append(x)
-        return
-    for child in node.split(x)[0]:
+    # The common containers first: this runs at every call of a model with several inputs.
+    cls = type(x)
+    if cls is list or cls is tuple:
+        children: Iterable[Any] = x
+    elif cls is dict:
+        children = [x[key] for key in _sorted_keys(x)]
+    else:
+        node = _node(x)
+        if node is None:
+            leaves.append(x)
+            return
+        children = node.split(x)[0]
+    for child in children:
         _collect(child, leaves)
 
 
@@ -229,6 +237,11 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
 
 
 def _rebuild(x: Any, func: Callable[[Any], Any]) -> Any:
+    cls = type(x)
+    if cls is list:
+        return [_rebuild(child, func) for child in x]
+    if cls is tuple:
+        return tuple([_rebuild(child, func) for child in x])
     node = _node(x)
     if node is None:
         return func(x)

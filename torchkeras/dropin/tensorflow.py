@@ -7,7 +7,6 @@ says what to use instead. Python integers become int32 and Python floats float32
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,14 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+import torchkeras.ops as ops  # `from .. import ops` would import the package's root as well
+
 from ..config import default_device
 from ..dtypes import to_torch
 from ..naming import explain
 from ..random import set_seed
 from . import keras
-
-# not `from .. import ops`, which would import the package's root
-ops = importlib.import_module("..ops", __package__)
 
 __all__ = [
     "Tensor",

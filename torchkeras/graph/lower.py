@@ -254,6 +254,9 @@ class Lowering:
         first = node.args[0] if node.args else next(iter(node.kwargs.values()))
         given = node.kwargs.get("mask")
         given = self._lower(given) if given is not None else self._mask_structure(first)
+        if layer.passes_mask:
+            masks = [mask for mask in tree.flatten(given) if mask is not None]
+            return masks[0] if masks else None
         module = self.fx_graph.get_attr(self._keys[layer])
         mask = self.fx_graph.call_method("compute_mask", (module, self._lower(first), given))
         several = len(node.outputs) > 1 or isinstance(node.structure, (list, tuple))

@@ -1,6 +1,6 @@
 """Layers: the base class, and one file per family."""
 
-from .activation import Activation, ELU, LeakyReLU, PReLU, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .attention import MultiHeadAttention
 from .bidirectional import Bidirectional
 from .convolutional import Conv1D, Conv2D, Conv3D

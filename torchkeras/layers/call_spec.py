@@ -38,7 +38,7 @@ class CallSignature:
         self.training_default = None if unset else training.default
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def signature_of(function: Callable[..., Any]) -> CallSignature:
     """Return the analysed signature of an unbound `call` method."""
     return CallSignature(function)
@@ -99,6 +99,9 @@ class CallSpec:
                 self.arguments.update(value)
                 self.given.pop(name, None)
                 self.given.update(value)
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
+                for i, item in enumerate(value):
+                    self.arguments[f"{name}_{i}" if i else name] = item
             else:
                 self.arguments[name] = value
         self.first = next(iter(self.arguments.values()), None)

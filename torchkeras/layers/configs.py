@@ -20,7 +20,7 @@ __all__ = ["base_config", "layer_config"]
 _BASE = ("name", "trainable", "dtype", "autocast", "activity_regularizer")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def config_names(cls: type) -> tuple[str, ...]:
     """Return the constructor arguments of the library's classes among the bases of `cls`."""
     names: dict[str, None] = {}

@@ -397,7 +397,9 @@ class Dot(Merge):
         given = f"axes={axes!r}"
         if not isinstance(axes, (int, list, tuple)):
             raise TypeError(
-                explain(f"Dot '{self.name}': `axes` must be an integer or two of them.", given=given)
+                explain(
+                    f"Dot '{self.name}': `axes` must be an integer or two of them.", given=given
+                )
             )
         if not isinstance(axes, int) and (
             len(axes) != 2 or not all(isinstance(axis, int) for axis in axes)

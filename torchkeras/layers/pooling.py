@@ -122,6 +122,7 @@ class BasePooling(Layer):
         self.pool_size = standardize_tuple(pool_size, pool_dimensions, "pool_size")
         strides = pool_size if strides is None else strides
         self.strides = standardize_tuple(strides, pool_dimensions, "strides", allow_zero=True)
+        self.pool_dimensions = pool_dimensions
         self.pool_mode = pool_mode
         self.padding = padding
         self.data_format = standardize_data_format(data_format)
@@ -159,7 +160,9 @@ class BasePooling(Layer):
         windows = zip(x.shape[2:], self.pool_size, self.strides, strict=True)
         pairs = [same_padding(*window) for window in windows]
         before = [near for near, _ in pairs]
-        uneven = [stride for (near, far), stride in zip(pairs, self.strides, strict=True) if near != far]
+        uneven = [
+            stride for (near, far), stride in zip(pairs, self.strides, strict=True) if near != far
+        ]
         if not uneven:
             return x, before, False
         if self.pool_mode == "max" and min(uneven) > 1:
@@ -211,9 +214,7 @@ class MaxPooling1D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            pool_size, strides, 1, "max", padding, data_format, name=name, **kwargs
-        )
+        super().__init__(pool_size, strides, 1, "max", padding, data_format, name=name, **kwargs)
 
 
 @builtin("keras.layers.MaxPooling2D", "keras.layers.MaxPool2D")
@@ -240,9 +241,7 @@ class MaxPooling2D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            pool_size, strides, 2, "max", padding, data_format, name=name, **kwargs
-        )
+        super().__init__(pool_size, strides, 2, "max", padding, data_format, name=name, **kwargs)
 
 
 @builtin("keras.layers.MaxPooling3D", "keras.layers.MaxPool3D")
@@ -269,9 +268,7 @@ class MaxPooling3D(BasePooling):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            pool_size, strides, 3, "max", padding, data_format, name=name, **kwargs
-        )
+        super().__init__(pool_size, strides, 3, "max", padding, data_format, name=name, **kwargs)
 
 
 @builtin("keras.layers.AveragePooling1D", "keras.layers.AvgPool1D")
@@ -285,13 +282,13 @@ class AveragePooling1D(BasePooling):
         kwargs: Arguments of `BasePooling` and `Layer`.
 
     Example:
-        >>> AveragePooling1D()(torch.ones(2, 9, 3)).shape
+        >>> AveragePooling1D(2)(torch.ones(2, 9, 3)).shape
         torch.Size([2, 4, 3])
     """
 
     def __init__(
         self,
-        pool_size: Size = 2,
+        pool_size: Size,
         strides: Size | None = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -314,13 +311,13 @@ class AveragePooling2D(BasePooling):
         kwargs: Arguments of `BasePooling` and `Layer`.
 
     Example:
-        >>> AveragePooling2D()(torch.ones(2, 9, 9, 3)).shape
+        >>> AveragePooling2D(2)(torch.ones(2, 9, 9, 3)).shape
         torch.Size([2, 4, 4, 3])
     """
 
     def __init__(
         self,
-        pool_size: Size = (2, 2),
+        pool_size: Size,
         strides: Size | None = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -343,13 +340,13 @@ class AveragePooling3D(BasePooling):
         kwargs: Arguments of `BasePooling` and `Layer`.
 
     Example:
-        >>> AveragePooling3D()(torch.ones(2, 9, 9, 9, 3)).shape
+        >>> AveragePooling3D(2)(torch.ones(2, 9, 9, 9, 3)).shape
         torch.Size([2, 4, 4, 4, 3])
     """
 
     def __init__(
         self,
-        pool_size: Size = (2, 2, 2),
+        pool_size: Size,
         strides: Size | None = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -385,6 +382,7 @@ class BaseGlobalPooling(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.pool_dimensions = pool_dimensions
         self.data_format = standardize_data_format(data_format)
         self.keepdims = keepdims
         self.input_spec = InputSpec(ndim=pool_dimensions + 2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import epsilon, image_data_format
 from ..dtypes import to_torch
 from ..naming import explain
-from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..registry import builtin, deserialize_keras_object
 from .layer import Layer
 
 __all__ = ["Normalization", "Rescaling"]
@@ -119,7 +119,9 @@ class Normalization(Layer):
     def _check_statistics(self) -> None:
         mean, variance = self.input_mean, self.input_variance
         if (mean is None) != (variance is None):
-            raise self._error("give both `mean` and `variance`, or none", mean=mean, variance=variance)
+            raise self._error(
+                "give both `mean` and `variance`, or none", mean=mean, variance=variance
+            )
         if mean is None:
             return
         if np.shape(mean) != np.shape(variance):
@@ -163,7 +165,9 @@ class Normalization(Layer):
             shape = self._mean_and_var_shape
             self.adapt_mean = self._statistic("mean", shape, "zeros")
             self.adapt_variance = self._statistic("variance", shape, "ones")
-            self.count = self._statistic("count", (), "zeros", dtype="int32")  # as old files have it
+            self.count = self._statistic(
+                "count", (), "zeros", dtype="int32"
+            )  # as old files have it
         self.built = True
         self.finalize_state()
 
@@ -289,7 +293,10 @@ class Normalization(Layer):
         if not self.built:
             return
         if self.input_mean is not None:
-            self.mean, self.variance = self._given(self.input_mean), self._given(self.input_variance)
+            self.mean, self.variance = (
+                self._given(self.input_mean),
+                self._given(self.input_variance),
+            )
         else:
             dtype = to_torch(self.compute_dtype)
             self.mean = self.adapt_mean.detach().reshape(self._broadcast_shape).to(dtype)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -85,6 +85,7 @@ class _OwnCellRNN(RNN):
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         super().build(sequences_shape, initial_state_shape)
         self._own_cell = type(self.cell) is self._cell_class
+        self._width = sequences_shape[-1]
         self._fused = self._own_cell and not self.recurrent_dropout and self._fusible()
         # Whether the states to begin with are plain zeros unless given.
         self._zero_start = (
@@ -116,7 +117,36 @@ class _OwnCellRNN(RNN):
             dtype = dtypes.to_torch(self.compute_dtype)
             zeros = torch.zeros(shape, dtype=dtype, device=sequences.device)
             return [zeros] * len(self.state_size)
-        return super()._states_for(sequences, given)
+        states = super()._states_for(sequences, given)
+        if self._own_cell:
+            self._check_states(sequences, states)
+        return states
+
+    # torch's kernels trust their arguments: what does not fit reads memory out of bounds.
+
+    def _check_states(self, sequences: Tensor, states: list[Tensor]) -> None:
+        expected = [(sequences.shape[0], self.cell.units)] * len(self.state_size)
+        shapes = [tuple(state.shape) for state in states]
+        if shapes != expected:
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} '{self.name}': `initial_state` does not fit.",
+                    given=f"states of shapes {shapes}",
+                    expected=f"states of shapes {expected}",
+                )
+            )
+
+    def _refuse_shape(self, sequences: Tensor) -> NoReturn:
+        width = self._width
+        raise ValueError(
+            explain(
+                f"{type(self).__name__} '{self.name}': the input has another number of features"
+                " than the weights.",
+                given=f"inputs of shape {tuple(sequences.shape)}",
+                expected=f"inputs of shape (batch, time, {width})",
+                fix=f"pass {width} features per step, or make a new layer for the new width.",
+            )
+        )
 
     def inner_loop(
         self,
@@ -128,6 +158,8 @@ class _OwnCellRNN(RNN):
         cell = self.cell
         if not self._own_cell:
             return super().inner_loop(sequences, initial_state, mask, training)
+        if sequences.shape[-1] != self._width or sequences.dim() != 3:
+            self._refuse_shape(sequences)
         dtype = initial_state[0].dtype
         x = sequences if sequences.dtype is dtype else sequences.to(dtype)
         input_mask = state_mask = None

@@ -243,7 +243,9 @@ def _pairs(value: Any, rank: int, name: str) -> tuple[tuple[int, int], ...]:
         ValueError: `value` is none of these, or negative.
     """
     if not hasattr(value, "__len__"):
-        return tuple(standardize_tuple((value, value), 2, name, allow_zero=True) for _ in range(rank))
+        return tuple(
+            standardize_tuple((value, value), 2, name, allow_zero=True) for _ in range(rank)
+        )
     if len(value) != rank:
         raise ValueError(
             explain(

@@ -110,15 +110,6 @@ class RNN(Layer):
         self._drops = False
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        if self.unroll and sequences_shape[1] is None:
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__} '{self.name}': `unroll=True` needs a known number of"
-                    " time steps.",
-                    given=f"inputs of shape {tuple(sequences_shape)}",
-                    fix="give the length in the `Input`, or leave out `unroll`.",
-                )
-            )
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((sequences_shape[0], *sequences_shape[2:]))
             self.cell.built = True
@@ -218,6 +209,14 @@ class RNN(Layer):
         states = self._states_for(sequences, initial_state)
         if mask is not None:
             mask = _time_mask(mask)
+            if mask is not None and mask.shape[:2] != sequences.shape[:2]:
+                raise ValueError(
+                    explain(
+                        f"{type(self).__name__} '{self.name}': the mask does not fit the input.",
+                        given=f"a mask of shape {tuple(mask.shape)}",
+                        expected=f"a mask of shape {tuple(sequences.shape[:2])}",
+                    )
+                )
         if self._drops:
             self._prepare_dropout(self.cell, sequences[:, 0], states, training)
         last, outputs, states = self.inner_loop(sequences, states, mask, training)

@@ -97,6 +97,7 @@ __all__ = [
     "get",
     "hinge",
     "huber",
+    "is_loss",
     "is_torch_loss",
     "kl_divergence",
     "label_kind",
@@ -141,6 +142,11 @@ for _function, *_names in (
     *((squared_hinge,), (categorical_hinge,), (dice,), (tversky,), (circle,), (ctc,)),
 ):
     _LOSSES.register(_function, *_names)
+
+
+def is_loss(obj: Any) -> bool:
+    """Whether `obj` is one of Keras's losses: a function, or an object of one of the classes."""
+    return any(obj is known or type(obj) is known for known in _LOSSES.objects.values())
 
 
 def serialize(loss: Any) -> Any:

@@ -23,13 +23,17 @@ __all__ = [
 ]
 
 
+def _positive_part(x: Tensor) -> Tensor:
+    return torch.maximum(x, x.new_zeros(()))  # at 0 the gradient is 1/2, as in Keras; `clamp`: 1
+
+
 def _margins(name: str, y_true: Any, y_pred: Any) -> Tensor:
     """Compute `max(1 - y_true * y_pred, 0)`, labels 0 and 1 read as -1 and 1."""
     y_true, y_pred = prepare(y_true, y_pred)
     check_broadcast(name, y_true, y_pred)
     zero_or_one = ((y_true == 0) | (y_true == 1)).all()  # stays on the device
     signs = torch.where(zero_or_one, 2.0 * y_true - 1.0, y_true)
-    return (1.0 - signs * y_pred).clamp(min=0.0)
+    return _positive_part(1.0 - signs * y_pred)
 
 
 @builtin("keras.losses.hinge", "keras.metrics.hinge")
@@ -88,7 +92,7 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     check_broadcast("categorical_hinge", y_true, y_pred)
     right = (y_true * y_pred).sum(-1)
     wrong = ((1.0 - y_true) * y_pred).amax(-1)
-    return (wrong - right + 1.0).clamp(min=0.0)
+    return _positive_part(wrong - right + 1.0)
 
 
 @builtin("keras.losses.Hinge")

@@ -125,7 +125,7 @@ class KLDivergence(FunctionMetric):
     """Mean Kullback-Leibler divergence; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(losses.kl_divergence, None, name=name, dtype=dtype)
+        super().__init__(losses.kl_divergence, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.Poisson")
@@ -133,7 +133,7 @@ class Poisson(FunctionMetric):
     """Mean Poisson loss; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "poisson", dtype: Any = None) -> None:
-        super().__init__(losses.poisson, None, name=name, dtype=dtype)
+        super().__init__(losses.poisson, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.Hinge")

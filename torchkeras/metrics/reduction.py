@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from ..losses import is_loss
 from ..losses.loss import (
     MEAN_KERNELS,
     apply_mask,
@@ -217,7 +218,7 @@ class MeanMetricWrapper(Mean):
         hashable = getattr(fn, "__hash__", None) is not None
         self._mean_kernel = MEAN_KERNELS.get(fn) if hashable else None
         self._matcher = MATCHERS.get(fn) if hashable else None
-        if self._mean_kernel is not None:
+        if is_loss(fn):
             self._direction = "down"
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -274,14 +275,11 @@ class FunctionMetric(MeanMetricWrapper):
 
     unsaved: dict[str, Any] = {}
 
-    def __init__(self, fn: Callable[..., Any], direction: str | None, **kwargs: Any) -> None:
+    def __init__(self, fn: Callable[..., Any], direction: str, **kwargs: Any) -> None:
         super().__init__(fn, **kwargs)
         for name, value in self._fn_kwargs.items():
             setattr(self, name, value)
-        if direction is None:
-            self.__dict__.pop("_direction", None)
-        else:
-            self._direction = direction
+        self._direction = direction
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

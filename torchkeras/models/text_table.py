@@ -38,8 +38,8 @@ _BASIC = {33: "94", 34: "32", 45: "96", 9: "91"}
 
 
 def terminal_colors() -> int | None:
-    """How many colours standard output shows: 256, 16, 0 (but bold), or `None` for no codes at all."""
-    if not _is_terminal() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+    """How many colours standard output shows: 256, 16, 0 (but bold), or `None` for no codes."""
+    if not _is_terminal() or _is_dumb():
         return None
     if os.environ.get("NO_COLOR"):
         return 0
@@ -47,6 +47,10 @@ def terminal_colors() -> int | None:
         return 256
     suffix = os.environ.get("TERM", "").strip().lower().rpartition("-")[2]
     return 256 if suffix in ("256color", "kitty") or os.name == "nt" else 16
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def _is_terminal() -> bool:
@@ -63,6 +67,8 @@ def _is_terminal() -> bool:
 
 def console_width() -> int:
     """Characters in a line of the terminal; 80 where there is none."""
+    if _is_dumb() and _is_terminal():
+        return 80
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit() and int(columns):
         return int(columns)

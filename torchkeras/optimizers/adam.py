@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -88,17 +88,21 @@ class Adam(Optimizer):
     def _decay_and_update(
         self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
     ) -> None:
-        decays = bool(self.weight_decay) and len(group.decayed) == len(group.variables)
-        if decays and group.fused and isinstance(learning_rate, float):
-            self._update_fused(group, grads, learning_rate, self.weight_decay)
+        alpha = self._corrected(learning_rate)
+        whole = bool(self.weight_decay) and len(group.decayed) == len(group.variables)
+        if whole and group.fused and isinstance(alpha, float):
+            # The kernel multiplies the decay by the rate it is given, which is alpha.
+            decay = self.weight_decay * learning_rate / alpha if alpha else 0.0
+            self._update_fused(torch._fused_adamw_, group, grads, alpha, decay)
         else:
             super()._decay_and_update(group, grads, learning_rate)
 
     def _update_group(
         self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
     ) -> None:
-        if group.fused:
-            self._update_fused(group, grads, learning_rate)
+        alpha = self._corrected(learning_rate)
+        if group.fused and isinstance(alpha, float):
+            self._update_fused(torch._fused_adam_, group, grads, alpha, 0.0)
             return
         means, squares, largest = group.slots
         torch._foreach_lerp_(means, grads, 1 - self.beta_1)
@@ -108,27 +112,19 @@ class Adam(Optimizer):
             torch._foreach_maximum_(largest, squares)
             squares = largest
         roots = torch._foreach_add(torch._foreach_sqrt(squares), self.epsilon)
-        alpha = self._corrected(learning_rate)
         if isinstance(alpha, torch.Tensor):
             means, alpha = torch._foreach_mul(means, alpha), 1.0
         torch._foreach_addcdiv_(group.variables, means, roots, value=-alpha)
 
     def _update_fused(
         self,
+        kernel: Callable[..., None],
         group: Group,
         grads: Sequence[torch.Tensor],
-        learning_rate: float | torch.Tensor,
-        weight_decay: float = 0.0,
+        alpha: float,
+        weight_decay: float,
     ) -> None:
         means, squares, largest = group.slots
-        alpha = self._corrected(learning_rate)
-        kernel = torch._fused_adam_
-        if isinstance(alpha, torch.Tensor):
-            alpha = alpha.float()
-        elif weight_decay:
-            # The kernel multiplies the decay by the rate it is given, which is alpha.
-            kernel = torch._fused_adamw_
-            weight_decay = weight_decay * learning_rate / alpha if alpha else 0.0
         kernel(
             group.variables,
             grads,

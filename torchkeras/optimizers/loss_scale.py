@@ -128,13 +128,16 @@ class LossScaleOptimizer(Optimizer):
             scale = self._scale_beside(grads)
             finite = self.check_finite(grads).to(scale.device)
             inner = self.inner_optimizer
-            if scale.device.type == "cpu" or not inner.can_apply_where():
+            if self._asks_the_device(finite):
                 if bool(finite):
                     inner.apply(self._unscale(grads, trainable_variables), trainable_variables)
             else:
                 grads = self._unscale(grads, trainable_variables)
                 inner.apply_where(finite, grads, trainable_variables)
             self._adapt(finite)
+
+    def _asks_the_device(self, finite: torch.Tensor) -> bool:
+        return finite.device.type == "cpu" or not self.inner_optimizer.can_apply_where()
 
     def _scale_beside(self, grads: Sequence[Any]) -> Variable:
         """Return the factor, moved with its counter to where the gradients are."""
@@ -160,7 +163,10 @@ class LossScaleOptimizer(Optimizer):
 
     def check_finite(self, grads: Sequence[Any]) -> torch.Tensor:
         """Return whether no gradient has an infinite or undefined element; a 0-d bool tensor."""
-        norms = torch._foreach_norm([g for g in grads if g is not None], float("inf"))
+        present = [g for g in grads if g is not None]
+        if not present:
+            return torch.tensor(True)
+        norms = torch._foreach_norm(present, float("inf"))
         return torch.stack([norm.to(norms[0]) for norm in norms]).isfinite().all()
 
     def scale_loss(self, loss: Any) -> Any:

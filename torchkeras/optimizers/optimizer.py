@@ -24,7 +24,8 @@ from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..variables import Variable
 from .clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from .plan import Group, Plan, same_order
-from .state import LearningRate, OptimizerState, Slots, as_number
+from .schedules import as_number
+from .state import LearningRate, OptimizerState, Slots
 
 __all__ = ["LearningRate", "Optimizer"]
 

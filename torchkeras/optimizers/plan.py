@@ -23,8 +23,8 @@ from ..naming import explain
 
 __all__ = ["Group", "HostScalar", "Plan", "same_order"]
 
-# Kernels of these devices were read or run; others take the `_foreach` functions.
-_FUSED_DEVICES = frozenset({"cpu", "cuda", "meta"})
+# Others take the `_foreach` functions; `meta` has no kernel for fused SGD.
+_FUSED_DEVICES = frozenset({"cpu", "cuda"})
 _FUSED_DTYPES = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
 _strides = torch.Tensor.stride
@@ -82,9 +82,10 @@ class Group:
             kernels' own bias correction off: Keras's goes into the learning rate.
         fused: Whether torch's fused kernels fit: dense memory, equal strides, a known device.
         decayed: Those on which weight decay acts.
+        dtype: Of the variables.
     """
 
-    __slots__ = ("decayed", "fused", "positions", "slots", "steps", "variables")
+    __slots__ = ("decayed", "dtype", "fused", "positions", "slots", "steps", "variables")
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class Group:
         self.slots = slots
         self.decayed = decayed
         first = variables[0]
+        self.dtype = first.dtype
         self.fused = (
             first.device.type in _FUSED_DEVICES
             and first.dtype in _FUSED_DTYPES

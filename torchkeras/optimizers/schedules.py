@@ -30,6 +30,7 @@ __all__ = [
     "Lookahead",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "as_number",
     "deserialize",
     "serialize",
 ]
@@ -207,7 +208,7 @@ class PiecewiseConstantDecay(_Schedule):
         self.name = name
 
     def __call__(self, step: Any) -> torch.Tensor:
-        step = torch.as_tensor(step)
+        step = _as_tensor(step)
         dtype = _rate_dtype(self.values[0])
         rate = torch.full(step.shape, float(self.values[-1]), dtype=dtype, device=step.device)
         for boundary, value in zip(reversed(self.boundaries), self.values[-2::-1], strict=True):
@@ -403,14 +404,14 @@ class Lookahead:
         self._rates: list[float] = []
         self._state: dict[str, Any] = {}
 
-    def at(self, step: torch.Tensor, number: int) -> float:
+    def at(self, step: torch.Tensor, number: int) -> float | torch.Tensor:
         """Return the rate at `step`, a CPU tensor that holds `number`."""
         index = number - self._first
         if 0 <= index < len(self._rates) and vars(self.schedule) == self._state:
             return self._rates[index]
         self._rates = []
         if not self._may_look_ahead():
-            return float(self.schedule(step))
+            return as_number(self.schedule(step))
         self._first = number
         self._state = {
             name: list(value) if isinstance(value, list) else value
@@ -433,6 +434,13 @@ class Lookahead:
         )
 
 
+def as_number(rate: Any) -> float | torch.Tensor:
+    """Make a Python number of a learning rate, unless that would wait for a device."""
+    if isinstance(rate, torch.Tensor) and rate.device.type != "cpu":
+        return rate
+    return float(rate.detach() if isinstance(rate, torch.Tensor) else rate)
+
+
 def _positive(name: str, value: Any) -> Any:
     if value <= 0:
         raise ValueError(f"Argument `{name}` must be > 0. Received: {name}={value}")
@@ -448,8 +456,11 @@ def _rate_dtype(rate: Any) -> torch.dtype:
 
 
 def _as_step(step: Any, rate: Any) -> torch.Tensor:
-    step = step if isinstance(step, torch.Tensor) else torch.tensor(step, device="cpu")
-    return step.detach().to(_rate_dtype(rate))
+    return _as_tensor(step).to(_rate_dtype(rate))
+
+
+def _as_tensor(step: Any) -> torch.Tensor:
+    return (step if isinstance(step, torch.Tensor) else torch.tensor(step, device="cpu")).detach()
 
 
 _BUILTIN = frozenset(

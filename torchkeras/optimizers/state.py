@@ -14,7 +14,7 @@ from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, name_scope
 from ..variables import Variable
 from .plan import HostScalar
-from .schedules import LearningRateSchedule, Lookahead
+from .schedules import LearningRateSchedule, Lookahead, as_number
 
 __all__ = ["LearningRate", "OptimizerState", "Slots"]
 
@@ -334,10 +334,3 @@ class OptimizerState:
 
 def _contains(variables: Iterable[torch.Tensor], variable: torch.Tensor) -> bool:
     return any(variable is known for known in variables)
-
-
-def as_number(rate: Any) -> float | torch.Tensor:
-    """Make a Python number of a learning rate, unless that would wait for a device."""
-    if isinstance(rate, torch.Tensor) and rate.device.type != "cpu":
-        return rate
-    return float(rate)

@@ -232,10 +232,10 @@ class TorchOptimizer(Optimizer):
 
     def save_own_variables(self, store: Any) -> None:
         """Write step count, rates and the torch optimizer's state into `store`."""
+        self._exchange_rates()
         store["iteration"] = self._iterations.numpy()
         groups = [] if self.optimizer is None else self.optimizer.param_groups
         rates = [float(group.get("lr", 0.0)) for group in groups] or [self._rate.get()]
-        self._exchange_rates()
         store["learning_rates"] = np.asarray(rates, dtype="float64")
         for name, value in self._state_items():
             if isinstance(value, torch.Tensor):

@@ -373,10 +373,14 @@ def _input_layer(shape: Iterable[int | None], first: dict[str, Any]) -> dict[str
 
 
 def _parameters(cls: type) -> frozenset[str]:
+    """Return what a class's constructor accepts, by its own parameters or its bases'."""
     names: set[str] = set()
     for base in cls.__mro__:
         if "__init__" in base.__dict__:
-            names.update(inspect.signature(base.__init__).parameters)
+            parameters = inspect.signature(base.__init__).parameters
+            names.update(parameters)
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
     return frozenset(names - {"self", "args", "kwargs"})
 
 
@@ -537,6 +541,8 @@ def optimizer_state(optimizer: Any, values: list[Any], names: list[str] | None) 
         Whether they fit; if not, a warning says so and the optimizer starts afresh.
     """
     variables = list(optimizer.variables)
+    if len(variables) == 2 and len(values) > 2:
+        values = values[:1]  # tf.keras keeps momenta even where they are not used
     if len(values) == len(variables) - 1:
         old_names = list(names or [])
         slots = values[1:]

@@ -232,7 +232,7 @@ def _no_model_fix(opened: H5File) -> str:
 
 def _version(opened: H5File, node: Any) -> str:
     version = opened.attribute(node, "keras_version")
-    return version if isinstance(version, str) else "1"
+    return version if isinstance(version, str) and version else "1"
 
 
 def _stored_layers(opened: H5File, group: Any) -> Iterable[tuple[str, Any, list[str]]]:

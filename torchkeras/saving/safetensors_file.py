@@ -3,7 +3,9 @@
 Tensors have the names of the model's state dict, so any safetensors tool can read them. The
 metadata holds the configuration under `keras_config`. The optimizer's variables are the tensors
 `__optimizer__.0`, `__optimizer__.1`, … and files of layers (vocabularies) are byte tensors
-`__assets__/…`. Loading maps the file into memory and copies one tensor at a time into the model.
+`__assets__/…`. Layers are named by number (`dense_7`), so the same model built twice has other names;
+`keras_paths` in the metadata gives each tensor's path in `.weights.h5` files, by which they are
+matched then. Loading maps the file into memory and copies one tensor at a time into the model.
 
 Layout: 8 bytes with the length of the header, the header (JSON: dtype, shape and byte range of each
 tensor, metadata), the bytes. Source: https://github.com/huggingface/safetensors#format
@@ -67,6 +69,7 @@ def save_safetensors(
     """
     tensors, aliases = _state_of(model)
     metadata = {"format": "pt", "keras_version": KERAS_VERSION}
+    metadata["keras_paths"] = json.dumps(_keras_paths(model))
     if include_config:
         config = json.loads(model_json(model)[0])
         if not include_optimizer:
@@ -106,6 +109,30 @@ def _state_of(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             first[key] = name
             tensors[name] = value
     return tensors, aliases
+
+
+class _Paths:
+    """Notes under which path each tensor is saved."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, str] = {}
+
+    def entry(self, path: str, name: str | None = None) -> Any:
+        paths = self.of
+
+        class Entry(dict):
+            def __setitem__(self, key: str, value: Any) -> None:
+                paths[id(value)] = f"{path}/vars/{key}"
+
+        return Entry()
+
+
+def _keras_paths(model: Any) -> dict[str, str]:
+    """Return the path in `.weights.h5` files of each tensor in the state dict that has one."""
+    state = model.state_dict(keep_vars=True)
+    paths = _Paths()
+    save_state(model, paths, skip=lambda saveable: saveable is getattr(model, "optimizer", None))
+    return {name: paths.of[id(value)] for name, value in state.items() if id(value) in paths.of}
 
 
 def _assets_of(model: Any) -> dict[str, torch.Tensor]:
@@ -173,9 +200,24 @@ class _File:
         self.names = set(handle.keys())
         aliases = load_json(self.metadata.get("aliases", "{}"), source, "table of shared tensors")
         self.aliases = {k: v for k, v in aliases.items() if v in self.names}
+        self.hidden: set[str] = set()
+
+    def rename(self, own: dict[str, str]) -> None:
+        """Give tensors the names that a model has for their paths.
+
+        Args:
+            own: The paths of the model's own names.
+        """
+        text = self.metadata.get("keras_paths", "{}")
+        stored = load_json(text, self.source, "table of paths")
+        name_of = {path: name for name, path in stored.items() if name in self.names}
+        pairs = {name: name_of[path] for name, path in own.items() if path in name_of}
+        renamed = set(pairs.values())
+        self.aliases = {k: v for k, v in self.aliases.items() if k not in stored} | pairs
+        self.hidden = renamed - set(pairs)
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names or name in self.aliases
+        return name in self.aliases or (name in self.names and name not in self.hidden)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape without reading it."""
@@ -187,8 +229,8 @@ class _File:
 
     def weights(self) -> list[str]:
         """Return the names that belong to the state dict."""
-        own = [n for n in self.names if not n.startswith((_OPTIMIZER, _ASSETS))]
-        return sorted([*own, *self.aliases])
+        own = {n for n in self.names - self.hidden if not n.startswith((_OPTIMIZER, _ASSETS))}
+        return sorted(own | set(self.aliases))
 
 
 @contextlib.contextmanager
@@ -256,6 +298,8 @@ def load_safetensors_weights(model: Any, file: Any, *, skip_mismatch: bool = Fal
 
 def _copy_state(model: Any, opened: _File, skip_mismatch: bool) -> None:
     state = {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
+    if set(opened.weights()) != set(state):
+        opened.rename(_keras_paths(model))
     missing = sorted(name for name in state if name not in opened)
     unknown = [name for name in opened.weights() if name not in state]
     shapes = {

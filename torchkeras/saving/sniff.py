@@ -78,7 +78,7 @@ def sniff(file: Any) -> str:
     """Say which kind of model file `file` is, or raise what is wrong with it.
 
     Args:
-        file: A path, or a file object opened for reading; its position is kept.
+        file: A path, or a file object opened for reading, which is left at its beginning.
 
     Returns:
         `ARCHIVE` (`.keras`), `FOLDER` (an unzipped `.keras`), `HDF5` or `SAFETENSORS`.
@@ -123,32 +123,31 @@ def _sniff_folder(path: str) -> str:
 
 
 def _sniff_stream(stream: IO[bytes], file: Any) -> str:
-    start = stream.tell()
     try:
-        size = stream.seek(0, os.SEEK_END) - start
-        stream.seek(start)
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
         head = stream.read(512)
         if not head:
             raise FileFormatError(file, "the file is empty", fix="save the model again.")
-        if head.startswith(_HDF5_SIGNATURE) or _has_user_block(stream, start, size):
+        if head.startswith(_HDF5_SIGNATURE) or _has_user_block(stream, size):
             return HDF5
         if head.startswith(_ZIP_SIGNATURES):
             return _sniff_zip(stream, file, size)
         if _is_safetensors(head, size):
             return SAFETENSORS
     finally:
-        stream.seek(start)
+        stream.seek(0)
     what, fix = _name_foreign(head)
     raise FileFormatError(
         file, f"this is {what}, not a model file", fix=fix or "pass the path of a model file."
     )
 
 
-def _has_user_block(stream: IO[bytes], start: int, size: int) -> bool:
+def _has_user_block(stream: IO[bytes], size: int) -> bool:
     """HDF5 allows foreign bytes before its signature, which then stands at a power of two."""
     offset = 512
     while offset < size:
-        stream.seek(start + offset)
+        stream.seek(offset)
         if stream.read(8) == _HDF5_SIGNATURE:
             return True
         offset *= 2

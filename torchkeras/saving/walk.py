@@ -25,8 +25,11 @@ from .errors import FileFormatError
 
 __all__ = ["Failures", "is_saveable", "load_state", "own_variables", "save_state"]
 
-# Attributes of models that only repeat their layers.
-_MODEL_INTERNALS = frozenset({"operations", "_operations", "_functional", "_layers", "_nodes"})
+# Attributes of models that only repeat their layers, or what they were compiled with.
+_MODEL_INTERNALS = frozenset(
+    "operations inputs outputs _functional _stack _nodes _compile_arguments _compile_loss"
+    " _compile_metrics _loss_tracker _compiled_trainable_state".split()
+)
 _GRAPH_MODELS = ("Functional", "Sequential")
 # Where the buffers of a layer go; Keras has none and passes over it.
 _EXTRA = "torch_state"
@@ -62,13 +65,15 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
     kind = next((k for k in (Layer, Metric, Optimizer, Loss) if isinstance(saveable, k)), None)
     if kind is None:
         return  # a plain module: its state dict holds everything below it
-    is_model = kind is Layer and hasattr(saveable, "layers")
-    if is_model and any(base.__name__ in _GRAPH_MODELS for base in cls.__mro__):
-        # Before attributes that subclasses add, so that these find the layers saved already.
-        yield "layers", saveable.layers
-    names = set(dir(saveable)) - _base_names(kind) - _class_names(cls) - _MODEL_INTERNALS
-    if is_model:
-        names |= {"layers", "optimizer"}
+    names = set(dir(saveable)) - _base_names(kind) - _class_names(cls)
+    registered: set[int] = set()
+    if kind is Layer and hasattr(saveable, "layers"):
+        names = (names - _MODEL_INTERNALS) | {"layers", "optimizer"}
+        if any(base.__name__ in _GRAPH_MODELS for base in cls.__mro__):
+            # Before attributes that subclasses add; each layer is an attribute too.
+            yield "layers", saveable.layers
+            names.discard("layers")
+            registered = {id(layer) for layer in saveable.layers}
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         if name.startswith("__") or (name == "module" and cls.__name__ == "TorchModuleWrapper"):
             continue
@@ -76,8 +81,9 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
             child = getattr(saveable, name)
         except Exception:  # noqa: BLE001 - properties may fail, for instance before building
             continue
-        if is_saveable(child) and not _is_helper(saveable, name, child):
-            yield name, child
+        if is_saveable(child):
+            if id(child) not in registered and not _is_helper(saveable, name, child):
+                yield name, child
         elif isinstance(child, (list, tuple, dict)):
             yield name, child
 
@@ -237,7 +243,7 @@ def load_state(
         except FileFormatError:
             raise  # the file itself is bad
         except Exception as error:  # noqa: BLE001 - reported below, with the layer's name
-            failures[id(saveable)] = (saveable, path, error)
+            failures.setdefault(id(saveable), (saveable, path, error))
         else:
             # What failed elsewhere may stand in the file here.
             visited.add(id(saveable))

@@ -1,0 +1,366 @@
+"""Files of older Keras: genuine ones of tf.keras 2.15, and others made by hand after its documents.
+
+`data/make_tf_keras_2_15.txt` made the genuine files and recorded what their models computed.
+"""
+
+import io
+import json
+import pathlib
+import warnings
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+import torchkeras as keras
+from torchkeras.saving import FileFormatError, load_model
+from torchkeras.saving.legacy_config import decode, modernize, modernize_training, to_legacy
+
+DATA = pathlib.Path(__file__).parent / "data" / "tf_keras_2_15.zip"
+# float32 on other kernels, after two epochs of training.
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+with zipfile.ZipFile(DATA) as _archive:
+    FILES = {name: _archive.read(name) for name in _archive.namelist()}
+
+
+def recorded(name):
+    arrays = np.load(io.BytesIO(FILES[f"{name}.npz"]))
+    groups = {
+        key: [arrays[f"{key}{i}"] for i in range(2) if f"{key}{i}" in arrays]
+        for key in ("x", "y", "p", "after")
+    }
+    return {key: value if len(value) > 1 else value[0] for key, value in groups.items()}
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if n.endswith((".h5", ".keras"))))
+def test_tf_keras_files(name):
+    if name.endswith(".weights.h5"):
+        pytest.skip("weights only; see test_tf_keras_weights")
+    known = recorded(name.partition(".")[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = load_model(io.BytesIO(FILES[name]))
+    predictions = as_list(model.predict(known["x"], verbose=0))
+    for ours, theirs in zip(predictions, as_list(known["p"]), strict=True):
+        np.testing.assert_allclose(ours, theirs, **CLOSE)
+    # The optimizer's state came along: one more step leads to where tf.keras got.
+    if int(model.optimizer.iterations) == 0:
+        pytest.fail("the optimizer starts afresh")
+    model.train_on_batch(known["x"], known["y"])
+    for ours, theirs in zip(
+        as_list(model.predict(known["x"], verbose=0)), as_list(known["after"]), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mlp", "multi", "text"])
+def test_tf_keras_weights_of_whole_files(name):
+    known = recorded(name)
+    model = load_model(io.BytesIO(FILES[f"{name}.keras"]), compile=False)
+    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+    model.load_weights(io.BytesIO(FILES[f"{name}.h5"]))
+    for ours, theirs in zip(
+        as_list(model.predict(known["x"], verbose=0)), as_list(known["p"]), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, **CLOSE)
+
+
+def test_tf_keras_weights():
+    known = recorded("mlp")
+    model = load_model(io.BytesIO(FILES["mlp.keras"]), compile=False)
+    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+    model.load_weights(io.BytesIO(FILES["mlp.weights.h5"]))
+    np.testing.assert_allclose(model.predict(known["x"], verbose=0), known["p"], **CLOSE)
+
+
+# Made by hand ------------------------------------------------------------------------------------
+
+
+def h5_model(config, weights, version, training=None):
+    """An `.h5` file as Keras 1 and 2 wrote it."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["keras_version"] = version.encode()
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["model_config"] = json.dumps(config).encode()
+        if training:
+            file.attrs["training_config"] = json.dumps(training).encode()
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [name.encode() for name in weights]
+        if version:
+            group.attrs["keras_version"] = version.encode()
+        for name, arrays in weights.items():
+            layer = group.create_group(name)
+            layer.attrs["weight_names"] = [f"{name}/w{i}:0".encode() for i in range(len(arrays))]
+            for i, array in enumerate(arrays):
+                layer.create_dataset(f"{name}/w{i}:0", data=array)
+    return io.BytesIO(buffer.getvalue())
+
+
+RNG = np.random.default_rng(0)
+
+
+def dense_weights(n, m):
+    return [RNG.normal(size=(n, m)).astype("f"), RNG.normal(size=m).astype("f")]
+
+
+def test_keras_2_sequential_as_a_list():
+    """Until Keras 2.2.2 the configuration of `Sequential` was a list of layers."""
+    first, second = dense_weights(3, 4), dense_weights(4, 2)
+    glorot = {
+        "class_name": "VarianceScaling",
+        "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None},
+    }
+    shared = {"trainable": True, "use_bias": True, "kernel_initializer": glorot}
+    shared["bias_initializer"] = {"class_name": "Zeros", "config": {}}
+    shared["kernel_regularizer"] = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}}
+    config = {
+        "class_name": "Sequential",
+        "config": [
+            {
+                "class_name": "Dense",
+                "config": {
+                    "name": "dense_1",
+                    "batch_input_shape": [None, 3],
+                    "dtype": "float32",
+                    "units": 4,
+                    "activation": "relu",
+                    **shared,
+                },
+            },
+            {
+                "class_name": "Dense",
+                "config": {"name": "dense_2", "units": 2, "activation": "linear", **shared},
+            },
+        ],
+    }
+    training = {
+        "optimizer_config": {
+            "class_name": "SGD",
+            "config": {"lr": 0.125, "momentum": 0.5, "decay": 0.0, "nesterov": False},
+        },
+        "loss": "mean_squared_error",
+        "metrics": ["accuracy"],
+        "sample_weight_mode": None,
+        "loss_weights": None,
+    }
+    weights = {"dense_1": first, "dense_2": second}
+    model = load_model(h5_model(config, weights, "2.1.6", training))
+    x = RNG.normal(size=(5, 3)).astype("f")
+    hidden = np.maximum(x @ first[0] + first[1], 0)
+    expected = hidden @ second[0] + second[1]
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert float(model.optimizer.learning_rate) == 0.125
+    assert model.optimizer.momentum == 0.5
+    assert model.input_shape == (None, 3)
+
+
+def test_keras_2_functional_model():
+    """Class `Model`, lists as nodes, and one output in a list."""
+    w = dense_weights(3, 3)
+    config = {
+        "class_name": "Model",
+        "config": {
+            "name": "model_1",
+            "layers": [
+                {
+                    "name": "input_1",
+                    "class_name": "InputLayer",
+                    "config": {
+                        "batch_input_shape": [None, 3],
+                        "dtype": "float32",
+                        "sparse": False,
+                        "name": "input_1",
+                    },
+                    "inbound_nodes": [],
+                },
+                {
+                    "name": "dense_1",
+                    "class_name": "Dense",
+                    "config": {"name": "dense_1", "units": 3, "activation": "tanh"},
+                    "inbound_nodes": [[["input_1", 0, 0, {}]]],
+                },
+                {
+                    "name": "add_1",
+                    "class_name": "Add",
+                    "config": {"name": "add_1", "trainable": True},
+                    "inbound_nodes": [[["input_1", 0, 0, {}], ["dense_1", 0, 0, {}]]],
+                },
+            ],
+            "input_layers": [["input_1", 0, 0]],
+            "output_layers": [["add_1", 0, 0]],
+        },
+    }
+    model = load_model(h5_model(config, {"input_1": [], "dense_1": w, "add_1": []}, "2.3.1"))
+    x = RNG.normal(size=(5, 3)).astype("f")
+    expected = x + np.tanh(x @ w[0] + w[1])
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert not model.compiled
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_keras_1_layers():
+    """Names of arguments, Theano's kernels, and the LSTM's twelve weights."""
+    kernel = RNG.normal(size=(2, 1, 2, 2)).astype("f")  # out, in, rows, columns
+    bias = RNG.normal(size=2).astype("f")
+    gates = [
+        RNG.normal(size=shape).astype("f") for _ in range(4) for shape in ((2, 3), (3, 3), (3,))
+    ]
+    config = {
+        "class_name": "Sequential",
+        "config": [
+            {
+                "class_name": "Convolution2D",
+                "config": {
+                    "name": "conv",
+                    "batch_input_shape": [None, 3, 4, 1],
+                    "input_dtype": "float32",
+                    "nb_filter": 2,
+                    "nb_row": 2,
+                    "nb_col": 2,
+                    "init": "glorot_uniform",
+                    "activation": "relu",
+                    "border_mode": "valid",
+                    "subsample": [1, 1],
+                    "dim_ordering": "tf",
+                    "W_regularizer": None,
+                    "bias": True,
+                },
+            },
+            {"class_name": "Reshape", "config": {"name": "r", "target_shape": [6, 2]}},
+            {"class_name": "Dropout", "config": {"name": "drop", "p": 0.25}},
+            {
+                "class_name": "LSTM",
+                "config": {
+                    "name": "lstm",
+                    "output_dim": 3,
+                    "init": "glorot_uniform",
+                    "inner_init": "orthogonal",
+                    "forget_bias_init": "one",
+                    "activation": "tanh",
+                    "inner_activation": "sigmoid",
+                    "return_sequences": False,
+                    "consume_less": "cpu",
+                    "dropout_W": 0.0,
+                    "dropout_U": 0.0,
+                    "input_dim": 2,
+                    "input_length": None,
+                },
+            },
+        ],
+    }
+    weights = {"conv": [kernel, bias], "r": [], "drop": [], "lstm": gates}
+    model = load_model(h5_model(config, weights, ""))
+    assert model.layers[2].rate == 0.25
+    x = RNG.normal(size=(2, 3, 4, 1)).astype("f")
+    conv = np.zeros((2, 2, 3, 2), "f")
+    for i in range(2):
+        for j in range(3):
+            patch = x[:, i : i + 2, j : j + 2, 0]
+            conv[:, i, j] = np.maximum(np.einsum("bij,oij->bo", patch, kernel[:, 0]) + bias, 0)
+    w = {gate: gates[3 * i : 3 * i + 3] for i, gate in enumerate("icfo")}
+    h = c = np.zeros((2, 3), "f")
+    for step in conv.reshape(2, 6, 2).transpose(1, 0, 2):
+        z = {g: step @ w[g][0] + h @ w[g][1] + w[g][2] for g in w}
+        c = sigmoid(z["f"]) * c + sigmoid(z["i"]) * np.tanh(z["c"])
+        h = sigmoid(z["o"]) * np.tanh(c)
+    np.testing.assert_allclose(model.predict(x, verbose=0), h, rtol=1e-4, atol=1e-5)
+
+
+# Configurations ----------------------------------------------------------------------------------
+
+
+def layer(name, inner, version="2.3.1"):
+    return modernize({"class_name": name, "config": inner}, "m.h5", version)["config"]
+
+
+def test_arguments_that_no_longer_exist():
+    assert "time_major" not in layer("LSTM", {"units": 2, "time_major": False})
+    with pytest.raises(FileFormatError, match="time_major=True"):
+        layer("LSTM", {"name": "a", "units": 2, "time_major": True})
+    assert layer("BatchNormalization", {"axis": [3], "fused": True}) == {"axis": 3}
+    with pytest.warns(UserWarning, match="hard_sigmoid"):
+        layer("LSTM", {"units": 2, "recurrent_activation": "hard_sigmoid"})
+    policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+    assert layer("Dense", {"units": 1, "dtype": policy})["dtype"]["class_name"] == "DTypePolicy"
+
+
+def test_tensorflow_operations_are_named():
+    inner = {"name": "tf.math.add", "function": "math.add"}
+    with pytest.raises(FileFormatError, match="math.add"):
+        layer("TFOpLambda", inner, "2.15.0")
+
+
+def test_lambda_byte_code_is_refused():
+    inner = {"name": "l", "function": ["4wEAAAA=", None, None], "function_type": "lambda"}
+    model = {
+        "class_name": "Sequential",
+        "config": {"name": "s", "layers": [{"class_name": "Lambda", "config": inner}]},
+    }
+    with pytest.raises(ValueError, match="safe_mode"):
+        load_model(h5_model(model, {}, "2.3.1"))
+
+
+def test_special_values():
+    special = {"a": {"class_name": "__tuple__", "items": [1, [2, {"class_name": "__tuple__"}]]}}
+    assert decode(special) == {"a": (1, [2, ()])}
+    assert decode({"class_name": "TensorShape", "items": [None, 3]}) == [None, 3]
+
+
+def test_training_configurations():
+    loss = {"class_name": "Huber", "config": {"reduction": "auto", "delta": 2.0, "fn": "huber"}}
+    mae = {
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": "mae", "fn": "mean_absolute_error"},
+    }
+    accuracy = {
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": "acc", "fn": "binary_accuracy"},
+    }
+    config = modernize_training(
+        {
+            "optimizer_config": {
+                "class_name": "Custom>Adam",
+                "config": {"lr": 0.5, "is_legacy_optimizer": False, "jit_compile": True},
+            },
+            "loss": {"out": loss},
+            "metrics": [[mae, accuracy]],
+            "loss_weights": None,
+        },
+        "m.h5",
+    )
+    assert config["optimizer"]["config"] == {"learning_rate": 0.5}
+    assert config["loss"]["out"]["config"] == {"reduction": "sum_over_batch_size", "delta": 2.0}
+    assert config["metrics"] == ["mean_absolute_error", "acc"]
+    with pytest.raises(FileFormatError, match="no optimizer"):
+        modernize_training({"loss": "mse"}, "m.h5")
+    with pytest.warns(UserWarning, match="decay=0.5"):
+        modernize_training(
+            {"optimizer_config": {"class_name": "SGD", "config": {"decay": 0.5}}}, "m.h5"
+        )
+
+
+def test_modern_configurations_survive_the_round_trip():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="relu")])
+    config = keras.saving.serialize_keras_object(model)
+    legacy = to_legacy(json.loads(json.dumps(config)))
+    assert "module" not in legacy and "module" not in legacy["config"]["layers"][0]
+    back = keras.saving.deserialize_keras_object(modernize(legacy, "m.h5", "3.15.1"))
+    assert back.get_config() == model.get_config()
+
+
+def test_weights_only_file_says_so():
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_group("layers")
+    with pytest.raises(FileFormatError, match="load_weights"):
+        load_model(io.BytesIO(buffer.getvalue()))

@@ -1,0 +1,450 @@
+"""What a layer owns: weights, inner layers, seeds and metrics, and how attributes hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import config, constraints, dtypes, initializers, regularizers, tree
+from ..graph.context import CONTEXT
+from ..metrics.metric import Metric
+from ..naming import explain, name_scope
+from ..random import SeedGenerator
+from ..variables import Variable, standardize_shape
+from .tracking import Container, container_of, track
+
+__all__ = ["LayerState", "assign"]
+
+Tensor = torch.Tensor
+_module_setattr = torch.nn.Module.__setattr__
+
+
+class LayerState(torch.nn.Module):
+    """The half of `Layer` that keeps its state; not used by itself."""
+
+    def _require_init(self) -> None:
+        if "_call_signature" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the"
+                " first statement in the `__init__()` method. Go add it!"
+            )
+
+    # Attributes ----------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (list, dict, tuple)) or name in self.__dict__.get("_modules", ()):
+            self._set_container(name, value)
+            return
+        if isinstance(value, (torch.nn.Module, Metric, torch.nn.Parameter)):
+            self._require_init()
+            if isinstance(value, Metric) and all(value is not known for known in self._metrics):
+                self._metrics.append(value)
+        _module_setattr(self, name, value)
+
+    def _set_container(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name):  # a property or slot
+            _module_setattr(self, name, value)
+            return
+        self._require_init()
+        if name in self._modules:
+            if isinstance(value, torch.nn.Module):
+                _module_setattr(self, name, value)
+                return
+            del self._modules[name]
+        self._parameters.pop(name, None)
+        if not isinstance(value, (list, dict, tuple)):
+            _module_setattr(self, name, value)
+            return
+        if isinstance(value, tuple):
+            self.__dict__[name] = value
+            container = container_of(value)
+            if container is not None:
+                self._modules[name] = container
+        else:
+            self.__dict__[name] = None
+            value = track(value, self, name)
+            self.__dict__[name] = value
+            self._mirror(name, getattr(value, "_container", None), value)
+        for item in tree.flatten(value):
+            if isinstance(item, Metric) and all(item is not known for known in self._metrics):
+                self._metrics.append(item)
+
+    def _mirror(self, name: str, container: Container | None, value: Any) -> None:
+        """Register the container of a list or dict attribute, or forget it if it is empty."""
+        if self.__dict__.get(name) is not value or "_modules" not in self.__dict__:
+            return
+        if container is None or container.is_empty():
+            self._modules.pop(name, None)
+        else:
+            self._modules[name] = container
+
+    def __getattr__(self, name: str) -> Any:
+        parameters = self.__dict__.get("_parameters")
+        if parameters is not None and name in parameters:
+            weight = parameters[name]
+            view = CONTEXT.view
+            return weight if view is None or weight is None else view(weight)
+        return super().__getattr__(name)
+
+    def __delattr__(self, name: str) -> None:
+        value = self.__dict__.get(name)
+        if value is not None and name in self._modules:  # a list or dict and its container
+            del self._modules[name]
+        super().__delattr__(name)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LayerState:
+        """Move or cast as `torch.nn.Module` does, with weights staying variables."""
+        former = dict(self._parameters)
+        super()._apply(fn, recurse)
+        for name, weight in self._parameters.items():
+            if isinstance(former[name], Variable) and not isinstance(weight, Variable):
+                self._parameters[name] = former[name].rewrap(weight)
+        dtype = dtypes.to_torch(self.variable_dtype)
+        if dtype.is_floating_point:
+            moved = fn(torch.empty(0, dtype=dtype)).dtype
+            if moved != dtype:  # `model.half()` and its like
+                self.dtype_policy = dtypes.standardize_dtype(moved)
+        return self
+
+    # Weights -------------------------------------------------------------------------------------
+
+    def _name_scope(self) -> Any:
+        return name_scope(self.name, caller=self)
+
+    def _device(self) -> torch.device:
+        weight = next(self.parameters(), None)
+        return config.default_device() if weight is None else weight.device
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+        *,
+        layout: Sequence[int] | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> Variable:
+        """Make a weight of the layer.
+
+        Args:
+            shape: Sizes; `()` for a scalar.
+            initializer: Default: Glorot uniform for floating dtypes, zeros for others.
+            dtype: Default: the layer's variable dtype.
+            trainable: Whether training changes it.
+            autocast: Whether it is cast to the compute dtype while the layer runs.
+            regularizer: Penalty on it, added to `losses`.
+            constraint: Projection after each update.
+            aggregation: How replicas of a distributed run would be combined.
+            overwrite_with_gradient: Accepted as in Keras.
+            name: Default: numbered.
+            layout: A permutation such that `weight.permute(layout)` is contiguous in memory.
+            memory_format: The memory format of the permuted weight.
+
+        Returns:
+            The weight, a `torch.nn.Parameter`. Assign it to an attribute.
+
+        Raises:
+            ValueError: `shape` is a string: old scripts gave the name first.
+        """
+        self._require_init()
+        if isinstance(shape, str):
+            raise ValueError(
+                f"`name` must be passed as a keyword argument. Received: add_weight('{shape}', …)."
+                f" Use: add_weight(shape=…, name='{shape}')."
+            )
+        if shape is None:
+            shape = ()
+        elif isinstance(shape, int):
+            shape = (shape,)
+        dtype = self.variable_dtype if dtype is None else dtypes.standardize_dtype(dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if "float" in dtype else "zeros"
+        with self._name_scope():
+            weight = Variable(
+                initializers.get(initializer),
+                shape=standardize_shape(shape),
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+                layout=layout,
+                memory_format=memory_format,
+            )
+        weight.regularizer = regularizers.get(regularizer)
+        weight.constraint = constraints.get(constraint)
+        weight.overwrite_with_gradient = overwrite_with_gradient
+        if not self._trainable:
+            weight.trainable = False
+        self._stray_weights.append(weight)
+        return weight
+
+    add_variable = add_weight
+
+    def _adopt_stray_weights(self) -> None:
+        """Register the weights that no attribute holds, under their own names."""
+        if not self._stray_weights:
+            return
+        held = {id(weight) for weight in self.parameters()}
+        for weight in self._stray_weights:
+            if id(weight) in held:
+                continue
+            key, number = weight.name.replace(".", "_"), 0
+            while key in self._parameters or key in self._modules or hasattr(self, key):
+                number += 1
+                key = f"{weight.name.replace('.', '_')}_{number}"
+            self._parameters[key] = weight
+        self._stray_weights.clear()
+
+    # State ---------------------------------------------------------------------------------------
+
+    def _own_weights(self) -> list[torch.nn.Parameter]:
+        """This layer's weights without those of its layers, in the order they were made."""
+        self._adopt_stray_weights()
+        weights = {id(w): w for w in self._parameters.values() if w is not None}
+        for module in _containers(self):
+            weights.update((id(w), w) for w in module._parameters.values() if w is not None)
+        return list(weights.values())
+
+    @property
+    def _trainable_variables(self) -> list[torch.nn.Parameter]:
+        return [w for w in self._own_weights() if getattr(w, "created_trainable", w.requires_grad)]
+
+    @property
+    def _non_trainable_variables(self) -> list[torch.nn.Parameter]:
+        weights = self._own_weights()
+        return [w for w in weights if not getattr(w, "created_trainable", w.requires_grad)]
+
+    @property
+    def _layers(self) -> list[Any]:
+        """The child layers and other modules, in the order they were assigned."""
+        return _unique(_children(self))
+
+    @property
+    def _seed_generators(self) -> list[SeedGenerator]:
+        found = []
+        for value in self.__dict__.values():
+            if isinstance(value, SeedGenerator):
+                found.append(value)
+            elif isinstance(value, (list, dict)) and hasattr(value, "_container"):
+                found += [v for v in tree.flatten(value) if isinstance(v, SeedGenerator)]
+        return found
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:
+        """Yield the layers inside, outer ones first, each once."""
+        seen: set[int] = {id(self)}
+        if include_self:
+            yield self
+        queue = [layer for layer in self._layers if isinstance(layer, LayerState)]
+        while queue:
+            layer = queue.pop(0)
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            yield layer
+            if recursive:
+                queue[:0] = [child for child in layer._layers if isinstance(child, LayerState)]
+
+    @property
+    def variables(self) -> list[Any]:
+        """All state: weights and seeds, without metrics."""
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        own += [generator.state for generator in self._seed_generators]
+        for layer in self._layers:
+            own += layer.variables if isinstance(layer, LayerState) else layer.parameters()
+        return _unique(own)
+
+    @property
+    def weights(self) -> list[Any]:
+        """All weights: trainable ones of the layer, its others, then those of its layers."""
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        for layer in self._layers:
+            own += layer.weights if isinstance(layer, LayerState) else layer.parameters()
+        return _unique(own)
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that training changes."""
+        if not self.trainable:
+            return []
+        return [v for v in self.variables if getattr(v, "trainable", v.requires_grad)]
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that training does not change."""
+        if not self.trainable:
+            return self.variables
+        return [v for v in self.variables if not getattr(v, "trainable", v.requires_grad)]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The weights that training changes."""
+        if not self.trainable:
+            return []
+        return [w for w in self.weights if getattr(w, "trainable", w.requires_grad)]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """The weights that training does not change."""
+        if not self.trainable:
+            return self.weights
+        return [w for w in self.weights if not getattr(w, "trainable", w.requires_grad)]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics tracked by the layer and its layers."""
+        metrics = list(self._metrics)
+        for layer in self._layers:
+            metrics += layer.metrics if isinstance(layer, LayerState) else []
+        return _unique(metrics)
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it reaches the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = bool(value)
+        self.__dict__["_trainable"] = value
+        for weight in self._trainable_variables:
+            if isinstance(weight, Variable):
+                weight.trainable = value
+            else:
+                weight.requires_grad_(value)
+        for layer in self._layers:
+            if isinstance(layer, LayerState):
+                layer.trainable = value
+            else:
+                layer.requires_grad_(value)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return the values of all weights as NumPy arrays."""
+        return [w.detach().cpu().numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite the values of all weights.
+
+        Args:
+            weights: Arrays in the order of `weights`.
+
+        Raises:
+            ValueError: Their number, or the shape of one, differs.
+        """
+        targets = self.weights
+        if len(targets) != len(weights):
+            raise ValueError(
+                explain(
+                    f"You called `set_weights(weights)` on layer '{self.name}' with a weight list"
+                    f" of length {len(weights)}, but the layer was expecting {len(targets)}"
+                    " weights.",
+                    expected=[(_path_of(w), tuple(w.shape)) for w in targets][:8],
+                    fix="build the layer first, or pass the list of `get_weights()` of a layer like"
+                    " it.",
+                )
+            )
+        values = [value if isinstance(value, Tensor) else np.asarray(value) for value in weights]
+        for weight, value in zip(targets, values, strict=True):
+            if tuple(weight.shape) != tuple(value.shape):
+                raise ValueError(
+                    explain(
+                        f"Layer '{self.name}': weight '{_path_of(weight)}' cannot take this value.",
+                        given=tuple(value.shape),
+                        expected=tuple(weight.shape),
+                        fix=f"pass an array of shape {tuple(weight.shape)}.",
+                    )
+                )
+        with torch.no_grad():
+            for weight, value in zip(targets, values, strict=True):
+                weight.copy_(torch.as_tensor(value))
+
+    def count_params(self) -> int:
+        """Return the number of scalars in the weights.
+
+        Raises:
+            ValueError: The layer is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't"
+                " built. You can build it manually via: `layer.build(input_shape)`."
+            )
+        return sum(weight.numel() for weight in self.weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the values of the layer's own weights into a dict-like store."""
+        for i, weight in enumerate([*self._trainable_variables, *self._non_trainable_variables]):
+            store[str(i)] = weight
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the values of the layer's own weights from a store.
+
+        Raises:
+            ValueError: The store has another number of them, or a shape differs.
+        """
+        weights = [*self._trainable_variables, *self._non_trainable_variables]
+        if len(store.keys()) != len(weights):
+            if not weights and not self.built:
+                raise ValueError(
+                    explain(
+                        f"Layer '{self.name}' was never built and thus it doesn't have any"
+                        f" variables, but the file lists {len(store.keys())} for it.",
+                        fix="create all state of inner layers in `build()` of the outer one, or"
+                        " define `get_build_config` and `build_from_config`.",
+                    )
+                )
+            raise ValueError(
+                f"Layer '{self.name}' expected {len(weights)} variables, but received"
+                f" {len(store.keys())} variables during loading. Expected:"
+                f" {[_path_of(w) for w in weights]}"
+            )
+        for i, weight in enumerate(weights):
+            assign(weight, store[str(i)])
+
+
+def assign(weight: torch.nn.Parameter, value: Any) -> None:
+    """Overwrite a weight, be it a `Variable` or a plain parameter."""
+    if isinstance(weight, Variable):
+        weight.assign(value)
+        return
+    with torch.no_grad():
+        weight.copy_(value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value)))
+
+
+def _containers(module: torch.nn.Module) -> Iterator[Container]:
+    for child in module._modules.values():
+        if isinstance(child, Container):
+            yield child
+            yield from _containers(child)
+
+
+def _children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Yield child layers and plain modules, looking into containers."""
+    for child in module._modules.values():
+        if isinstance(child, Container):
+            yield from _children(child)
+        elif child is not None:
+            yield child
+
+
+def _unique(items: Any) -> list[Any]:
+    return list({id(item): item for item in items}.values())
+
+
+def _path_of(weight: Any) -> str:
+    return getattr(weight, "path", "parameter")
