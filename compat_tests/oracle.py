@@ -318,6 +318,7 @@ def compare_layer(
             else torch.tensor(mask)
         )
     if config:
+        assert ours.built == theirs.built, "built by the constructor"
         assert_same_config(ours, theirs)
     if not ours.built or not theirs.built:
         build_shape = _shapes(inputs)
@@ -342,6 +343,10 @@ def compare_layer(
         assert_close(a.weight_grads, b.weight_grads, "weight gradient", **tolerance)
         for v, w in zip(ours.variables, theirs.variables, strict=True):
             assert_close(v, w, f"variable {w.path} after the call", **tolerance)
+    if config:
+        assert ours.built == theirs.built
+        full = rounded(keras.saving.serialize_keras_object(theirs))
+        assert rounded(registry.serialize_keras_object(ours)) == full, "config of the built layer"
     assert_same_output_shape(ours, theirs, *output_shapes)
     if symbolic:
         assert_same_symbolic(name, kwargs, inputs)

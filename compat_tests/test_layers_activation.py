@@ -51,7 +51,8 @@ def test_elu_keeps_alpha_which_keras_forgets():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "mixed_float16"])
 @pytest.mark.parametrize(
-    ("name", "kwargs"), [("ReLU", {}), ("LeakyReLU", {}), ("PReLU", {}), ("Softmax", {}), ("ELU", {})]
+    ("name", "kwargs"),
+    [("ReLU", {}), ("LeakyReLU", {}), ("PReLU", {}), ("Softmax", {}), ("ELU", {})],
 )
 def test_dtypes(name, kwargs, dtype):
     compare_layer(name, {**kwargs, "dtype": dtype}, (2, 3, 4), config=name != "ELU")

@@ -23,7 +23,12 @@ DENSE = [
     {"units": 1, "use_bias": False},
     {"units": 5, "activation": "relu"},
     {"units": 5, "activation": "softmax", "kernel_initializer": "he_normal"},
-    {"units": 2, "bias_initializer": "ones", "kernel_regularizer": "l2", "bias_constraint": "non_neg"},
+    {
+        "units": 2,
+        "bias_initializer": "ones",
+        "kernel_regularizer": "l2",
+        "bias_constraint": "non_neg",
+    },
     {"units": 4, "trainable": False},
     {"units": 3, "activity_regularizer": "l1", "activation": "tanh"},
 ]

@@ -30,7 +30,9 @@ def test_windows(kind, rank, variant, data_format):
         shape_of(rank, data_format, spatial=(1,) * rank),
     ]
     kwargs = {"data_format": data_format, **variant}
-    compare_layer(f"{kind}Pooling{rank}D", kwargs, shape_of(rank, data_format), output_shapes=shapes)
+    compare_layer(
+        f"{kind}Pooling{rank}D", kwargs, shape_of(rank, data_format), output_shapes=shapes
+    )
 
 
 @pytest.mark.parametrize("kind", ["Max", "Average"])

@@ -184,7 +184,7 @@ def test_sample_weights(name, kwargs, data):
         try:
             theirs.update_state(*arguments)
         except Exception:  # weights per sample do not fit the values of every shape
-            with pytest.raises(ValueError, match="does not fit the values it weights"):
+            with pytest.raises(ValueError, match="does not fit the (values|mask) it weights"):
                 ours.update_state(*arguments)
             continue
         compared += 1

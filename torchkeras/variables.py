@@ -200,7 +200,7 @@ class Variable(torch.nn.Parameter):
         value = self.detach()
         if value.dtype == torch.bfloat16:
             value = value.float()
-        return torch.Tensor.numpy(value, force=force)
+        return torch.Tensor.numpy(value, force=force).copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()

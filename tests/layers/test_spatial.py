@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torchkeras.layers import _spatial
 
 
-
 @given(
     size=st.integers(1, 40),
     window=st.integers(1, 7),

@@ -617,3 +617,53 @@ def test_assigning_iterations_while_the_device_counts():
     assert w.item() == -0.125 and int(optimizer.iterations) == 4
     optimizer.apply([torch.ones(1)])
     assert w.item() == -0.125 - 0.0625 and int(optimizer.variables[0]) == 5
+
+
+# On a GPU -----------------------------------------------------------------------------------------
+
+on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.cuda
+@on_cuda
+@pytest.mark.parametrize("common", COMMON, ids=str)
+@each_rule
+def test_cuda_gives_the_numbers_of_the_cpu_without_waiting(cls, options, common):
+    results = []
+    for device in ("cpu", "cuda"):
+        variables = _variables(torch.float32, device)
+        optimizer = cls(**{**options, **common})
+        for seed in range(6):
+            grads = _grads(_variables(torch.float32), seed)
+            grads = [g.to(device) for g in grads]
+            if seed == 2:
+                torch.cuda.set_sync_debug_mode("error")
+            try:
+                optimizer.apply(grads, variables)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        results.append(variables)
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a.data, b.data.cpu(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.cuda
+@on_cuda
+@each_rule
+def test_cuda_loss_scale_without_waiting(cls, options):
+    results = []
+    for device in ("cpu", "cuda"):
+        variables = _variables(torch.float32, device)
+        optimizer = optimizers.LossScaleOptimizer(cls(**options), 8.0, dynamic_growth_steps=2)
+        for seed in range(8):
+            grads = [8 * g.to(device) for g in _grads(_variables(torch.float32), seed)]
+            if seed == 3:
+                grads[0].fill_(math.inf)
+                torch.cuda.set_sync_debug_mode("error")
+            try:
+                optimizer.apply(grads, variables)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        results.append([*variables, *optimizer.variables])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a.data, b.data.cpu(), rtol=1e-5, atol=1e-6)

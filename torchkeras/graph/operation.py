@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 import torch
 
 from .. import tree
+from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
 from .infer import infer_spec
 from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
@@ -281,7 +283,8 @@ def op(function: Any = None, *, path: str | None = None, name: str | None = None
     """Make one plain torch function eager, symbolic and serializable.
 
     The parameters annotated with a type that mentions `Tensor` are what a call passes on; all others
-    are the configuration of the operation, and stand in its config.
+    are the configuration of the operation, and stand in its config; those annotated `DType` and
+    `Shape` as a name and as a tuple.
 
     Args:
         function: Computes on tensors.
@@ -306,10 +309,14 @@ def op(function: Any = None, *, path: str | None = None, name: str | None = None
 def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -> Any:
     signature = inspect.signature(function)
     tensors, config = [], {}
+    settle: dict[str, Callable[[Any], Any]] = {}
     for key, parameter in signature.parameters.items():
-        if "Tensor" in str(parameter.annotation):
+        annotation = str(parameter.annotation)
+        if "Tensor" in annotation:
             tensors.append(key)
-        else:
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            if annotation in _SETTLE:
+                settle[key] = _SETTLE[annotation]
             required = parameter.default is parameter.empty
             config[key] = None if required else parameter.default
     if path is None:
@@ -317,8 +324,9 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
         class_name = name or "".join(part.title() for part in function.__name__.split("_"))
         path = f"keras.src.ops.{family}.{class_name}"
     class_name = path.rpartition(".")[2]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     members = {
-        "function": staticmethod(function),
+        "function": staticmethod(_tensors_first(function, signature, tensors)),
         "tensor_parameters": tuple(tensors),
         "config_parameters": config,
         "_keras_path": path,
@@ -339,7 +347,11 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
 
     def symbolic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         bound = signature.bind(*args, **kwargs).arguments
-        settings = {k: v for k, v in bound.items() if k in config and not any_symbolic(v)}
+        settings = {
+            k: settle[k](v) if k in settle else v
+            for k, v in bound.items()
+            if k in config and not any_symbolic(v)
+        }
         operation = cls(**settings)
         inputs: list[Any] = []
         extra: dict[str, Any] = {}
@@ -349,6 +361,8 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
             if key in config:  # a setting that is itself symbolic is passed on like a tensor
                 del operation.config[key]
                 extra[key] = value
+            elif variadic and signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL:
+                inputs.extend(value)
             elif extra or len(inputs) != tensors.index(key):
                 extra[key] = value
             else:
@@ -357,6 +371,39 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
 
     call.operation = cls
     return call
+
+
+def _plain_shape(shape: Any) -> Any:
+    try:
+        return tuple(operator.index(size) if size is not None else None for size in shape)
+    except TypeError:
+        return (shape,) if isinstance(shape, int) else shape
+
+
+# How a setting is written into a config, by its annotation.
+_SETTLE: dict[str, Callable[[Any], Any]] = {
+    "DType": lambda dtype: None if dtype is None else standardize_dtype(dtype),
+    "Shape": _plain_shape,
+}
+
+
+def _tensors_first(
+    function: Callable[..., Any], signature: inspect.Signature, tensors: list[str]
+) -> Callable[..., Any]:
+    """Let `function` take its tensors by position where its signature has settings between them."""
+    names = list(signature.parameters)
+    if names[: len(tensors)] == tensors:
+        return function
+    last = signature.parameters[tensors[-1]]
+    before = names[: names.index(last.name)]
+
+    @functools.wraps(function)
+    def reordered(*args: Any, **kwargs: Any) -> Any:
+        if last.kind is last.VAR_POSITIONAL:
+            return function(*[kwargs.pop(name) for name in before], *args, **kwargs)
+        return function(**dict(zip(tensors, args, strict=False)), **kwargs)
+
+    return reordered
 
 
 _CONTAINERS = frozenset({list, tuple, dict})

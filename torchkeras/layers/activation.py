@@ -28,6 +28,7 @@ class _Elementwise(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
+        self._build_at_init()
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""

@@ -87,11 +87,10 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = mask_zero
-        self.supports_masking = mask_zero
+        self.mask_zero = self.supports_masking = mask_zero
         self._creates_mask = bool(mask_zero)
         # Casting the few rows picked is cheaper than casting the whole matrix.
         self.autocast = False

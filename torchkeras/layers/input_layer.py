@@ -9,6 +9,7 @@ from .. import config, dtypes
 from ..graph.keras_tensor import KerasTensor
 from ..graph.operation import Node
 from ..naming import explain
+from ..ops import operators as _operators  # noqa: F401 - gives symbolic tensors Python's operators
 from ..registry import builtin
 from ..variables import standardize_shape
 from .layer import Layer

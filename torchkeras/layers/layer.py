@@ -306,7 +306,17 @@ class Layer(LayerState, Operation):
             input_shape: The shape of the first input of `call`, `None` where unknown. With several
                 inputs, name the parameters `<argument>_shape`.
         """
+        self.__dict__["_build_shapes"] = {"input_shape": input_shape}
         self.built = True
+
+    def _build_at_init(self) -> None:
+        """Mark a layer without weights as built, unless a subclass has a `build` of its own.
+
+        Constructors call it last, where Keras's layers count as built before the first call: their
+        files then hold no build config.
+        """
+        if type(self).build is Layer.build:
+            self.__dict__["built"] = True
 
     def _build(self, spec: CallSpec) -> None:
         if self.built:
@@ -532,8 +542,8 @@ class Layer(LayerState, Operation):
     def _resolve(self, spec: CallSpec, kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         """Fill in `training` and mask arguments; return them and the mask of the first input."""
         signature = self._call_signature
+        training = kwargs.get("training", spec.given.get("training"))
         kwargs = {k: v for k, v in kwargs.items() if k in spec.given}
-        training = spec.given.get("training")
         if training is None:
             training = CONTEXT.training
         if training is None and signature.training_default is not None and not self.training:

@@ -36,9 +36,7 @@ class Masking(Layer):
             mask_value = deserialize_keras_object(mask_value)  # a tensor, as files hold it
         self.mask_value = mask_value
         self.supports_masking = True
-
-    def build(self, input_shape: Any = None) -> None:
-        self.built = True
+        self._build_at_init()
 
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor:
         return self._differs(inputs).any(dim=-1)

@@ -1,4 +1,4 @@
-"""Layers that combine a list of inputs: `Add`, `Concatenate`, `Dot` and others, and functions of them.
+"""Layers that combine a list of inputs (`Add`, `Concatenate`, `Dot`, …), and functions of them.
 
 Letters: B batch. Inputs of different rank are aligned after the batch axis: `(B, D)` meets
 `(B, T, D)` as `(B, 1, D)`. Masks are those of the inputs, `(B, T)`, True for "use".
@@ -68,7 +68,7 @@ class Merge(Layer):
     def _check_is_list(self, shapes: Any, length: int | None = None) -> None:
         """Raise unless `shapes` is a list of shapes, of this length."""
         is_list = isinstance(shapes, (list, tuple)) and len(shapes) > 0
-        if not is_list or not isinstance(shapes[0], (list, tuple, type(None))):
+        if not is_list or not isinstance(shapes[0], (list, tuple)):
             raise self._error(
                 "it must be called on a list of inputs",
                 input_shape=shapes,

@@ -143,7 +143,7 @@ class BatchNormalization(_Normalization):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.renorm = renorm
-        self.renorm_clipping = renorm_clipping
+        self.renorm_clipping = renorm_clipping or {} if renorm else renorm_clipping
         self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
         if synchronized:
@@ -155,9 +155,10 @@ class BatchNormalization(_Normalization):
                     fix="leave the argument out.",
                 )
             )
-        self._limits = self._check_clipping(renorm_clipping or {}) if renorm else {}
+        if renorm:
+            self._check_clipping(self.renorm_clipping)
 
-    def _check_clipping(self, limits: Mapping[str, float]) -> Mapping[str, float]:
+    def _check_clipping(self, limits: Mapping[str, float]) -> None:
         unknown = set(limits) - {"rmax", "rmin", "dmax"}
         low, high, d = limits.get("rmin"), limits.get("rmax"), limits.get("dmax")
         reversed_ = low is not None and high is not None and high < low
@@ -169,7 +170,6 @@ class BatchNormalization(_Normalization):
                     expected="keys 'rmin', 'rmax', 'dmax' with rmin <= rmax and dmax >= 0",
                 )
             )
-        return limits
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights and moving statistics for the channels of `input_shape`."""
@@ -311,7 +311,7 @@ class BatchNormalization(_Normalization):
             reference = self.renorm_stddev.to(mean.dtype).clamp(min=self.epsilon**0.5)
             r = deviation / reference
             d = (mean - self.renorm_mean.to(mean.dtype)) / reference
-            low, high, limit = (self._limits.get(key) for key in ("rmin", "rmax", "dmax"))
+            low, high, limit = (self.renorm_clipping.get(k) for k in ("rmin", "rmax", "dmax"))
             if low is not None or high is not None:
                 r = r.clamp(low, high)
             if limit is not None:

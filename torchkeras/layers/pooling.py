@@ -49,7 +49,7 @@ Shape = Sequence["int | None"]
 Size = "int | Sequence[int]"
 
 
-# Each kernel takes (x, window, strides, padding, partial): `partial` keeps windows that reach beyond
+# Each kernel takes (x, window, strides, padding, partial); `partial` keeps windows that reach over
 # the far edge. In one dimension torch's own kernels would first copy a channels_last view; the 2-D
 # ones have channels_last versions.
 
@@ -140,6 +140,7 @@ class BasePooling(Layer):
         self._to_first = to_channels_first(pool_dimensions) if last else None
         self._to_last = to_channels_last(pool_dimensions)
         self._zeros = (0,) * pool_dimensions
+        self._build_at_init()
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the pooled inputs."""
@@ -388,6 +389,7 @@ class BaseGlobalPooling(Layer):
         self.input_spec = InputSpec(ndim=pool_dimensions + 2)
         first = 1 if self.data_format == "channels_last" else 2
         self._axes = tuple(range(first, first + pool_dimensions))
+        self._build_at_init()
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """The input's shape without its spatial axes."""

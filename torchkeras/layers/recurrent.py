@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from .. import activations, dtypes, ops
+from .. import activations, dtypes
 from ..naming import explain
 from ..registry import builtin
 from .input_spec import InputSpec
@@ -267,11 +267,11 @@ def _take_steps(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _is_tanh(function: Any) -> bool:
-    return function in (activations.tanh, torch.tanh, ops.tanh)
+    return function in (activations.tanh, torch.tanh)
 
 
 def _is_sigmoid(function: Any) -> bool:
-    return function in (activations.sigmoid, torch.sigmoid, ops.sigmoid)
+    return function in (activations.sigmoid, torch.sigmoid)
 
 
 def _check_use_cudnn(value: Any) -> None:
@@ -573,7 +573,7 @@ class SimpleRNN(_OwnCellRNN):
         self.input_spec = [InputSpec(ndim=3)]
 
     def _fusible(self) -> bool:
-        relu = self.activation in (activations.relu, torch.relu, ops.relu)
+        relu = self.activation in (activations.relu, torch.relu)
         return relu or _is_tanh(self.activation)
 
     def _kernel(

@@ -50,6 +50,7 @@ class _Noise(Layer):
         self.supports_masking = True
         if strength > 0:
             self.seed_generator = random.SeedGenerator(seed)
+        self._build_at_init()
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""
@@ -356,6 +357,7 @@ class ActivityRegularization(Layer):
         self.supports_masking = True
         self.l1 = l1
         self.l2 = l2
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         """Return `inputs`."""

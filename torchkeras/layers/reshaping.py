@@ -10,7 +10,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
 from torch.nn import functional as F
 
 from ..config import standardize_data_format
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 Shape = Sequence["int | None"]
+Tensor = torch.Tensor
 
 
 class _Rearrangement(Layer):
@@ -113,6 +114,7 @@ class Reshape(_Rearrangement):
         self.target_shape = target
         self._exact = -1 not in target and None not in target
         self._target = [-1 if size is None else size for size in target]
+        self._build_at_init()
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the target shape."""

@@ -56,6 +56,7 @@ class RNN(Layer):
         ValueError: `cell` is no cell, or a stateful layer gets another batch size than before.
 
     Example:
+        >>> from torchkeras.layers import LSTMCell
         >>> RNN(LSTMCell(4), return_sequences=True)(torch.ones(2, 3, 5)).shape
         torch.Size([2, 3, 4])
     """
@@ -95,12 +96,12 @@ class RNN(Layer):
             )
         super().__init__(**kwargs)
         self.cell = cell
+        self.go_backwards = go_backwards
         self.return_sequences = return_sequences
         self.return_state = return_state
-        self.go_backwards = go_backwards
+        self.zero_output_for_mask = zero_output_for_mask
         self.stateful = stateful
         self.unroll = unroll
-        self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
         self.single_state = isinstance(size, int)
         self.state_size = [size] if isinstance(size, int) else list(size)

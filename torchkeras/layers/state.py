@@ -14,7 +14,7 @@ from ..metrics.metric import Metric
 from ..naming import explain, name_scope
 from ..random import SeedGenerator
 from ..variables import Variable, standardize_shape
-from .tracking import Container, container_of, track
+from .tracking import Tracked, is_stateless, track
 
 __all__ = ["LayerState", "assign"]
 
@@ -45,41 +45,33 @@ class LayerState(torch.nn.Module):
         _module_setattr(self, name, value)
 
     def _set_container(self, name: str, value: Any) -> None:
+        """Assign a list, tuple or dict, or something else where one has been."""
         if hasattr(type(self), name):  # a property or slot
             _module_setattr(self, name, value)
             return
         self._require_init()
-        if name in self._modules:
-            if isinstance(value, torch.nn.Module):
-                _module_setattr(self, name, value)
-                return
-            del self._modules[name]
+        self._modules.pop(name, None)
         self._parameters.pop(name, None)
+        self.__dict__.pop(name, None)
         if not isinstance(value, (list, dict, tuple)):
-            _module_setattr(self, name, value)
+            setattr(self, name, value)
             return
-        if isinstance(value, tuple):
-            self.__dict__[name] = value
-            container = container_of(value)
-            if container is not None:
-                self._modules[name] = container
-        else:
-            self.__dict__[name] = None
-            value = track(value, self, name)
-            self.__dict__[name] = value
-            self._mirror(name, getattr(value, "_container", None), value)
+        value = track(value, self, name)
+        self.__dict__[name] = value
+        if isinstance(value, Tracked):
+            self._follow(name, value)
         for item in tree.flatten(value):
             if isinstance(item, Metric) and all(item is not known for known in self._metrics):
                 self._metrics.append(item)
 
-    def _mirror(self, name: str, container: Container | None, value: Any) -> None:
-        """Register the container of a list or dict attribute, or forget it if it is empty."""
+    def _follow(self, name: str, value: Tracked) -> None:
+        """Register a list or dict attribute as a child, or forget it if there is no state in it."""
         if self.__dict__.get(name) is not value or "_modules" not in self.__dict__:
             return
-        if container is None or container.is_empty():
+        if is_stateless(value):
             self._modules.pop(name, None)
         else:
-            self._modules[name] = container
+            self._modules[name] = value
 
     def __getattr__(self, name: str) -> Any:
         parameters = self.__dict__.get("_parameters")
@@ -91,7 +83,7 @@ class LayerState(torch.nn.Module):
 
     def __delattr__(self, name: str) -> None:
         value = self.__dict__.get(name)
-        if value is not None and name in self._modules:  # a list or dict and its container
+        if value is not None and name in self._modules:  # a list or dict stands in both
             del self._modules[name]
         super().__delattr__(name)
 
@@ -236,7 +228,7 @@ class LayerState(torch.nn.Module):
         for value in self.__dict__.values():
             if isinstance(value, SeedGenerator):
                 found.append(value)
-            elif isinstance(value, (list, dict)) and hasattr(value, "_container"):
+            elif isinstance(value, Tracked):
                 found += [v for v in tree.flatten(value) if isinstance(v, SeedGenerator)]
         return found
 
@@ -335,7 +327,7 @@ class LayerState(torch.nn.Module):
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of all weights as NumPy arrays."""
-        return [w.detach().cpu().numpy() for w in self.weights]
+        return [w.detach().cpu().numpy().copy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite the values of all weights.
@@ -426,17 +418,17 @@ def assign(weight: torch.nn.Parameter, value: Any) -> None:
         weight.copy_(value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value)))
 
 
-def _containers(module: torch.nn.Module) -> Iterator[Container]:
+def _containers(module: torch.nn.Module) -> Iterator[Tracked]:
     for child in module._modules.values():
-        if isinstance(child, Container):
+        if isinstance(child, Tracked):
             yield child
             yield from _containers(child)
 
 
 def _children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Yield child layers and plain modules, looking into containers."""
+    """Yield child layers and plain modules, looking into lists and dicts."""
     for child in module._modules.values():
-        if isinstance(child, Container):
+        if isinstance(child, Tracked):
             yield from _children(child)
         elif child is not None:
             yield child

@@ -151,7 +151,7 @@ def same_size(y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         given = y_true.shape
         if given + (1,) != shape and shape + (1,) != given:
             return None
-        y_true = y_true.reshape(shape)
+        y_true = y_true.view(shape)
     return y_true if y_true.dtype is y_pred.dtype else y_true.to(y_pred.dtype)
 
 
@@ -267,15 +267,16 @@ def reduce_weighted_values(
     return reduce_values(values, sample_weight, reduction)
 
 
-def weight_error(sample_weight: Tensor, values: Tensor) -> ValueError:
-    """Make the error for weights that do not fit the values they should weight."""
+def weight_error(sample_weight: Tensor, values: Tensor, what: str = "the values") -> ValueError:
+    """Make the error for weights that do not fit the values (or the mask) they should weight."""
+    shape = tuple(values.shape)
+    per_sample = (*shape[:1], *([1] * (len(shape) - 1)))
     return ValueError(
         explain(
-            "`sample_weight` (or the mask) does not fit the values it weights.",
+            f"`sample_weight` (or a mask) does not fit {what} it weights.",
             sample_weight=tuple(sample_weight.shape),
-            values=tuple(values.shape),
-            fix=f"pass one weight per sample, of shape {tuple(values.shape[:1])}, or weights of"
-            f" shape {tuple(values.shape)}.",
+            weighted=shape,
+            fix=f"pass one weight per sample, of shape {per_sample}, or weights of shape {shape}.",
         )
     )
 
@@ -299,7 +300,10 @@ def apply_mask(
     if sample_weight is None:
         return weight
     weight, sample_weight = squeeze_or_expand_to_same_rank(weight, sample_weight.to(dtype))
-    return sample_weight * weight
+    try:
+        return sample_weight * weight
+    except RuntimeError as error:
+        raise weight_error(sample_weight, weight, "the mask") from error
 
 
 # Classes -----------------------------------------------------------------------------------------

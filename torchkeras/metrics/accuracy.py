@@ -38,9 +38,10 @@ def _both(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     return to_tensor(y_true, device=y_pred.device), y_pred
 
 
-def _equal(name: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
+def _equal(name: str, labels: Tensor, predicted: Tensor, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Compare; if the shapes do not allow it, explain in terms of what the metric was given."""
     try:
-        return torch.eq(y_true, y_pred)
+        return torch.eq(labels, predicted)
     except RuntimeError as error:
         raise shape_error(name, y_true, y_pred) from error
 
@@ -67,7 +68,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Tensor:
 @matcher(accuracy)
 def _equal_matches(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = squeeze_or_expand_to_same_rank(*_both(y_true, y_pred))
-    return _equal("accuracy", y_true.to(y_pred.dtype), y_pred)
+    return _equal("accuracy", y_true.to(y_pred.dtype), y_pred, y_true, y_pred)
 
 
 @builtin("keras.metrics.binary_accuracy")
@@ -97,7 +98,7 @@ def _binary_matches(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     y_true, y_pred = _both(y_true, y_pred)
     if y_true.dim() != y_pred.dim():
         y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
-    return _equal("binary_accuracy", y_true, y_pred > threshold)
+    return _equal("binary_accuracy", y_true, y_pred > threshold, y_true, y_pred)
 
 
 @builtin("keras.metrics.categorical_accuracy")
@@ -121,10 +122,11 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
 @matcher(categorical_accuracy)
 def _categorical_matches(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = _both(y_true, y_pred)
-    labels = _largest(y_true)
+    labels, predicted = _largest(y_true), y_pred.argmax(-1)
     if labels.dim() == y_pred.dim():
-        return _equal("categorical_accuracy", labels.squeeze(-1), y_pred.argmax(-1)).unsqueeze(-1)
-    return _equal("categorical_accuracy", labels, y_pred.argmax(-1))
+        labels = labels.squeeze(-1)
+        return _equal("categorical_accuracy", labels, predicted, y_true, y_pred).unsqueeze(-1)
+    return _equal("categorical_accuracy", labels, predicted, y_true, y_pred)
 
 
 @builtin("keras.metrics.sparse_categorical_accuracy")
@@ -151,9 +153,10 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
 @matcher(sparse_categorical_accuracy)
 def _sparse_matches(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = _both(y_true, y_pred)
-    if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1:
-        y_true = y_true.squeeze(-1)
-    matches = _equal("sparse_categorical_accuracy", y_true, y_pred.argmax(-1))
+    labels = y_true
+    if labels.dim() == y_pred.dim() and labels.shape[-1] == 1:
+        labels = labels.squeeze(-1)
+    matches = _equal("sparse_categorical_accuracy", labels, y_pred.argmax(-1), y_true, y_pred)
     return matches.squeeze(-1) if matches.dim() > 1 and matches.shape[-1] == 1 else matches
 
 

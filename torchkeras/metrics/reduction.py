@@ -160,14 +160,18 @@ class Mean(Metric):
         """Add `count` values whose sum is `total`; for loops that have both already.
 
         Args:
-            total: A 0-d tensor without gradient, on the metric's device.
+            total: A 0-d tensor without gradient; the state moves to its device.
             count: A number (best: it costs no kernel) or a 0-d tensor.
         """
+        if total.device != self.total.device:
+            self._move(total.device)
         self.total.add_(total)
         self._add_count(count)
 
     def add_mean(self, mean: Tensor, count: float) -> None:
         """Add `count` values whose mean is `mean`, in one kernel."""
+        if mean.device != self.total.device:
+            self._move(mean.device)
         self.total.add_(mean, alpha=count)
         self._add_count(count)
 

@@ -23,7 +23,7 @@ from ..layers import Input, InputSpec, Layer
 from ..layers.layer import get_keras_mask
 from ..naming import explain
 from ..registry import builtin
-from .lowered import LoweredModel, fits
+from .lowered import LoweredModel, fits, hold
 from .model import Model
 from .structure import functional_config, functional_from_config
 
@@ -85,7 +85,7 @@ class Functional(LoweredModel):
         keys = {}
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
-                keys[operation] = self._register(operation)
+                keys[operation] = hold(self, operation)
         structure = self.outputs[0] if _is_single(self._outputs_struct) else self._outputs_struct
         lowering = Lowering(graph, self.inputs, structure, keys)
         if lowering.constants._parameters or lowering.constants._buffers:
@@ -94,14 +94,6 @@ class Functional(LoweredModel):
         self.__dict__["lowered"] = lowering.function()
         if type(self).call is Functional.call:
             self.__dict__["forward"] = types.MethodType(self.lowered, self)
-
-    def _register(self, layer: torch.nn.Module) -> str:
-        """Hold a layer of the graph under its name, or under one near to it that is free."""
-        key = layer.name.replace(".", "_")
-        while hasattr(type(self), key) or self._modules.get(key, layer) is not layer:
-            key += "_"
-        self._modules[key] = layer
-        return key
 
     @functools.cached_property
     def graph(self) -> torch.fx.GraphModule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..graph.keras_tensor import KerasTensor, any_symbolic
 from ..layers.layer import get_keras_mask
 from .model import Model
 
-__all__ = ["LoweredModel", "fits"]
+__all__ = ["LoweredModel", "fits", "hold"]
 
 Tensor = torch.Tensor
 _module_call = torch.nn.Module.__call__
@@ -67,6 +68,9 @@ class LoweredModel(Model):
         finally:
             CONTEXT.training, CONTEXT.entered = outer_training, outer_entered
 
+    def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
+        """The layers inside have attached what masks there are."""
+
     def _run(self, plan: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         forward = self.__dict__.pop("forward", None)  # the class's `forward` is `call`
         try:
@@ -82,3 +86,20 @@ def fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
         if wanted is not None and size != wanted:
             return False
     return True
+
+
+def hold(model: Model, layer: torch.nn.Module) -> str:
+    """Register a layer in a model under its name, or near to it where that is taken.
+
+    Returns:
+        The attribute it has now, which generated code spells out.
+    """
+    key = layer.name.replace(".", "_")
+    while (
+        keyword.iskeyword(key)
+        or hasattr(type(model), key)
+        or model._modules.get(key, layer) is not layer
+    ):
+        key += "_"
+    model._modules[key] = layer
+    return key

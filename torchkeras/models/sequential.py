@@ -17,7 +17,7 @@ from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
 from ..variables import standardize_shape
 from .functional import Functional
-from .lowered import LoweredModel
+from .lowered import LoweredModel, hold
 from .model import Model
 from .structure import layer_from_config
 
@@ -118,7 +118,7 @@ class Sequential(LoweredModel):
         for key in [key for key, module in self._modules.items() if isinstance(module, Layer)]:
             del self._modules[key]
         for layer in self._stack:
-            self._modules[_free_key(self, layer)] = layer
+            hold(self, layer)
 
     def _rebuild(self) -> None:
         """Lower the model if the shape of its input is known."""
@@ -364,10 +364,3 @@ def _entry_again(layer: InputLayer) -> dict[str, Any]:
 def _entry_dtype(layer: Layer) -> str | None:
     dtype = layer.input_dtype
     return None if dtype == "string" else dtype
-
-
-def _free_key(model: Sequential, layer: Layer) -> str:
-    key = layer.name.replace(".", "_")
-    while hasattr(type(model), key) or model._modules.get(key, layer) is not layer:
-        key += "_"
-    return key

@@ -145,7 +145,7 @@ def _row(
         columns.append([[_pad(1), line, _pad(1)] for line in lines])
     height = max(len(lines) for lines in columns)
     for lines, width in zip(columns, widths, strict=True):
-        blank = [[[_pad(width)]] for _ in range(height - len(lines))]
+        blank = [[_pad(width)] for _ in range(height - len(lines))]
         lines[:] = blank + lines if bold else lines + blank
     frame = [_chars([(edge, PLAIN)])]
     result = []

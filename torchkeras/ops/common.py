@@ -1,86 +1,156 @@
-"""Conversions that every op shares: to tensors, to a common dtype, and of axes."""
+"""What every op shares: conversion to tensors, dtype promotion, and axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .. import config, dtypes
+from ..config import floatx
+from ..dtypes import as_tensor as make_tensor
+from ..dtypes import result_type, standardize_dtype, to_torch
 from ..graph.context import CONTEXT
+from ..tree import map_structure
 
-__all__ = ["as_tensor", "canonical_axes", "float_dtype", "promote"]
+__all__ = [
+    "NUMPY",
+    "Axes",
+    "DType",
+    "Shape",
+    "as_floating",
+    "as_tensor",
+    "as_tensors",
+    "canonical_axes",
+    "canonical_axis",
+    "exact",
+    "floating_dtype",
+    "operands",
+    "promote",
+]
+
+NUMPY = "keras.src.ops.numpy."  # where Keras's operation classes of this name are
+
+Axes = int | Sequence[int] | None
+# `op` writes settings of these two types into configs as a name and as a tuple.
+DType = Any
+Shape = int | Sequence[int]
 
 
-def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+def as_tensor(x: Any, dtype: Any = None, like: Tensor | None = None) -> Tensor:
     """Return `x` as a tensor: plain Python numbers become `int32` or `floatx`.
+
+    `dtypes.as_tensor` does it; this adds what a graph needs: while shapes are inferred, tensors
+    from elsewhere become stand-ins without data.
 
     Args:
         x: A tensor, array, number, or nested list of those.
-        dtype: A dtype name; the result is cast to it.
+        dtype: The result is cast to it.
+        like: A tensor on whose device new ones are made.
     """
-    target = None if dtype is None else dtypes.to_torch(dtype)
     if isinstance(x, Tensor):
-        if CONTEXT.meta and x.device != CONTEXT.device:
-            x = torch.zeros_like(x, device=CONTEXT.device)
-        return x if target is None or x.dtype is target else x.to(target)
-    if target is None:
-        target = _natural_dtype(x)
-    if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
-        x = torch.stack([as_tensor(item) for item in x])
-        return x.to(target) if dtype is not None else x
-    return torch.as_tensor(np.asarray(x), device=config.default_device()).to(target)
+        if CONTEXT.meta:
+            x = _stand_in(x)
+        if dtype is None:
+            return x
+        target = to_torch(dtype)
+        return x if x.dtype is target else x.to(target)
+    if CONTEXT.meta and isinstance(x, (list, tuple)):
+        x = map_structure(_stand_in, x)
+    return make_tensor(x, dtype, None if like is None else like.device)
 
 
-def _natural_dtype(x: Any) -> torch.dtype:
-    if hasattr(x, "dtype"):
-        return dtypes.to_torch(dtypes.standardize_dtype(x.dtype))
-    kind = np.asarray(x).dtype.kind if not isinstance(x, (list, tuple)) else _list_kind(x)
-    return {"b": torch.bool, "i": torch.int32, "u": torch.int32, "c": torch.complex64}.get(
-        kind, dtypes.to_torch(config.floatx())
-    )
+def _stand_in(x: Any) -> Any:
+    if isinstance(x, Tensor) and x.device != CONTEXT.device:
+        return torch.zeros_like(x, device=CONTEXT.device)
+    return x
 
 
-def _list_kind(x: Sequence[Any]) -> str:
-    if any(isinstance(item, Tensor) for item in x):
-        return "f"
-    return np.asarray(x).dtype.kind
+def as_tensors(*values: Any) -> list[Tensor]:
+    """Return all as tensors, on the device of the first that is one."""
+    like = next((x for x in values if isinstance(x, Tensor)), None)
+    return [as_tensor(x, like=like) for x in values]
 
 
-def promote(x1: Any, x2: Any, dtype: str | None = None) -> tuple[Tensor, Tensor]:
+def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Return two operands for a torch kernel that promotes dtypes itself.
+
+    A Python number on the right stays one where its kind does not change the dtype, so that no
+    tensor is made of it; everything else becomes a tensor.
+    """
+    if isinstance(x1, Tensor):
+        if CONTEXT.meta:
+            x1 = _stand_in(x1)
+        if isinstance(x2, Tensor):
+            return (x1, _stand_in(x2)) if CONTEXT.meta else (x1, x2)
+        kind = type(x2)
+        if kind is int or kind is float or kind is bool:
+            if x1.is_floating_point() or (kind is not float and x1.dtype is not torch.bool):
+                return x1, x2
+        return x1, as_tensor(x2, like=x1)
+    x2 = as_tensor(x2)
+    return as_tensor(x1, None, x2), x2
+
+
+def promote(x1: Any, x2: Any, dtype: Any = None) -> tuple[Tensor, Tensor]:
     """Return both operands as tensors of the dtype that Keras's rules give for the pair.
 
     Args:
         x1: An operand; a Python number takes part by its kind only.
         x2: The other one.
-        dtype: A further dtype that takes part, such as `float` for a true division.
+        dtype: A further dtype that takes part, such as `float` for a floating result.
     """
-    if dtype is None and isinstance(x1, Tensor) and isinstance(x2, Tensor) and x1.dtype is x2.dtype:
-        return as_tensor(x1), as_tensor(x2)
-    kinds = [_promotion_dtype(x1), _promotion_dtype(x2)]
-    result = dtypes.result_type(*kinds, *([dtype] if dtype else []))
-    return as_tensor(x1, result), as_tensor(x2, result)
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor) and x1.dtype is x2.dtype:
+        if dtype is None or x1.is_floating_point():
+            return as_tensor(x1), as_tensor(x2)
+    like = x1 if isinstance(x1, Tensor) else x2 if isinstance(x2, Tensor) else None
+    if type(x1) not in _WEAK:
+        x1 = as_tensor(x1, like=like)
+    if type(x2) not in _WEAK:
+        x2 = as_tensor(x2, like=like)
+    kinds = [getattr(x1, "dtype", type(x1)), getattr(x2, "dtype", type(x2))]
+    result = result_type(*kinds, *([] if dtype is None else [dtype]))
+    return as_tensor(x1, result, like), as_tensor(x2, result, like)
 
 
-def _promotion_dtype(x: Any) -> Any:
-    if type(x) in (bool, int, float):
-        return type(x)
-    if hasattr(x, "dtype"):
-        return dtypes.standardize_dtype(x.dtype)
-    return dtypes.standardize_dtype(_natural_dtype(x))
+_WEAK = frozenset({bool, int, float})
 
 
-def float_dtype(x: Tensor) -> str:
-    """Return the dtype of a floating result computed from `x`: its own, or `floatx` for integers."""
-    name = dtypes.standardize_dtype(x.dtype)
-    return config.floatx() if name == "int64" else dtypes.result_type(name, float)
+def exact(x: Any) -> Tensor:
+    """Return `x` as a tensor; of booleans, as `int32`, which arithmetic kernels want."""
+    x = as_tensor(x)
+    return x.to(torch.int32) if x.dtype is torch.bool else x
 
 
-def canonical_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
-    """Return axes as non-negative numbers; `None` means all.
+def as_floating(x: Any) -> Tensor:
+    """Return `x` as a tensor of floats (or complex numbers); integers become `floatx`."""
+    x = as_tensor(x)
+    return x if x.is_floating_point() or x.is_complex() else x.to(to_torch(floating_dtype(x)))
+
+
+def floating_dtype(x: Tensor) -> str:
+    """Return the dtype of a floating result computed from `x`: its own, or `floatx`."""
+    name = standardize_dtype(x.dtype)
+    return floatx() if name == "int64" else result_type(name, float)
+
+
+def canonical_axis(axis: int, ndim: int) -> int:
+    """Return an axis counted from the front.
+
+    Raises:
+        ValueError: It is outside the rank.
+    """
+    if not -ndim <= axis < ndim:
+        raise ValueError(
+            f"axis {axis} is out of bounds for a tensor of {ndim} axes; expected"
+            f" {-ndim} <= axis < {ndim}."
+        )
+    return axis % ndim
+
+
+def canonical_axes(axis: Axes, ndim: int) -> tuple[int, ...]:
+    """Return axes counted from the front; `None` means all.
 
     Raises:
         ValueError: An axis is outside the rank, or given twice.
@@ -88,10 +158,7 @@ def canonical_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     if axis is None:
         return tuple(range(ndim))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    for item in axes:
-        if not -ndim <= item < max(ndim, 1):
-            raise ValueError(f"axis {item} is out of bounds for a tensor of {ndim} axes.")
-    canonical = tuple(item % ndim if ndim else 0 for item in axes)
+    canonical = tuple(canonical_axis(item, ndim) for item in axes)
     if len(set(canonical)) != len(canonical):
         raise ValueError(f"An axis is given twice in {axes}.")
     return canonical

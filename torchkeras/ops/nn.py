@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..graph.operation import op
-from .common import as_tensor, float_dtype
+from .common import as_tensor, floating_dtype
 
 __all__ = ["relu", "sigmoid"]
 
@@ -23,4 +23,4 @@ def relu(x: Tensor) -> Tensor:
 def sigmoid(x: Tensor) -> Tensor:
     """`1 / (1 + exp(-x))`."""
     x = as_tensor(x)
-    return torch.sigmoid(x if x.is_floating_point() else as_tensor(x, float_dtype(x)))
+    return torch.sigmoid(x if x.is_floating_point() else as_tensor(x, floating_dtype(x)))

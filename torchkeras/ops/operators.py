@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..graph.keras_tensor import KerasTensor
 from ..graph.operation import op
-from . import elementwise
+from . import arithmetic, elementwise
 
 __all__ = ["get_item"]
 
@@ -20,23 +20,23 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
 
 
 _BINARY = {
-    "add": elementwise.add,
-    "sub": elementwise.subtract,
-    "mul": elementwise.multiply,
-    "truediv": elementwise.true_divide,
-    "floordiv": elementwise.floor_divide,
-    "mod": elementwise.mod,
-    "pow": elementwise.power,
-    "and": elementwise.logical_and,
-    "or": elementwise.logical_or,
-    "xor": elementwise.logical_xor,
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.true_divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.mod,
+    "pow": arithmetic.power,
+    "and": arithmetic.logical_and,
+    "or": arithmetic.logical_or,
+    "xor": arithmetic.logical_xor,
 }
 _COMPARISONS = {
-    "ne": elementwise.not_equal,
-    "lt": elementwise.less,
-    "le": elementwise.less_equal,
-    "gt": elementwise.greater,
-    "ge": elementwise.greater_equal,
+    "ne": arithmetic.not_equal,
+    "lt": arithmetic.less,
+    "le": arithmetic.less_equal,
+    "gt": arithmetic.greater,
+    "ge": arithmetic.greater_equal,
 }
 _UNARY = {
     "neg": elementwise.negative,

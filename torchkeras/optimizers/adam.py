@@ -79,9 +79,8 @@ class Adam(Optimizer):
         if self.built:
             return
         super().build(var_list)
-        self._momentums, self._velocities = self.add_optimizer_variables(
-            var_list, ["momentum", "velocity"]
-        )
+        kinds = ("momentum", "velocity")
+        self._momentums, self._velocities = self.add_optimizer_variables(var_list, kinds)
         if self.amsgrad:
             self._velocity_hats = self.add_optimizer_variables(var_list, "velocity_hat")
 

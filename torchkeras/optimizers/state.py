@@ -279,9 +279,11 @@ class OptimizerState:
             object.__setattr__(self, "_lookahead", Lookahead(value) if scheduled else None)
         elif name not in _OF_THE_MODEL:
             items = value if isinstance(value, (list, tuple)) else (value,)
-            for item in items:
-                if isinstance(item, Variable) and not _contains(self._variables, item):
-                    self._track_variable(item)
+            found = [item for item in items if isinstance(item, Variable)]
+            known = {id(variable) for variable in self._variables} if found else ()
+            for variable in found:
+                if id(variable) not in known:
+                    self._track_variable(variable)
         object.__setattr__(self, name, value)
 
     # State in and out ----------------------------------------------------------------------------
@@ -330,7 +332,3 @@ class OptimizerState:
             return
         for i, variable in enumerate(variables):
             variable.assign(store[str(i)])
-
-
-def _contains(variables: Iterable[torch.Tensor], variable: torch.Tensor) -> bool:
-    return any(variable is known for known in variables)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from .keras_archive import (
 )
 from .legacy_h5 import load_h5, load_h5_weights, save_h5
 from .safetensors_file import load_safetensors, load_safetensors_weights, save_safetensors
+from .sharded_h5 import load_sharded, save_sharded
 from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, sniff
 from .weights_h5 import load_weights as load_weights_h5
 from .weights_h5 import save_weights as save_weights_h5
@@ -40,6 +42,7 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 _H5 = (".h5", ".hdf5")
+_SHARD_MAP = ".weights.json"
 _LOADERS = {
     ARCHIVE: load_archive,
     FOLDER: load_folder,
@@ -146,20 +149,18 @@ def save_weights(
         filepath: A path that ends in `.weights.h5` or `.safetensors` (which gets no optimizer
             state), or a file object opened for reading and writing.
         overwrite: Whether to replace an existing file without asking.
-        max_shard_size: Not supported: files are not cut into parts.
+        max_shard_size: Write several files of at most so many GB and a map of them; `filepath` then
+            ends in `.weights.json`.
         objects_to_skip: Layers to leave out (`.weights.h5` only).
 
     Raises:
         ValueError: The extension is another, or the model is not built.
     """
     path = filepath if hasattr(filepath, "write") else os.fspath(filepath)
-    if max_shard_size is not None:
-        raise NotImplementedError(
-            f"max_shard_size={max_shard_size!r}: weights are not cut into shards.\n"
-            "Fix: save to one `.weights.h5` or `.safetensors` file."
-        )
     is_path = isinstance(path, str)
-    if is_path and not path.endswith((".weights.h5", ".safetensors")):
+    if max_shard_size is not None:
+        path = _shard_map(path)
+    elif is_path and not path.endswith((".weights.h5", ".safetensors")):
         raise ValueError(
             explain(
                 "The filename must end in `.weights.h5`.",
@@ -173,7 +174,9 @@ def save_weights(
         if not _may_write(path, overwrite):
             return
     skip = _skipper(objects_to_skip)
-    if is_path and path.endswith(".safetensors"):
+    if max_shard_size is not None:
+        save_sharded(model, path, max_shard_size, skip)
+    elif is_path and path.endswith(".safetensors"):
         save_safetensors(model, path, include_config=False)
     else:
         save_weights_h5(model, path, skip)
@@ -200,6 +203,9 @@ def load_weights(
         FileFormatError: The file is missing, damaged, of another kind, or does not fit the model.
         ValueError: The model is not built, or an argument does not apply to the file's kind.
     """
+    if isinstance(filepath, (str, os.PathLike)) and os.fspath(filepath).endswith(_SHARD_MAP):
+        _load_sharded(model, os.fspath(filepath), skip_mismatch, by_name, objects_to_skip)
+        return
     kind = sniff(filepath)
     is_weights = kind == HDF5 and _has_v3_weights(filepath)
     if by_name is not None and (kind != HDF5 or is_weights):
@@ -223,6 +229,33 @@ def load_weights(
         load_weights_h5(model, filepath, skip_mismatch=skip_mismatch, skip=skip)
     else:
         load_h5_weights(model, filepath, by_name=bool(by_name), skip_mismatch=skip_mismatch)
+
+
+def _shard_map(path: Any) -> str:
+    """Return the path of the map of a sharded file."""
+    if isinstance(path, str) and path.endswith("weights.h5"):
+        warnings.warn(
+            f"Weights in several files are listed in a `.json` file; '{path}' becomes one.",
+            stacklevel=4,
+        )
+        return f"{path.removesuffix('weights.h5').removesuffix('.')}{_SHARD_MAP}"
+    if not isinstance(path, str) or not path.endswith(_SHARD_MAP):
+        raise ValueError(
+            "The filename must end in `.weights.json` when `max_shard_size` is specified."
+            f" Received: filepath={path}"
+        )
+    return path
+
+
+def _load_sharded(
+    model: Any, path: str, skip_mismatch: bool, by_name: bool | None, objects_to_skip: Any
+) -> None:
+    if by_name is not None:
+        raise ValueError(f"`by_name` only supports loading legacy '.h5' files. Received: {path}")
+    if not os.path.exists(path):
+        sniff(path)  # says that it is missing
+    _check_built(model, "loading", "weights into")
+    load_sharded(model, path, skip_mismatch=skip_mismatch, skip=_skipper(objects_to_skip))
 
 
 def model_to_bytes(model: Any) -> bytes:

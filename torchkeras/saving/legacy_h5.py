@@ -307,30 +307,30 @@ def _assign(
 ) -> None:
     """Set weights after all shapes were compared."""
     problem, facts = None, {}
+    pairs = list(zip(targets, values, strict=False))
+    unfit = [(w, v) for w, v in pairs if tuple(w.shape) != tuple(np.shape(v))]
     if len(targets) != len(values):
         problem = f"layer '{layer.name}' has {len(targets)} weights, in the file {len(values)}"
         facts = {
             "expected": [(w.path, tuple(w.shape)) for w in targets],
             "found": [tuple(np.shape(v)) for v in values],
         }
-    pairs = list(zip(targets, values, strict=False))
-    for weight, value in pairs if problem is None else ():
-        if tuple(weight.shape) != tuple(np.shape(value)):
-            problem = f"layer '{layer.name}': weight '{weight.path}' has another shape in the file"
-            facts = {"expected": tuple(weight.shape), "given": tuple(np.shape(value))}
-            if skip_mismatch:
-                warnings.warn(f"{opened.source}: {problem} and is skipped: {facts}.", stacklevel=5)
-    if problem is not None and not skip_mismatch:
-        raise FileFormatError(
+        pairs = []
+    elif unfit:
+        weight, value = unfit[0]
+        problem = f"layer '{layer.name}': weight '{weight.path}' has another shape in the file"
+        facts = {"expected": tuple(weight.shape), "given": tuple(np.shape(value))}
+    if problem is not None:
+        error = FileFormatError(
             opened.source,
             problem,
             fix="load it into a model with the same layers, or pass `skip_mismatch=True`.",
             stored_as=stored_name,
             **facts,
         )
-    if problem is not None and len(targets) != len(values):
-        warnings.warn(f"{opened.source}: {problem}; it is skipped.", stacklevel=5)
-        return
+        if not skip_mismatch:
+            raise error
+        warnings.warn(f"Skipped what does not fit the model.\n{error}", stacklevel=5)
     with torch.no_grad():
         for weight, value in pairs:
             if tuple(weight.shape) == tuple(np.shape(value)):

@@ -3,9 +3,9 @@
 Tensors have the names of the model's state dict, so any safetensors tool can read them. The
 metadata holds the configuration under `keras_config`. The optimizer's variables are the tensors
 `__optimizer__.0`, `__optimizer__.1`, … and files of layers (vocabularies) are byte tensors
-`__assets__/…`. Layers are named by number (`dense_7`), so the same model built twice has other names;
-`keras_paths` in the metadata gives each tensor's path in `.weights.h5` files, by which they are
-matched then. Loading maps the file into memory and copies one tensor at a time into the model.
+`__assets__/…`. Layers are named by number (`dense_7`), so the same model built twice has other
+names; `keras_paths` in the metadata gives each tensor's path in `.weights.h5` files, by which they
+are matched then. Loading maps the file into memory and copies one tensor at a time into the model.
 
 Layout: 8 bytes with the length of the header, the header (JSON: dtype, shape and byte range of each
 tensor, metadata), the bytes. Source: https://github.com/huggingface/safetensors#format

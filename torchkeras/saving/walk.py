@@ -73,7 +73,8 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
             # Before attributes that subclasses add; each layer is an attribute too.
             yield "layers", saveable.layers
             names.discard("layers")
-            registered = {id(layer) for layer in saveable.layers}
+            registered = {id(layer) for layer in saveable._layers if _is_entry(layer)}
+            registered |= {id(layer) for layer in saveable.layers}
     for name in sorted(names, key=lambda n: f"~{n}" if n.startswith("_") else n):
         if name.startswith("__") or (name == "module" and cls.__name__ == "TorchModuleWrapper"):
             continue
@@ -86,6 +87,11 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
                 yield name, child
         elif isinstance(child, (list, tuple, dict)):
             yield name, child
+
+
+def _is_entry(layer: Any) -> bool:
+    """Whether a layer only stands for an input; `Sequential` does not list its own."""
+    return type(layer).__name__ == "InputLayer"
 
 
 def _is_helper(owner: Any, name: str, child: Any) -> bool:

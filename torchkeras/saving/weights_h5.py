@@ -17,7 +17,15 @@ from .errors import FileFormatError
 from .h5_guard import H5File, open_h5
 from .walk import load_state, save_state
 
-__all__ = ["H5Reader", "H5Writer", "load_weights", "save_weights", "to_array", "write_h5"]
+__all__ = [
+    "H5Reader",
+    "H5Writer",
+    "load_weights",
+    "save_weights",
+    "to_array",
+    "write_array",
+    "write_h5",
+]
 
 # What NumPy has no dtype for is written as opaque bytes; an attribute says which it is.
 _OPAQUE = {
@@ -40,6 +48,13 @@ def to_array(value: Any) -> tuple[np.ndarray, str | None]:
         return value.resolve_conj().resolve_neg().numpy(), None
     raw = value.contiguous().view(torch.uint8).numpy()
     return raw.reshape(-1).view(f"V{value.element_size()}").reshape(value.shape), opaque
+
+
+def write_array(group: Any, key: str, array: np.ndarray, opaque: str | None) -> None:
+    """Write what `to_array` returned as a dataset."""
+    dataset = group.create_dataset(key, data=array)
+    if opaque is not None:
+        dataset.attrs["dtype"] = opaque
 
 
 class H5Writer:
@@ -67,10 +82,7 @@ class _NewEntry(MutableMapping):
         return self._group
 
     def __setitem__(self, key: str, value: Any) -> None:
-        array, opaque = to_array(value)
-        dataset = self._make_group().create_dataset(key, data=array)
-        if opaque is not None:
-            dataset.attrs["dtype"] = opaque
+        write_array(self._make_group(), key, *to_array(value))
 
     def __getitem__(self, key: str) -> np.ndarray:
         return self._make_group()[key][()]

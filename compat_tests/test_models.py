@@ -1,0 +1,443 @@
+"""Models of all kinds against real Keras: structure, weights, configs both ways, predictions.
+
+Each model of the zoo is built by the same code in both libraries, after the same seed.
+"""
+
+import json
+import os
+import re
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+import pytest
+import torch
+from oracle import as_list, assert_same_error, copy_weights, seed_both, to_numpy
+
+import torchkeras
+
+RNG = np.random.default_rng(0)
+X4 = RNG.normal(size=(6, 4)).astype("float32")
+Z4 = RNG.normal(size=(6, 4)).astype("float32")
+IMAGES = RNG.normal(size=(3, 8, 8, 2)).astype("float32")
+TOKENS = RNG.integers(1, 10, (5, 6)).astype("int32")
+TOKENS[2:, 3:] = 0
+SERIES = RNG.normal(size=(4, 5, 3)).astype("float32")
+
+
+def clear():
+    keras.utils.clear_session()
+    torchkeras.utils.clear_session()
+
+
+# The zoo -------------------------------------------------------------------------------------
+
+
+def sequential(k):
+    L = k.layers
+    return k.Sequential([L.Input((4,)), L.Dense(5, "relu"), L.Dropout(0.3), L.Dense(2)])
+
+
+def sequential_named(k):
+    L = k.layers
+    return k.Sequential(
+        [k.Input((4,), name="features"), L.Dense(3, name="hidden"), L.Dense(1, name="out")],
+        name="tower",
+    )
+
+
+def sequential_input_shape(k):
+    L = k.layers
+    return k.Sequential([L.Dense(5, input_shape=(4,), activation="tanh"), L.Dense(2)])
+
+
+def sequential_input_dim(k):
+    L = k.layers
+    return k.Sequential([L.Dense(5, input_dim=4), L.BatchNormalization(), L.Dense(2)])
+
+
+def sequential_added(k):
+    L = k.layers
+    model = k.Sequential(name="grown")
+    model.add(k.Input((4,)))
+    model.add(L.Dense(7))
+    model.add(L.Dense(6))
+    model.pop()
+    model.add(L.Activation("relu"))
+    model.add(L.Dense(1, activation="sigmoid"))
+    return model
+
+
+def sequential_deferred(k):
+    L = k.layers
+    model = k.Sequential([L.Dense(5, "relu"), L.LayerNormalization(), L.Dense(2)])
+    model(torch.tensor(X4))
+    return model
+
+
+def sequential_built(k):
+    L = k.layers
+    model = k.Sequential([L.Dense(5, "relu"), L.Dense(2)])
+    model.build((None, 4))
+    return model
+
+
+def cnn(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((8, 8, 2)),
+            L.Conv2D(4, 3, padding="same", activation="relu"),
+            L.BatchNormalization(),
+            L.MaxPooling2D(2),
+            L.Conv2D(3, 3, strides=2, padding="same", use_bias=False),
+            L.GlobalAveragePooling2D(),
+            L.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def cnn_flat(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((8, 8, 2)),
+            L.Rescaling(0.5, offset=0.1),
+            L.Conv2D(2, 3),
+            L.Flatten(),
+            L.Reshape((6, 12)),
+            L.LSTM(4),
+            L.Dense(1),
+        ]
+    )
+
+
+def functional(k):
+    L = k.layers
+    x = k.Input((4,), name="x")
+    h = L.Dense(5, activation="relu")(x)
+    return k.Model(x, L.Dense(2)(h))
+
+
+def functional_two_inputs(k):
+    L = k.layers
+    a, b = k.Input((4,), name="a"), k.Input((4,), name="b")
+    both = L.Concatenate()([L.Dense(3)(a), L.Dense(2)(b)])
+    return k.Model([a, b], L.Dense(1)(L.Add()([both, L.Dense(5)(both)])), name="two_inputs")
+
+
+def functional_two_outputs(k):
+    L = k.layers
+    x = k.Input((4,))
+    h = L.Dense(5, activation="relu")(x)
+    return k.Model(inputs=x, outputs=[L.Dense(2, name="first")(h), L.Dense(1, name="second")(h)])
+
+
+def functional_dicts(k):
+    L = k.layers
+    x = {"b": k.Input((4,), name="b"), "a": k.Input((4,), name="a")}
+    h = L.Dense(5)(L.Concatenate()([x["a"], x["b"]]))
+    return k.Model(x, {"z": L.Dense(2, name="z")(h), "y": L.Dense(1, name="y")(h)})
+
+
+def functional_nested_lists(k):
+    L = k.layers
+    a, b = k.Input((4,), name="a"), k.Input((4,), name="b")
+    p, q = L.Dense(2)(a), L.Dense(3)(b)
+    return k.Model([a, b], [p, {"q": q, "pq": L.Concatenate()([p, q])}])
+
+
+def functional_shared(k):
+    L = k.layers
+    shared = L.Dense(3, name="shared")
+    a, b = k.Input((4,)), k.Input((4,))
+    return k.Model([a, b], L.Dense(1)(L.Subtract()([shared(a), shared(b)])))
+
+
+def functional_operators(k):
+    L = k.layers
+    x = k.Input((4,))
+    h = L.Dense(4)(x)
+    return k.Model(x, (h + x) * 2.0 - h / 3.0)
+
+
+def functional_lowercase(k):
+    L = k.layers
+    x = k.Input((4,))
+    h = L.add([x, L.Dense(4)(x)])
+    return k.Model(x, L.concatenate([h, x]))
+
+
+def nested(k):
+    L = k.layers
+    inner = k.Sequential([k.Input((4,)), L.Dense(3), L.Dense(4)], name="inner")
+    y = k.Input((4,))
+    block = k.Model(y, L.Dense(4, name="block_dense")(inner(y)), name="block")
+    x = k.Input((4,))
+    return k.Model(x, L.Dense(2)(block(block(x))))
+
+
+def nested_sequential(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((4,)),
+            k.Sequential([L.Dense(3), L.Dense(5)]),
+            k.Sequential([k.Input((5,)), L.Dense(2)], name="head"),
+        ]
+    )
+
+
+def sub_model(k):
+    L = k.layers
+    x = k.Input((4,))
+    h = L.Dense(5, name="hidden")(x)
+    full = k.Model(x, L.Dense(2, name="tail")(L.Activation("relu")(h)))
+    return k.Model(full.get_layer("hidden").output, full.output, name="upper_half")
+
+
+def feature_extractor(k):
+    full = functional(k)
+    return k.Model(full.inputs, [layer.output for layer in full.layers[1:]])
+
+
+def residual(k):
+    L = k.layers
+    x = k.Input((8, 8, 2))
+    h = L.Conv2D(4, 3, padding="same")(x)
+    for _ in range(2):
+        r = L.BatchNormalization()(L.Conv2D(4, 3, padding="same")(h))
+        h = L.ReLU()(L.Add()([h, r]))
+    return k.Model(x, L.Dense(2)(L.GlobalAveragePooling2D()(h)))
+
+
+def text(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((6,), dtype="int32"),
+            L.Embedding(10, 4, mask_zero=True),
+            L.LSTM(3, return_sequences=True),
+            L.LSTM(2),
+            L.Dense(1, activation="sigmoid"),
+        ]
+    )
+
+
+def masked_series(k):
+    L = k.layers
+    x = k.Input((None, 3))
+    h = L.Masking(0.0)(x)
+    h = L.Bidirectional(L.GRU(2, return_sequences=True))(h)
+    return k.Model(x, L.GlobalAveragePooling1D()(h))
+
+
+def transformer(k):
+    L = k.layers
+    x = k.Input((5, 3))
+    h = L.Dense(4)(x)
+    a = L.MultiHeadAttention(2, 2)(h, h)
+    h = L.LayerNormalization()(L.Add()([h, a]))
+    f = L.Dense(4)(L.Dense(8, activation="gelu")(h))
+    h = L.LayerNormalization()(h + f)
+    return k.Model(x, L.Dense(1)(L.GlobalAveragePooling1D()(h)))
+
+
+def seeded_layers(k):
+    L = k.layers
+    return k.Sequential(
+        [
+            k.Input((4,)),
+            L.Dense(4, kernel_initializer=k.initializers.HeNormal(seed=3)),
+            L.GaussianNoise(0.1),
+            L.Dropout(0.5, seed=7),
+            L.Dense(2, kernel_initializer="orthogonal", bias_initializer="random_normal"),
+        ]
+    )
+
+
+def regularized(k):
+    L = k.layers
+    x = k.Input((4,))
+    h = L.Dense(3, kernel_regularizer="l2", activity_regularizer=k.regularizers.L1(0.1))(x)
+    return k.Model(x, L.Dense(2, kernel_constraint=k.constraints.MaxNorm(1.0))(h))
+
+
+def mixed(k):
+    L = k.layers
+    x = k.Input((4,))
+    return k.Model(x, L.Dense(2, dtype="float32")(L.Dense(3, dtype="mixed_bfloat16")(x)))
+
+
+def frozen(k):
+    model = functional(k)
+    model.layers[1].trainable = False
+    return model
+
+
+ZOO = {
+    sequential: X4,
+    sequential_named: X4,
+    sequential_input_shape: X4,
+    sequential_input_dim: X4,
+    sequential_added: X4,
+    sequential_deferred: X4,
+    sequential_built: X4,
+    cnn: IMAGES,
+    cnn_flat: IMAGES,
+    functional: X4,
+    functional_two_inputs: [X4, Z4],
+    functional_two_outputs: X4,
+    functional_dicts: {"a": X4, "b": Z4},
+    functional_nested_lists: [X4, Z4],
+    functional_shared: [X4, Z4],
+    functional_operators: X4,
+    functional_lowercase: X4,
+    nested: X4,
+    nested_sequential: X4,
+    sub_model: RNG.normal(size=(6, 5)).astype("float32"),
+    feature_extractor: X4,
+    residual: IMAGES,
+    text: TOKENS,
+    masked_series: SERIES,
+    transformer: SERIES,
+    seeded_layers: X4,
+    regularized: X4,
+    mixed: X4,
+    frozen: X4,
+}
+ALL = pytest.mark.parametrize("make", list(ZOO), ids=lambda make: make.__name__)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_names():
+    clear()
+    yield
+    clear()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_oracle(recwarn):
+    """Keras warns of `input_shape=` on a layer; we do not."""
+    with pytest.warns(None) if False else _ignored():
+        yield
+
+
+def _ignored():
+    import warnings
+
+    context = warnings.catch_warnings()
+    context.__enter__()
+    warnings.filterwarnings("ignore", message="Do not pass an `input_shape`")
+
+    class _Exit:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            context.__exit__(*exception)
+
+    return _Exit()
+
+
+def pair(make, seed=1337):
+    made = []
+    for library in (torchkeras, keras):
+        clear()
+        seed_both(seed)
+        made.append(make(library))
+    return made
+
+
+def normal(path):
+    return re.sub(r"seed_generator_\d+/", "seed_generator/", path)
+
+
+def rounded(x):
+    """Configs as JSON holds them, floats in single precision, generated tensor names aside."""
+    if isinstance(x, float):
+        return float(np.float32(x))
+    if isinstance(x, dict):
+        return {
+            key: rounded(value)
+            for key, value in x.items()
+            if not (key == "name" and str(value).startswith("keras_tensor"))
+        }
+    if isinstance(x, (list, tuple)):
+        return [rounded(value) for value in x]
+    return x
+
+
+@ALL
+def test_structure_weights_and_predictions(make):
+    ours, theirs = pair(make)
+    assert ours.name == theirs.name
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    assert [type(a).__name__ for a in ours.layers] == [type(b).__name__ for b in theirs.layers]
+    assert ours.count_params() == theirs.count_params()
+    for group in (
+        "weights",
+        "trainable_weights",
+        "non_trainable_weights",
+        "variables",
+        "trainable_variables",
+        "non_trainable_variables",
+    ):
+        a, b = getattr(ours, group), getattr(theirs, group)
+        assert [normal(v.path) for v in a] == [normal(v.path) for v in b], group
+        assert [v.name for v in a] == [v.name for v in b], group
+        assert [v.trainable for v in a] == [v.trainable for v in b], group
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)
+    assert ours.input_shape == theirs.input_shape
+    assert ours.output_shape == theirs.output_shape
+    x = ZOO[make]
+    a, b = ours.predict(x, verbose=0), theirs.predict(x, verbose=0)
+    assert type(a) is type(b)
+    tolerance = 3e-2 if make is mixed else 1e-5
+    for one, other in zip(as_list(a), as_list(b), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@ALL
+def test_configs_are_equal_and_cross_over(make):
+    ours, theirs = pair(make)
+    assert rounded(ours.get_config()) == rounded(theirs.get_config())
+    mine, other = ours.to_json(), theirs.to_json()
+    assert rounded(json.loads(mine)) == rounded(json.loads(other))
+    from_theirs = torchkeras.models.model_from_json(other)
+    from_ours = keras.models.model_from_json(mine)
+    assert type(from_theirs) is type(ours)
+    assert type(from_ours) is type(theirs)
+    copy_weights(theirs, from_theirs)
+    copy_weights(ours, from_ours)
+    expected = theirs.predict(ZOO[make], verbose=0)
+    tolerance = 3e-2 if make is mixed else 1e-5
+    for model in (from_theirs, from_ours):
+        actual = model.predict(ZOO[make], verbose=0)
+        assert [normal(w.path) for w in model.weights] == [normal(w.path) for w in theirs.weights]
+        for a, b in zip(as_list(actual), as_list(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@ALL
+def test_clone_model(make):
+    ours, theirs = pair(make)
+    copies = []
+    for library, model in ((torchkeras, ours), (keras, theirs)):
+        clear()
+        seed_both(5)
+        copies.append(library.models.clone_model(model))
+    mine, other = copies
+    assert mine is not ours
+    assert type(mine) is type(ours)
+    assert [layer.name for layer in mine.layers] == [layer.name for layer in other.layers]
+    assert rounded(mine.get_config()) == rounded(other.get_config())
+    if make is sequential_deferred:
+        return  # Keras's clone of it is not built
+    assert [normal(w.path) for w in mine.weights] == [normal(w.path) for w in other.weights]
+    assert not {id(w) for w in mine.weights} & {id(w) for w in ours.weights}
+    for a, b in zip(mine.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from torchkeras import layers
+from torchkeras.graph.context import CONTEXT
+from torchkeras.graph.infer import infer_spec, known_shape
+from torchkeras.graph.keras_tensor import KerasTensor
+
+
+def spec(function, *shapes, dtype="float32"):
+    out = infer_spec(function, tuple(KerasTensor(s, dtype) for s in shapes), {})
+    return out.shape, out.dtype
+
+
+def test_unknown_sizes_stay_unknown():
+    assert spec(torch.relu, (None, 3, None)) == ((None, 3, None), "float32")
+    assert spec(lambda x: x.flatten(1), (None, 3, 4)) == ((None, 12), "float32")
+    assert spec(lambda x: x.reshape(-1, 3), (None, 4, 3)) == ((None, 3), "float32")
+    assert spec(lambda x: x.sum(0), (None, 3)) == ((3,), "float32")
+    assert spec(lambda x: torch.cat([x, x]), (None, 3)) == ((None, 3), "float32")
+    assert spec(lambda x: x > 0, (2,)) == ((2,), "bool")
+
+
+def test_a_rank_that_depends_on_data_is_an_error():
+    with pytest.raises(ValueError, match="rank"):
+        spec(lambda x: x[0] if x.shape[0] == 83 else x, (None, 3))
+
+
+def test_what_cannot_run_on_meta_runs_on_zeros():
+    def look(x):
+        return x * 2 if x.sum().item() == 0 else x[:1]
+
+    assert spec(look, (None, 3)) == ((None, 3), "float32")
+
+
+def test_the_first_error_is_the_one_reported():
+    with pytest.raises(RuntimeError, match="shape"):
+        spec(lambda x: x.reshape(7), (2, 3))
+
+
+def test_weights_are_not_touched_and_layers_inside_are_built_for_real():
+    class Outer(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.norm = layers.BatchNormalization()
+            self.dense = layers.Dense(2)
+
+        def call(self, x, training=None):
+            return self.dense(self.norm(x, training=True))
+
+    outer = Outer()
+    outer(layers.Input((3,)))
+    assert outer.dense.kernel.shape == (3, 2) and not outer.dense.kernel.is_meta
+    assert outer.norm.moving_mean.tolist() == [0.0] * 3
+    assert outer.dense.get_build_config() == {"input_shape": (None, 3)}
+    assert not CONTEXT.meta and CONTEXT.view is None
+
+
+def test_nothing_leaks_after_an_error():
+    with pytest.raises(RuntimeError):
+        spec(lambda x: x.reshape(7), (2, 3))
+    assert not CONTEXT.meta and torch.is_grad_enabled()
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_random_numbers_are_not_drawn():
+    dropout = layers.Dropout(0.5, seed=1)
+    before = dropout.seed_generator.state.tolist()
+    torch.manual_seed(0)
+    dropout(layers.Input((4,)), training=True)
+    assert dropout.seed_generator.state.tolist() == before
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(1))
+
+
+def test_known_shape_of_a_concrete_tensor():
+    assert known_shape(torch.ones(83, 2)) == (83, 2)

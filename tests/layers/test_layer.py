@@ -1,0 +1,407 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import layers, metrics
+from torchkeras.layers import Dense, Input, Layer
+from torchkeras.variables import Variable
+
+
+class Linear(Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self.w = self.add_weight((input_shape[-1], self.units), "ones", name="w")
+
+    def call(self, x):
+        return x @ self.w
+
+
+class Probe(Layer):
+    """Returns what `training` it was called with."""
+
+    def call(self, x, training=None):
+        self.seen = training
+        return x
+
+
+def test_it_is_a_module_whose_weights_are_parameters():
+    layer = Linear(2, name="l")
+    assert not layer.built and layer.weights == []
+    assert layer(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
+    assert layer.built and isinstance(layer, torch.nn.Module)
+    assert list(layer.state_dict()) == ["w"] and list(layer.parameters()) == layer.weights
+    assert layer.w.path == "l/w" and layer.path == "l"
+    assert layer.get_build_config() == {"input_shape": (1, 3)}
+
+
+def test_the_second_call_takes_the_fast_path(monkeypatch):
+    layer = Linear(2)
+    layer(torch.ones(1, 3))
+    monkeypatch.setattr(Layer, "_full_call", None)
+    assert layer(torch.ones(4, 3)).shape == (4, 2)
+
+
+def test_hooks_fire_on_both_paths():
+    layer, seen = Linear(2), []
+    layer.register_forward_hook(lambda module, args, out: seen.append(out.shape))
+    for _ in range(2):
+        layer(torch.ones(1, 3))
+    assert seen == [(1, 2)] * 2
+
+
+@pytest.mark.parametrize("x", [np.ones((1, 3)), np.ones((1, 3), "int64"), torch.ones(1, 3).double()])
+def test_inputs_become_tensors_of_the_compute_dtype(x):
+    layer = Dense(2)
+    for _ in range(2):
+        assert layer(x).dtype == torch.float32
+
+
+def test_only_tensors_go_by_position():
+    with pytest.raises(ValueError, match=r"(?s)dense.*only input tensors.*'text'"):
+        Dense(2, name="dense")("text")
+
+
+def test_unknown_arguments_of_call_and_constructor():
+    with pytest.raises(TypeError, match=r"(?s)cannot be called like this.*expected: call"):
+        Linear(2)(torch.ones(1, 3), nonsense=1)
+    with pytest.raises(ValueError, match=r"(?s)activaton.*Did you mean 'activation'\?"):
+        Dense(2, activaton="relu")
+
+
+def test_forgetting_super_init_is_explained():
+    class Forgetful(Layer):
+        def __init__(self):
+            self.dense = Dense(2)
+
+    with pytest.raises(RuntimeError, match=r"super\(\).__init__\(\)"):
+        Forgetful()
+
+
+def test_trainable_must_be_a_bool():
+    with pytest.raises(ValueError, match="boolean"):
+        Dense(2, trainable="yes")
+
+
+class TestInputSpecs:
+    @pytest.mark.parametrize("calls", [0, 1, 2], ids=["first", "second", "third"])
+    @pytest.mark.parametrize(("shape", "message"), [((2, 4), "axis -1"), ((3,), "min_ndim=2")])
+    def test_both_paths_check(self, calls, shape, message):
+        layer = Dense(2, name="d")
+        layer.build((None, 3))
+        for _ in range(calls):
+            layer(torch.ones(2, 3))
+        with pytest.raises(ValueError, match=f"'d' is incompatible.*{message}"):
+            layer(torch.ones(shape))
+
+
+class TestTraining:
+    def test_default_is_inference(self):
+        layer = Probe()
+        layer(torch.ones(1))
+        assert layer.seen is False
+
+    def test_argument_then_enclosing_call_then_mode(self):
+        class Outer(Layer):
+            def __init__(self):
+                super().__init__()
+                self.probe = Probe()
+
+            def call(self, x):
+                return self.probe(x)
+
+        outer = Outer()
+        for _ in range(2):
+            outer(torch.ones(1), training=True)
+            assert outer.probe.seen is True
+            outer(torch.ones(1), training=False)
+            assert outer.probe.seen is False
+            outer(torch.ones(1))
+            assert outer.probe.seen is False
+            outer.train()(torch.ones(1))
+            assert outer.probe.seen is True
+            outer.eval()
+
+    def test_the_default_of_the_signature_counts(self):
+        class Always(Layer):
+            def call(self, x, training=True):
+                self.seen = training
+                return x
+
+        layer = Always()
+        for _ in range(2):
+            layer(torch.ones(1))
+            assert layer.seen is True
+
+    def test_it_is_restored_after_an_error(self):
+        class Failing(Layer):
+            def call(self, x):
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            Failing()(torch.ones(1), training=True)
+        probe = Probe()
+        probe(torch.ones(1))
+        assert probe.seen is False
+
+
+class TestState:
+    def test_order_of_weights_is_keras(self):
+        class Mixed(Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = Dense(1)
+                self.steps = self.add_weight((), "zeros", trainable=False, name="steps")
+                self.scale = self.add_weight((), "ones", name="scale")
+
+            def call(self, x):
+                return self.inner(x) * self.scale
+
+        layer = Mixed()
+        layer(torch.ones(1, 2))
+        names = [w.name for w in layer.weights]
+        assert names == ["scale", "steps", "kernel", "bias"]
+        assert [w.name for w in layer.trainable_weights] == ["scale", "kernel", "bias"]
+        layer.trainable = False
+        assert layer.trainable_weights == [] and not layer.inner.trainable
+        assert not layer.scale.requires_grad
+        layer.trainable = True
+        assert layer.scale.requires_grad and not layer.steps.requires_grad
+
+    def test_frozen_from_the_start(self):
+        layer = Dense(2, trainable=False)
+        layer.build((None, 3))
+        assert not layer.kernel.requires_grad
+        layer.trainable = True
+        assert layer.kernel.requires_grad
+
+    def test_weights_without_an_attribute_are_kept(self):
+        class Stray(Layer):
+            def build(self, input_shape):
+                self.add_weight((2,), "ones", name="a")
+                self.add_weight((2,), "ones", name="a")
+
+            def call(self, x):
+                return x
+
+        layer = Stray()
+        layer(torch.ones(1))
+        assert list(layer.state_dict()) == ["a", "a_1"]
+
+    def test_seeds_and_metrics_are_no_weights(self):
+        class Counting(Layer):
+            def __init__(self):
+                super().__init__()
+                self.dropout = layers.Dropout(0.5)
+                self.mean = metrics.Mean(name="m")
+
+            def call(self, x):
+                self.mean.update_state(x)
+                return self.dropout(x)
+
+        layer = Counting()
+        layer(torch.ones(2))
+        assert layer.weights == [] and len(layer.variables) == 1
+        assert [m.name for m in layer.metrics] == ["m"] and len(layer.metrics_variables) == 2
+        assert float(layer.mean.result()) == 1
+
+    def test_plain_parameters_and_modules_count(self):
+        class Both(Layer):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(3, 2)
+                self.scale = torch.nn.Parameter(torch.ones(2))
+
+            def call(self, x):
+                return self.linear(x) * self.scale
+
+        layer = Both()
+        assert layer(torch.ones(1, 3)).shape == (1, 2)
+        assert len(layer.trainable_weights) == 3
+        layer.trainable = False
+        assert not layer.linear.weight.requires_grad
+
+    def test_get_and_set_weights(self):
+        layer = Dense(2, name="d")
+        layer.build((None, 3))
+        values = [np.full((3, 2), 2.0), np.ones(2)]
+        layer.set_weights(values)
+        for weight, value in zip(layer.get_weights(), values, strict=True):
+            np.testing.assert_array_equal(weight, value)
+        with pytest.raises(ValueError, match=r"(?s)'d'.*length 1.*expecting 2"):
+            layer.set_weights(values[:1])
+        with pytest.raises(ValueError, match=r"(?s)d/kernel.*given: \(2, 3\).*expected: \(3, 2\)"):
+            layer.set_weights([values[0].T, values[1]])
+        np.testing.assert_array_equal(layer.get_weights()[1], values[1])
+
+    def test_count_params_needs_a_built_layer(self):
+        layer = Dense(2)
+        with pytest.raises(ValueError, match="isn't built"):
+            layer.count_params()
+        layer.build((None, 3))
+        assert layer.count_params() == 8
+
+    def test_old_style_add_weight(self):
+        with pytest.raises(ValueError, match="keyword"):
+            Layer().add_weight("name", (2,))
+
+
+class TestLosses:
+    def test_regularizers_and_added_losses(self):
+        class Penalized(Layer):
+            def __init__(self):
+                super().__init__()
+                self.dense = Dense(2, kernel_regularizer="l2", kernel_initializer="ones")
+
+            def call(self, x):
+                self.add_loss(x.sum())
+                return self.dense(x)
+
+        layer = Penalized()
+        for _ in range(3):
+            layer(torch.ones(1, 3))
+            assert [loss.item() for loss in layer.losses] == pytest.approx([3.0, 0.06])
+
+    def test_activity_regularizer_is_per_sample(self):
+        layer = Dense(2, activity_regularizer="l1", kernel_initializer="ones")
+        for _ in range(2):
+            layer(torch.ones(4, 3))
+            assert [loss.item() for loss in layer.losses] == pytest.approx([0.01 * 3 * 2])
+
+    def test_symbolic_losses_are_refused(self):
+        with pytest.raises(ValueError, match="symbolic"):
+            Layer().add_loss(Input((1,)))
+        with pytest.raises(NotImplementedError, match="update_state"):
+            Layer().add_metric(1)
+
+
+class TestConfigs:
+    def test_library_layers_read_their_attributes(self):
+        layer = Dense(3, activation="relu", kernel_regularizer="l2", name="d")
+        twin = Dense.from_config(layer.get_config())
+        assert twin.get_config() == layer.get_config()
+        assert layer.get_config()["activation"] == "relu"
+
+    def test_users_layers_without_get_config(self):
+        config = Linear(3, name="l").get_config()
+        assert config["units"] == 3 and Linear.from_config(config).units == 3
+
+    def test_users_get_config_gets_the_base_only(self):
+        class Own(Dense):
+            def __init__(self, extra, **kwargs):
+                super().__init__(4, **kwargs)
+                self.extra = extra
+
+            def get_config(self):
+                config = super().get_config()
+                assert config.pop("units") == 4
+                return {**config, "extra": self.extra}
+
+        class Plain(Layer):
+            def __init__(self, a, **kwargs):
+                super().__init__(**kwargs)
+
+            def get_config(self):
+                return super().get_config()
+
+        assert Own(2).get_config()["extra"] == 2
+        assert set(Plain(1).get_config()) == {"name", "trainable", "dtype"}
+
+    def test_positional_arguments_without_names(self):
+        class Star(Layer):
+            def __init__(self, *sizes):
+                super().__init__()
+
+        with pytest.raises(NotImplementedError, match="get_config"):
+            Star(1, 2).get_config()
+
+
+class TestDtypes:
+    def test_mixed_precision_casts_weights_inside_calls_only(self):
+        layer = Dense(2, dtype="mixed_bfloat16")
+        for _ in range(2):
+            assert layer(torch.ones(1, 3)).dtype == torch.bfloat16
+            assert layer.kernel.dtype == torch.float32 and isinstance(layer.kernel, Variable)
+        layer(torch.ones(1, 3)).sum().backward()
+        assert layer.kernel.grad.dtype == torch.float32
+
+    def test_a_float32_layer_inside_a_mixed_one(self):
+        class Outer(Layer):
+            def __init__(self):
+                super().__init__(dtype="mixed_bfloat16")
+                self.a, self.b = Dense(2, dtype="mixed_bfloat16"), Dense(2, dtype="float32")
+
+            def call(self, x):
+                return self.b(self.a(x))
+
+        outer = Outer()
+        for _ in range(2):
+            assert outer(torch.ones(1, 3)).dtype == torch.float32
+
+    def test_to_changes_the_policy(self):
+        layer = Dense(2)
+        layer.build((None, 3))
+        layer.double()
+        assert layer.dtype == "float64" and type(layer.kernel) is Variable
+        assert layer(torch.ones(1, 3)).dtype == torch.float64
+
+    def test_to_meta_keeps_variables(self):
+        layer = Dense(2, name="d")
+        layer.build((None, 3))
+        layer.to("meta")
+        assert type(layer.kernel) is Variable and layer.kernel.path == "d/kernel"
+
+
+class TestCopies:
+    @pytest.mark.parametrize(
+        "twin", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"]
+    )
+    def test_copies_are_apart(self, twin):
+        layer = Dense(2, name="d")
+        layer(Input((3,)))
+        other = twin(layer)
+        x = torch.rand(2, 3)
+        torch.testing.assert_close(other(x), layer(x))
+        assert other._inbound_nodes == [] and other.kernel is not layer.kernel
+        other.kernel.assign(torch.zeros(3, 2))
+        assert layer.kernel.abs().sum() > 0
+
+
+class TestMasks:
+    def test_masks_follow_tensors(self):
+        x = torch.ones(2, 3)
+        x._keras_mask = torch.tensor([True, False])
+        dense = Dense(2)
+        for _ in range(2):
+            assert dense(x)._keras_mask is x._keras_mask
+
+    def test_a_layer_that_destroys_a_mask_warns(self):
+        x = torch.ones(2, 3)
+        x._keras_mask = torch.tensor([True, False])
+        with pytest.warns(UserWarning, match="destroy the mask"):
+            Linear(2)(x)
+
+
+def test_compile_and_export():
+    class Net(Layer):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [Dense(4, activation="relu"), layers.Dropout(0.5), Dense(1)]
+
+        def call(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    net = Net()
+    x = torch.rand(3, 2)
+    expected = net(x)
+    compiled = torch.compile(net, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), expected)
+    exported = torch.export.export(net, (x,)).module()
+    torch.testing.assert_close(exported(x), expected)

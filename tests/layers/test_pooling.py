@@ -1,0 +1,70 @@
+"""Pooling against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchkeras import layers
+
+
+@given(
+    size=st.integers(1, 12),
+    pool=st.integers(1, 5),
+    stride=st.integers(1, 4),
+    padding=st.sampled_from(["valid", "same"]),
+)
+def test_maximum_of_every_window(size, pool, stride, padding):
+    x = torch.randn(1, size, 1)
+    if padding == "valid" and pool > size:
+        return
+    y = layers.MaxPooling1D(pool, stride, padding=padding)(x).flatten().tolist()
+    values = x.flatten().tolist()
+    if padding == "valid":
+        starts = range(0, size - pool + 1, stride)
+    else:
+        steps = -(-size // stride)
+        before = max(0, (steps - 1) * stride + pool - size) // 2
+        starts = [i * stride - before for i in range(steps)]
+    expected = [max(values[max(0, s) : s + pool]) for s in starts]
+    assert y == pytest.approx(expected)
+
+
+def test_mean_does_not_count_padding():
+    x = torch.ones(1, 5, 5, 1)
+    y = layers.AveragePooling2D(3, 1, padding="same")(x)
+    torch.testing.assert_close(y, torch.ones(1, 5, 5, 1))
+
+
+@pytest.mark.parametrize("name", ["GlobalAveragePooling2D", "GlobalMaxPooling2D"])
+def test_global_pooling_is_numpy(name):
+    x = torch.randn(2, 3, 4, 5)
+    reduce = np.mean if "Average" in name else np.max
+    np.testing.assert_allclose(
+        getattr(layers, name)()(x).numpy(), reduce(x.numpy(), axis=(1, 2)), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_masked_steps_do_not_count():
+    layer = layers.GlobalAveragePooling1D()
+    x = torch.randn(2, 4, 3)
+    mask = torch.tensor([[True, True, False, False], [False, True, True, True]])
+    expected = torch.stack([x[0, :2].mean(0), x[1, 1:].mean(0)])
+    torch.testing.assert_close(layer(x, mask=mask), expected)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_channels_last_results_are_contiguous(rank):
+    layer = getattr(layers, f"MaxPooling{rank}D")(3, 2, padding="same")
+    assert layer(torch.randn(2, *[8] * rank, 4)).is_contiguous()
+
+
+@pytest.mark.parametrize("kind", ["Max", "Average"])
+def test_runs_on_meta(kind):
+    with torch.device("meta"):
+        for rank in (1, 2, 3):
+            layer = getattr(layers, f"{kind}Pooling{rank}D")(3, 2, padding="same")
+            x = torch.ones(2, *[8] * rank, 4, requires_grad=True)
+            layer(x).sum().backward()
+            assert x.grad.device.type == "meta"

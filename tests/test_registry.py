@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import layers, registry
+from torchkeras.registry import (
+    CustomObjectScope,
+    Namespace,
+    deserialize_keras_object,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
+
+
+def round_trip(obj, **kwargs):
+    config = json.loads(json.dumps(serialize_keras_object(obj)))
+    return deserialize_keras_object(config, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "obj", [None, 1, 2.5, "text", True, [1, [2]], {"a": [None]}, b"bytes", slice(1, None, 2), ...]
+)
+def test_plain_values_come_back(obj):
+    assert round_trip(obj) == obj
+
+
+def test_arrays_and_tensors_come_back():
+    array = round_trip(np.arange(4, dtype="int32").reshape(2, 2))
+    assert array.dtype == np.int32 and array.tolist() == [[0, 1], [2, 3]]
+    tensor = round_trip(torch.tensor([1.5], dtype=torch.float16))
+    assert tensor.dtype == torch.float16 and tensor.tolist() == [1.5]
+    assert serialize_keras_object(np.float32(2)) == 2
+    assert serialize_keras_object(torch.float16) == "float16"
+
+
+def test_a_built_in_is_named_by_its_public_path():
+    config = serialize_keras_object(layers.Dense(3, name="d"))
+    assert (config["module"], config["class_name"]) == ("keras.layers", "Dense")
+    assert config["registered_name"] is None
+    assert round_trip(layers.Dense(3, name="d")).units == 3
+
+
+@register_keras_serializable("tests", "Scale")
+class Scaling(layers.Layer):
+    def __init__(self, by, **kwargs):
+        super().__init__(**kwargs)
+        self.by = by
+
+    def call(self, x):
+        return x * self.by
+
+
+@register_keras_serializable("tests")
+def double(x):
+    return 2 * x
+
+
+def test_registered_names():
+    assert get_registered_name(Scaling) == "tests>Scale"
+    assert get_registered_object("tests>Scale") is Scaling
+    assert round_trip(Scaling(3)).by == 3
+    assert round_trip(double) is double
+    with pytest.raises(ValueError, match="get_config"):
+        register_keras_serializable()(type("Plain", (), {}))
+
+
+def test_custom_objects_by_argument_and_by_scope():
+    class Other(layers.Layer):
+        pass
+
+    config = serialize_keras_object(Other(name="o"))
+    assert isinstance(deserialize_keras_object(config, custom_objects={"Other": Other}), Other)
+    with CustomObjectScope({"Other": Other}):
+        assert isinstance(deserialize_keras_object(config), Other)
+    with pytest.raises(TypeError, match="Could not locate class 'Other'"):
+        deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("torch", "load"),
+        ("torchkeras.saving", "load_model"),
+        ("keras.saving", "load_model"),
+        ("keras.utils", "get_file"),
+        ("keras.config", "enable_unsafe_deserialization"),
+        ("keras.layers", "Namespace"),
+        ("subprocess", "Popen"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["class", "function"])
+def test_a_config_reaches_nothing_outside_of_the_tables(module, name, kind):
+    config = {"module": module, "class_name": name, "config": {}, "registered_name": name}
+    if kind == "function":
+        config = {**config, "class_name": "function", "config": name}
+    with pytest.raises(TypeError, match="Could not locate"):
+        deserialize_keras_object(config)
+
+
+def test_lambdas_are_refused_in_safe_mode():
+    with pytest.warns(UserWarning, match="lambda"):
+        config = serialize_keras_object(lambda x: x + 1)
+    with pytest.raises(ValueError, match="safe_mode=False"):
+        deserialize_keras_object(config)
+    assert deserialize_keras_object(config, safe_mode=False)(1) == 2
+
+
+def test_unserializable_objects_are_named():
+    with pytest.raises(TypeError, match="get_config"):
+        serialize_keras_object(object())
+
+
+def test_shared_objects_stay_one():
+    layer = layers.Dense(2)
+    with registry.ObjectSharingScope():
+        config = serialize_keras_object([layer, layer])
+    with registry.ObjectSharingScope():
+        first, second = deserialize_keras_object(config)
+    assert first is second
+
+
+def test_namespace_suggests_the_nearest_name():
+    space = Namespace("things", kind="thing")
+    space.register(Scaling, "scaler")
+    with pytest.raises(ValueError, match=r"Unknown thing: 'scalre'. Did you mean 'scaler'\?"):
+        space.get("scalre")
+    assert space.get(None) is None
+    with pytest.raises(ValueError, match="thing identifier"):
+        space.get(3)
+
+
+def test_every_registered_path_is_unique_to_its_object():
+    for path, obj in registry.registered_paths():
+        assert registry.find_builtin(path) is obj, path

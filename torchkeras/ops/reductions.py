@@ -1,0 +1,734 @@
+"""Reductions over axes, cumulative sums and products, and order statistics.
+
+`axis` is one axis, several, or `None` for all; an empty tuple reduces nothing. Sums and products of
+narrow integers are `int32`. Means of integers are floats; variances have no Bessel correction.
+`nan...` functions leave NaNs out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..dtypes import result_type, to_torch
+from ..graph.operation import op
+from .common import NUMPY, Axes, DType, as_floating, as_tensor, canonical_axes
+
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "average",
+    "corrcoef",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "diff",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "nanargmax",
+    "nanargmin",
+    "nancumprod",
+    "nancumsum",
+    "nanmax",
+    "nanmean",
+    "nanmedian",
+    "nanmin",
+    "nanpercentile",
+    "nanprod",
+    "nanquantile",
+    "nanstd",
+    "nansum",
+    "nanvar",
+    "percentile",
+    "prod",
+    "ptp",
+    "quantile",
+    "std",
+    "sum",
+    "trapezoid",
+    "var",
+]
+
+_SUM_DTYPES = {
+    torch.bool: torch.int32,
+    torch.uint8: torch.int32,
+    torch.int8: torch.int32,
+    torch.int16: torch.int32,
+    torch.int32: torch.int32,
+    torch.int64: torch.int64,
+}
+
+
+def _no_axes(axis: Axes) -> bool:
+    """Return whether `axis` is an empty sequence, which torch takes for all axes."""
+    return (type(axis) is tuple or type(axis) is list) and not axis
+
+
+def _dims(axis: Axes, x: Tensor) -> Any:
+    """Return axes for kernels that do not take `None`."""
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+@op(path=NUMPY + "Sum")
+def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axis`.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to sum over; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+
+    Example:
+        >>> sum([[1, 2], [3, 4]], axis=0).tolist()
+        [4, 6]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return x
+    return torch.sum(x, axis, keepdims, dtype=_SUM_DTYPES.get(x.dtype))
+
+
+@op(path=NUMPY + "Mean")
+def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`; a float.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to average over; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+
+    Example:
+        >>> mean([[1, 2], [3, 4]], axis=0).tolist()
+        [2.0, 3.0]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return x
+    return torch.mean(_as_statistics(x), axis, keepdims)
+
+
+def _as_statistics(x: Tensor) -> Tensor:
+    """Turn integers into `float32`, whatever `floatx` is, as Keras does for statistics."""
+    return x if x.is_floating_point() or x.is_complex() else x.to(torch.float32)
+
+
+@op(path=NUMPY + "Var")
+def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The variance over `axis`: the mean squared distance from the mean.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+
+    Example:
+        >>> var([1.0, 3.0]).item()
+        1.0
+    """
+    x = as_floating(x)
+    if _no_axes(axis):
+        return torch.zeros_like(x)
+    return torch.var(x, axis, correction=0, keepdim=keepdims)
+
+
+@op(path=NUMPY + "Std")
+def std(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The standard deviation over `axis`: the square root of `var`.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+
+    Example:
+        >>> std([1.0, 3.0]).item()
+        1.0
+    """
+    x = _as_statistics(as_tensor(x))
+    if _no_axes(axis):
+        return torch.zeros_like(x)
+    return torch.std(x, axis, correction=0, keepdim=keepdims)
+
+
+@op(path=NUMPY + "Prod")
+def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DType = None) -> Tensor:
+    """The product over `axis`.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+        dtype: The dtype of the result.
+
+    Example:
+        >>> prod([[1, 2], [3, 4]], axis=1).tolist()
+        [2, 12]
+    """
+    x = as_tensor(x)
+    target = _SUM_DTYPES.get(x.dtype, x.dtype) if dtype is None else to_torch(dtype)
+    if _no_axes(axis):
+        return x.to(target)
+    if axis is None and not keepdims:
+        return torch.prod(x, dtype=target)
+    for dim in sorted(canonical_axes(axis, x.ndim), reverse=True):  # torch takes one axis at a time
+        x = torch.prod(x, dim, keepdims, dtype=target)
+    return x
+
+
+def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> Tensor:
+    reduce, combine = _EXTREMES[name]
+    x = as_tensor(x)
+    if x.numel() == 0:
+        if initial is None:
+            raise ValueError(
+                f"Cannot compute the {name} of an empty tensor. Received: shape={tuple(x.shape)}."
+                " Pass `initial` for a value to start from."
+            )
+        if axis is None:
+            shape = (1,) * x.ndim if keepdims else ()
+            return torch.full(shape, initial, dtype=x.dtype, device=x.device)
+    if _no_axes(axis):
+        result = x
+    elif x.numel() == 0:
+        kept = canonical_axes(axis, x.ndim)
+        shape = [1 if i in kept else size for i, size in enumerate(x.shape)]
+        result = torch.full(shape, initial, dtype=x.dtype, device=x.device)
+        result = result if keepdims else result.squeeze(kept)
+    else:
+        result = reduce(x, _dims(axis, x), keepdims)
+    return result if initial is None else combine(result, as_tensor(initial, x.dtype, x))
+
+
+_EXTREMES = {"max": (torch.amax, torch.maximum), "min": (torch.amin, torch.minimum)}
+
+
+@op(path=NUMPY + "Max")
+def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The largest value over `axis`.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+        initial: A value that takes part; needed where `x` is empty.
+
+    Raises:
+        ValueError: `x` is empty, and there is no `initial`.
+
+    Example:
+        >>> max([[1, 4], [3, 2]], axis=1).tolist()
+        [4, 3]
+    """
+    if initial is None and isinstance(x, Tensor) and x.numel() and not _no_axes(axis):
+        x = as_tensor(x)
+        return torch.amax(x, _dims(axis, x), keepdims)
+    return _extreme(x, axis, keepdims, initial, "max")
+
+
+@op(path=NUMPY + "Min")
+def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The smallest value over `axis`.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        keepdims: Whether reduced axes stay, with size 1.
+        initial: A value that takes part; needed where `x` is empty.
+
+    Raises:
+        ValueError: `x` is empty, and there is no `initial`.
+
+    Example:
+        >>> min([[1, 4], [3, 2]], axis=1).tolist()
+        [1, 2]
+    """
+    if initial is None and isinstance(x, Tensor) and x.numel() and not _no_axes(axis):
+        x = as_tensor(x)
+        return torch.amin(x, _dims(axis, x), keepdims)
+    return _extreme(x, axis, keepdims, initial, "min")
+
+
+@op(path=NUMPY + "Amax")
+def amax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The largest value over `axis`; see `max`.
+
+    Example:
+        >>> amax([[1, 4], [3, 2]]).item()
+        4
+    """
+    return _extreme(x, axis, keepdims, None, "max")
+
+
+@op(path=NUMPY + "Amin")
+def amin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The smallest value over `axis`; see `min`.
+
+    Example:
+        >>> amin([[1, 4], [3, 2]]).item()
+        1
+    """
+    return _extreme(x, axis, keepdims, None, "min")
+
+
+@op(path=NUMPY + "Ptp")
+def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The largest value over `axis` minus the smallest.
+
+    Example:
+        >>> ptp([[1, 4], [3, 2]], axis=1).tolist()
+        [3, 1]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return torch.zeros_like(x)
+    dims = _dims(axis, x)
+    return torch.amax(x, dims, keepdims) - torch.amin(x, dims, keepdims)
+
+
+@op(path=NUMPY + "All")
+def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether all values over `axis` are true (not zero).
+
+    Example:
+        >>> all([[True, False], [True, True]], axis=1).tolist()
+        [False, True]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return x.to(torch.bool)
+    return torch.all(x, _dims(axis, x), keepdims).to(torch.bool)  # uint8 stays uint8 in torch
+
+
+@op(path=NUMPY + "Any")
+def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether one of the values over `axis` is true (not zero).
+
+    Example:
+        >>> any([[True, False], [False, False]], axis=1).tolist()
+        [True, False]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return x.to(torch.bool)
+    return torch.any(x, _dims(axis, x), keepdims).to(torch.bool)
+
+
+@op(path=NUMPY + "CountNonzero")
+def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
+    """How many values over `axis` are not zero.
+
+    Example:
+        >>> count_nonzero([[0, 1], [2, 3]], axis=0).tolist()
+        [1, 2]
+    """
+    x = as_tensor(x)
+    if _no_axes(axis):
+        return torch.ne(x, 0).to(torch.int32)
+    return torch.count_nonzero(x, axis).to(torch.int32)
+
+
+def _ordered(x: Any) -> Tensor:
+    """Return a tensor that torch can sort and search: booleans as `uint8`."""
+    x = as_tensor(x)
+    return x.to(torch.uint8) if x.dtype is torch.bool else x
+
+
+@op(path=NUMPY + "Argmax")
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the largest value along `axis`; of the flattened tensor for `None`.
+
+    Example:
+        >>> argmax([[1, 4], [3, 2]], axis=1).tolist()
+        [1, 0]
+    """
+    return torch.argmax(_ordered(x), axis, keepdims).to(torch.int32)
+
+
+@op(path=NUMPY + "Argmin")
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the smallest value along `axis`; of the flattened tensor for `None`.
+
+    Example:
+        >>> argmin([[1, 4], [3, 2]], axis=1).tolist()
+        [0, 1]
+    """
+    return torch.argmin(_ordered(x), axis, keepdims).to(torch.int32)
+
+
+@op(path=NUMPY + "Average")
+def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tensor:
+    """The mean over `axis`, weighted if `weights` are given.
+
+    Args:
+        x: Anything numeric.
+        axis: Axes to reduce; `None` means all.
+        weights: One weight per value, of the shape of `x` or of its reduced axis.
+
+    Example:
+        >>> average([1.0, 3.0], weights=[3.0, 1.0]).item()
+        1.5
+    """
+    x = as_tensor(x)
+    weights = None if weights is None else as_tensor(weights, like=x)
+    kinds = [x.dtype, float] + ([] if weights is None else [weights.dtype])
+    target = x.dtype if weights is None and x.is_floating_point() else to_torch(result_type(*kinds))
+    x = x.to(target)
+    if _no_axes(axis):
+        return x
+    if weights is None:
+        return torch.mean(x, axis)
+    weights = weights.to(target)
+    if weights.ndim == 1 and x.ndim > 1 and isinstance(axis, int):
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        weights = weights.reshape(shape)
+    weights = weights.expand_as(x)
+    return torch.sum(x * weights, axis) / torch.sum(weights, axis)
+
+
+# Cumulative --------------------------------------------------------------------------------------
+
+
+def _cumulate(kernel: Any, x: Any, axis: int | None, dtype: Any) -> Tensor:
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    target = x.dtype if dtype is None else to_torch(dtype)
+    return kernel(x, axis, dtype=torch.int32 if target is torch.bool else target)
+
+
+@op(path=NUMPY + "Cumsum")
+def cumsum(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
+    """The sum of all values up to each position along `axis`; of the flattened tensor for `None`.
+
+    Example:
+        >>> cumsum([1, 2, 3]).tolist()
+        [1, 3, 6]
+    """
+    return _cumulate(torch.cumsum, x, axis, dtype)
+
+
+@op(path=NUMPY + "Cumprod")
+def cumprod(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
+    """The product of all values up to each position along `axis`.
+
+    Example:
+        >>> cumprod([1, 2, 3]).tolist()
+        [1, 2, 6]
+    """
+    return _cumulate(torch.cumprod, x, axis, dtype)
+
+
+@op(path=NUMPY + "Diff")
+def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+    """The `n`-th difference of neighbours along `axis`.
+
+    Example:
+        >>> diff([1, 4, 9]).tolist()
+        [3, 5]
+    """
+    return torch.diff(as_tensor(a), n, axis)
+
+
+@op(path=NUMPY + "Trapezoid")
+def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The integral along `axis` by the trapezoidal rule.
+
+    Args:
+        y: Values of the function.
+        x: Where they are taken; `None` for steps of `dx`.
+        dx: The distance between them.
+        axis: The axis.
+
+    Example:
+        >>> trapezoid([1.0, 2.0, 3.0]).item()
+        4.0
+    """
+    y = as_tensor(y)
+    y = as_floating(y) if y.dtype is torch.bool else y
+    if x is not None:
+        return torch.trapezoid(y, as_tensor(x, like=y), dim=axis)
+    return torch.trapezoid(y, dx=dx, dim=axis)
+
+
+@op(path=NUMPY + "Corrcoef")
+def corrcoef(x: Tensor) -> Tensor:
+    """The matrix of correlation coefficients of the rows of `x`.
+
+    Example:
+        >>> corrcoef([[1.0, 2.0], [2.0, 1.0]]).tolist()
+        [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    x = as_tensor(x)
+    return torch.corrcoef(as_floating(x) if x.dtype is torch.bool else x)
+
+
+# Order statistics --------------------------------------------------------------------------------
+
+
+def _quantile(
+    kernel: Any, x: Any, q: Any, axis: Axes, method: str, keepdims: bool, scale: float = 1.0
+) -> Tensor:
+    x = as_floating(x)
+    compute = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    q = as_tensor(q, compute.dtype, x)
+    q = q if scale == 1.0 else q / scale
+    dims = canonical_axes(axis, x.ndim)
+    kept = [dim for dim in range(x.ndim) if dim not in dims]
+    rows = compute.permute(*kept, *dims).reshape([x.shape[dim] for dim in kept] + [-1])
+    result = kernel(rows, q, dim=-1, interpolation=method)
+    if keepdims:
+        shape = [1 if dim in dims else size for dim, size in enumerate(x.shape)]
+        result = result.reshape(list(q.shape) + shape)
+    return result.to(x.dtype)
+
+
+@op(path=NUMPY + "Quantile")
+def quantile(
+    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """The values below which the fractions `q` of the data lie.
+
+    Args:
+        x: Anything numeric.
+        q: Fractions in [0, 1]; their axis comes first in the result.
+        axis: Axes to reduce; `None` means all.
+        method: `linear`, `lower`, `higher`, `midpoint` or `nearest`.
+        keepdims: Whether reduced axes stay, with size 1.
+
+    Example:
+        >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
+        [2.0, 3.0]
+    """
+    return _quantile(torch.quantile, x, q, axis, method, keepdims)
+
+
+@op(path=NUMPY + "Percentile")
+def percentile(
+    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """`quantile` with `q` in percent.
+
+    Example:
+        >>> percentile([1.0, 2.0, 4.0], 75).item()
+        3.0
+    """
+    return _quantile(torch.quantile, x, q, axis, method, keepdims, 100.0)
+
+
+@op(path=NUMPY + "Median")
+def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The middle value over `axis`; the mean of both where there are two.
+
+    Example:
+        >>> median([1.0, 2.0, 4.0, 8.0]).item()
+        3.0
+    """
+    return _quantile(torch.quantile, x, 0.5, axis, "linear", keepdims)
+
+
+@op(path=NUMPY + "Nanquantile")
+def nanquantile(
+    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """`quantile` of the values that are not NaN.
+
+    Example:
+        >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
+        2.0
+    """
+    return _quantile(torch.nanquantile, x, q, axis, method, keepdims)
+
+
+@op(path=NUMPY + "Nanpercentile")
+def nanpercentile(
+    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
+    """`percentile` of the values that are not NaN.
+
+    Example:
+        >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
+        2.0
+    """
+    return _quantile(torch.nanquantile, x, q, axis, method, keepdims, 100.0)
+
+
+@op(path=NUMPY + "Nanmedian")
+def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`median` of the values that are not NaN.
+
+    Example:
+        >>> nanmedian([1.0, float("nan"), 3.0]).item()
+        2.0
+    """
+    if _no_axes(axis):
+        return as_tensor(x)
+    return _quantile(torch.nanquantile, x, 0.5, axis, "linear", keepdims)
+
+
+# Without NaNs ------------------------------------------------------------------------------------
+
+
+def _without_nan(x: Any, fill: float) -> tuple[Tensor, Tensor | None]:
+    """Return `x` with NaNs replaced, and where they were; integers have none."""
+    x = as_tensor(x)
+    if not x.is_floating_point():
+        return x, None
+    lost = torch.isnan(x)
+    return x.masked_fill(lost, fill), lost
+
+
+@op(path=NUMPY + "Nansum")
+def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`sum` of the values that are not NaN.
+
+    Example:
+        >>> nansum([1.0, float("nan"), 3.0]).item()
+        4.0
+    """
+    x = as_tensor(x)
+    target = _SUM_DTYPES.get(x.dtype, x.dtype)
+    if _no_axes(axis):
+        return torch.nan_to_num(x, 0.0).to(target)
+    return torch.nansum(x, axis, keepdims, dtype=target)
+
+
+@op(path=NUMPY + "Nanmean")
+def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`mean` of the values that are not NaN.
+
+    Example:
+        >>> nanmean([1.0, float("nan"), 3.0]).item()
+        2.0
+    """
+    x = as_tensor(x)
+    return x if _no_axes(axis) else torch.nanmean(as_floating(x), axis, keepdims)
+
+
+@op(path=NUMPY + "Nanvar")
+def nanvar(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`var` of the values that are not NaN.
+
+    Example:
+        >>> nanvar([1.0, float("nan"), 3.0]).item()
+        1.0
+    """
+    x = as_floating(x)
+    if _no_axes(axis):
+        return torch.where(torch.isnan(x), x, 0.0)
+    valid = ~torch.isnan(x)
+    centered = torch.where(valid, x - torch.nanmean(x, axis, True), 0.0)
+    return (centered.abs() ** 2).sum(axis, keepdims) / valid.sum(axis, keepdims)
+
+
+@op(path=NUMPY + "Nanstd")
+def nanstd(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`std` of the values that are not NaN.
+
+    Example:
+        >>> nanstd([1.0, float("nan"), 3.0]).item()
+        1.0
+    """
+    return torch.sqrt(nanvar(x, axis, keepdims))
+
+
+@op(path=NUMPY + "Nanprod")
+def nanprod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`prod` of the values that are not NaN.
+
+    Example:
+        >>> nanprod([2.0, float("nan"), 3.0]).item()
+        6.0
+    """
+    return prod(_without_nan(x, 1.0)[0], axis, keepdims)
+
+
+def _nan_extreme(x: Any, axis: Axes, keepdims: bool, reduce: Any, fill: float) -> Tensor:
+    x, lost = _without_nan(x, fill)
+    dims = _dims(axis, x)
+    result = reduce(x, dims, keepdims)
+    return result if lost is None else result.masked_fill(lost.all(dims, keepdims), float("nan"))
+
+
+@op(path=NUMPY + "Nanmax")
+def nanmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`max` of the values that are not NaN; NaN where there is none.
+
+    Example:
+        >>> nanmax([1.0, float("nan"), 3.0]).item()
+        3.0
+    """
+    if _no_axes(axis):
+        return as_tensor(x)
+    return _nan_extreme(x, axis, keepdims, torch.amax, float("-inf"))
+
+
+@op(path=NUMPY + "Nanmin")
+def nanmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`min` of the values that are not NaN; NaN where there is none.
+
+    Example:
+        >>> nanmin([1.0, float("nan"), 3.0]).item()
+        1.0
+    """
+    if _no_axes(axis):
+        return as_tensor(x)
+    return _nan_extreme(x, axis, keepdims, torch.amin, float("inf"))
+
+
+def _nan_index(x: Any, axis: int | None, keepdims: bool, search: Any, fill: float) -> Tensor:
+    x, lost = _without_nan(x, fill)
+    index = search(x, axis, keepdims)
+    return index if lost is None else index.masked_fill(lost.all(_dims(axis, x), keepdims), -1)
+
+
+@op(path=NUMPY + "Nanargmax")
+def nanargmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """`argmax` of the values that are not NaN; -1 where there is none.
+
+    Example:
+        >>> nanargmax([1.0, float("nan"), 3.0]).item()
+        2
+    """
+    return _nan_index(x, axis, keepdims, argmax, float("-inf"))
+
+
+@op(path=NUMPY + "Nanargmin")
+def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """`argmin` of the values that are not NaN; -1 where there is none.
+
+    Example:
+        >>> nanargmin([1.0, float("nan"), 3.0]).item()
+        0
+    """
+    return _nan_index(x, axis, keepdims, argmin, float("inf"))
+
+
+@op(path=NUMPY + "Nancumsum")
+def nancumsum(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
+    """`cumsum` with NaNs taken as 0.
+
+    Example:
+        >>> nancumsum([1.0, float("nan"), 3.0]).tolist()
+        [1.0, 1.0, 4.0]
+    """
+    return _cumulate(torch.cumsum, torch.nan_to_num(as_tensor(x), 0.0), axis, dtype)
+
+
+@op(path=NUMPY + "Nancumprod")
+def nancumprod(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
+    """`cumprod` with NaNs taken as 1.
+
+    Example:
+        >>> nancumprod([2.0, float("nan"), 3.0]).tolist()
+        [2.0, 2.0, 6.0]
+    """
+    return _cumulate(torch.cumprod, torch.nan_to_num(as_tensor(x), 1.0), axis, dtype)
