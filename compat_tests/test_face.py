@@ -19,7 +19,7 @@ NAMESPACES = [
     "preprocessing.sequence",
     "utils",
 ]
-# Names of our own, below the surface of Keras: settings that the lower floors share.
+# Names of our own, below the surface of Keras, that other parts of the package share.
 OURS = {
     "config": {
         "at_clear_session",
@@ -29,7 +29,7 @@ OURS = {
         "run_clear_session_hooks",
         "standardize_data_format",
     },
-    "callbacks": set(),
+    "callbacks": {"LazyLogs", "MonitorCallback", "Progbar", "print_msg"},
 }
 
 

@@ -99,7 +99,7 @@ def multi(k):
     joined = L.Concatenate(name="cat")([left, right])
     first = L.Dense(1, name="o1")(joined)
     second = L.Dense(2, activation="softmax", name="o2")(joined * 2.0)
-    model = k.Model({"p": p, "q": q}, {"o1": first, "o2": second})
+    model = k.Model({"p": p, "q": q}, {"o1": first, "o2": second}, name="multi")
     model.compile(
         k.optimizers.RMSprop(1e-2, momentum=0.5, centered=True),
         {"o1": "mse", "o2": "categorical_crossentropy"},
@@ -147,39 +147,30 @@ def flat(outputs):
     return np.concatenate([to_numpy(v).reshape(-1) for v in values])
 
 
-def assert_same(ours, theirs, x, y, go_on=True):
+def assert_same(ours, theirs, x, compiled=True):
+    """Weights and optimizer state are equal, predictions to rounding."""
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    if go_on:
+    if compiled:
         for v, w in zip(ours.optimizer.variables, theirs.optimizer.variables, strict=True):
             np.testing.assert_array_equal(to_numpy(v), to_numpy(w))
-    np.testing.assert_allclose(
-        flat(ours.predict(x, verbose=0)), flat(theirs.predict(x, verbose=0)), **CLOSE
-    )
-    if go_on:
-        for _ in range(3):
-            ours.train_on_batch(x, y)
-            theirs.train_on_batch(x, y)
-        np.testing.assert_allclose(
-            flat(ours.predict(x, verbose=0)), flat(theirs.predict(x, verbose=0)), **CLOSE
-        )
+    assert_predicts_alike(ours, theirs, x)
 
 
-@pytest.mark.parametrize(("writer", "reader"), WAYS)
-@pytest.mark.parametrize("build", MODELS)
-def test_whole_model(tmp_path, build, writer, reader):
-    model, x, y = trained(build, writer)
-    path = str(tmp_path / "m.keras")
-    model.save(path)
-    loaded = LIBRARIES[reader].saving.load_model(path)
-    assert type(loaded).__name__ == type(model).__name__
-    assert_same(loaded, model, x, y)
-    ours, theirs = loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0)
-    assert ours == pytest.approx(theirs, rel=1e-3)
+def assert_predicts_alike(ours, theirs, x):
+    a, b = (flat(model.predict_on_batch(x)) for model in (ours, theirs))
+    np.testing.assert_allclose(a, b, **CLOSE)
+
+
+def assert_trains_alike(ours, theirs, x, y):
+    for _ in range(3):
+        ours.train_on_batch(x, y)
+        theirs.train_on_batch(x, y)
+    assert_predicts_alike(ours, theirs, x)
 
 
 def load_h5(path, reader, **kwargs):
-    """Load an `.h5` file; whether the model may be trained on.
+    """Load an `.h5` file; whether the optimizer's state came along.
 
     Keras itself cannot train what it loads from `.h5`: it builds the optimizer for the weights that
     the model holds outside of its layers.
@@ -191,27 +182,26 @@ def load_h5(path, reader, **kwargs):
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
 @pytest.mark.parametrize("build", MODELS)
-def test_whole_model_in_hdf5(tmp_path, build, writer, reader):
-    if build is multi:
-        pytest.skip("Keras cannot read the operation `Multiply` from its own .h5 files")
+def test_models(tmp_path, build, writer, reader):
     model, x, y = trained(build, writer)
-    path = str(tmp_path / "m.h5")
-    model.save(path)
-    loaded, go_on = load_h5(path, reader)
-    assert_same(loaded, model, x, y, go_on)
-
-
-@pytest.mark.parametrize(("writer", "reader"), WAYS)
-@pytest.mark.parametrize("build", MODELS)
-def test_weights(tmp_path, build, writer, reader):
-    model, x, y = trained(build, writer)
-    path = str(tmp_path / "m.weights.h5")
-    model.save_weights(path)
-    seed_both(2)
+    path = str(tmp_path / "m")
+    model.save_weights(f"{path}.weights.h5")
     other, _, _ = build(LIBRARIES[reader])
     other.optimizer.build(other.trainable_variables)
-    other.load_weights(path)
-    assert_same(other, model, x, y)
+    other.load_weights(f"{path}.weights.h5")
+    assert_same(other, model, x)
+    # Before the .h5 file: Keras forgets how a model was compiled when it writes one.
+    model.save(f"{path}.keras")
+    if build is not multi:  # Keras cannot read the operation `Multiply` from its own .h5 files
+        model.save(f"{path}.h5")
+        loaded, compiled = load_h5(f"{path}.h5", reader)
+        assert_same(loaded, model, x, compiled)
+    loaded = LIBRARIES[reader].saving.load_model(f"{path}.keras")
+    assert type(loaded).__name__ == type(model).__name__
+    assert_same(loaded, model, x)
+    ours, theirs = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (loaded, model))
+    assert ours == pytest.approx(theirs, rel=1e-3)
+    assert_trains_alike(loaded, model, x, y)
 
 
 @pytest.mark.parametrize("build", MODELS)
@@ -251,7 +241,7 @@ def test_legacy_layout_is_the_same(tmp_path, build):
         layouts.append(layout(path))
         with h5py.File(path) as file:
             attributes = ("model_config", "training_config")
-            configs.append([json.loads(file.attrs[name]) for name in attributes])
+            configs.append([strip(json.loads(file.attrs[name])) for name in attributes])
             configs[-1].append({k: file.attrs[k] for k in ("backend", "keras_version")})
     assert layouts[0] == layouts[1]
     assert configs[0] == configs[1]
@@ -272,20 +262,23 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("writer", "reader", "extension"), [(*way, "keras") for way in WAYS] + [(*WAYS[0], "h5")]
-)
+@pytest.mark.parametrize(("writer", "reader"), WAYS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers(tmp_path, name, writer, reader, extension):
+def test_optimizers(tmp_path, name, writer, reader):
     def build(k):
         model = k.Sequential([k.layers.Input((5,)), k.layers.Dense(3), k.layers.Dense(1)])
         model.compile(OPTIMIZERS[name](k), "mse")
         return model, X5, Y1
 
     model, x, y = trained(build, writer)
-    path = str(tmp_path / f"m.{extension}")
-    model.save(path)
-    assert_same(LIBRARIES[reader].saving.load_model(path), model, x, y)
+    path = str(tmp_path / "m")
+    model.save(f"{path}.keras")
+    model.save(f"{path}.h5")
+    loaded, compiled = load_h5(f"{path}.h5", reader)
+    assert_same(loaded, model, x, compiled)
+    loaded = LIBRARIES[reader].saving.load_model(f"{path}.keras")
+    assert_same(loaded, model, x)
+    assert_trains_alike(loaded, model, x, y)
 
 
 # Subclasses --------------------------------------------------------------------------------------
@@ -307,38 +300,34 @@ def subclassed(k):
             self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
             self.pair = (self._hidden, L.Dense(2))
 
-        def call(self, x):
+        def call(self, x, training=None):
             x = self.blocks[0](x)
             x = self.blocks[1][1](self.blocks[1][0](x))
             x = self.blocks[2]["a"](self.blocks[2]["b"](x))
             x = self.branch["y"](self.branch["x"](x))
-            return self.pair[1](self.drop(self.z(self._hidden(x)))) * self.scale
+            return self.pair[1](self.drop(self.z(self._hidden(x), training=training))) * self.scale
 
     model = Containers(name="containers")
     model(X5[:2, :2])
-    model.compile(k.optimizers.Adam(1e-2), "mse")
+    # Not Adam: the bias before BatchNormalization has no gradient but noise, which Adam scales up.
+    model.compile(k.optimizers.SGD(1e-2, momentum=0.9), "mse")
     return model, X5[:, :2], Y1
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
-def test_subclassed_model_weights(tmp_path, writer, reader):
-    model, x, y = trained(subclassed, writer)
-    path = str(tmp_path / "m.weights.h5")
-    model.save_weights(path)
-    other, _, _ = subclassed(LIBRARIES[reader])
-    other.optimizer.build(other.trainable_variables)
-    other.load_weights(path)
-    assert_same(other, model, x, y)
-
-
-@pytest.mark.parametrize(("writer", "reader"), WAYS)
-def test_subclassed_model_whole(tmp_path, writer, reader):
+def test_subclassed_model(tmp_path, writer, reader):
     other, _, _ = subclassed(LIBRARIES[reader])  # registers the class
     model, x, y = trained(subclassed, writer)
-    path = str(tmp_path / "m.keras")
-    model.save(path)
-    loaded = LIBRARIES[reader].saving.load_model(path, custom_objects={"Containers": type(other)})
-    assert_same(loaded, model, x, y)
+    path = str(tmp_path / "m")
+    model.save_weights(f"{path}.weights.h5")
+    other.optimizer.build(other.trainable_variables)
+    other.load_weights(f"{path}.weights.h5")
+    assert_same(other, model, x)
+    model.save(f"{path}.keras")
+    custom_objects = {"Containers": type(other)}
+    loaded = LIBRARIES[reader].saving.load_model(f"{path}.keras", custom_objects)
+    assert_same(loaded, model, x)
+    assert_trains_alike(loaded, model, x, y)
 
 
 def test_subclassed_layout_is_the_same(tmp_path):
@@ -384,10 +373,10 @@ def test_custom_layer(tmp_path, writer, reader):
     model.save(str(tmp_path / "m.keras"))
     model.save(str(tmp_path / "m.h5"))
     loaded, go_on = load_h5(str(tmp_path / "m.h5"), reader)
-    assert_same(loaded, model, x, y, go_on)
-    if not go_on:
-        loaded = keras.saving.load_model(str(tmp_path / "m.keras"))
-        assert_same(loaded, model, x, y)
+    assert_same(loaded, model, x, go_on)
+    loaded = LIBRARIES[reader].saving.load_model(str(tmp_path / "m.keras"))
+    assert_same(loaded, model, x)
+    assert_trains_alike(loaded, model, x, y)
 
 
 def double(x):
@@ -402,7 +391,7 @@ def test_lambda_of_a_named_function(tmp_path, writer, reader, extension):
     path = str(tmp_path / f"m.{extension}")
     model.save(path)
     loaded = LIBRARIES[reader].saving.load_model(path, custom_objects={"double": double})
-    assert_same(loaded, model, X5, Y1, go_on=False)
+    assert_same(loaded, model, X5, False)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
@@ -416,7 +405,7 @@ def test_lambda_of_byte_code_needs_trust(tmp_path, writer, reader):
     with pytest.raises(ValueError, match="safe_mode"):
         LIBRARIES[reader].saving.load_model(path)
     loaded = LIBRARIES[reader].saving.load_model(path, safe_mode=False)
-    np.testing.assert_allclose(to_numpy(loaded.predict(X5, verbose=0)), X5 * 3.0, rtol=1e-6)
+    np.testing.assert_allclose(to_numpy(loaded.predict_on_batch(X5)), X5 * 3.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
@@ -432,7 +421,7 @@ def test_torch_module_wrapper_weights(tmp_path, writer, reader):
     model.save_weights(path)
     other, _, _ = build(LIBRARIES[reader])
     other.load_weights(path)
-    assert_same(other, model, x, None, go_on=False)
+    assert_same(other, model, x, False)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
@@ -471,14 +460,14 @@ def test_file_objects(writer, reader):
         loaded = saving_lib.load_model(buffer)
     else:
         loaded = torchkeras.saving.load_model(buffer)
-    assert_same(loaded, model, x, y)
+    assert_same(loaded, model, x)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
 def test_folders(tmp_path, writer, reader):
     model, x, y = trained(cnn, writer)
     model.save(str(tmp_path / "folder"), zipped=False)
-    assert_same(LIBRARIES[reader].saving.load_model(str(tmp_path / "folder")), model, x, y)
+    assert_same(LIBRARIES[reader].saving.load_model(str(tmp_path / "folder")), model, x)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
@@ -490,7 +479,7 @@ def test_shards(tmp_path, writer, reader):
     other, _, _ = mlp(LIBRARIES[reader])
     other.optimizer.build(other.trainable_variables)
     other.load_weights(path)
-    assert_same(other, model, x, y)
+    assert_same(other, model, x)
 
 
 @pytest.mark.parametrize(("writer", "reader"), WAYS)
@@ -503,11 +492,11 @@ def test_weights_out_of_whole_models(tmp_path, writer, reader, by_name):
     model.save(path)
     other.layers[-1]._name = other.layers[-1].name = model.layers[-1].name
     other.load_weights(path, **({"by_name": True} if by_name else {}))
-    assert_same(other, model, x, y, go_on=False)
+    assert_same(other, model, x, False)
     if not by_name:
         model.save(str(tmp_path / "m.keras"))
         other.load_weights(str(tmp_path / "m.keras"))
-        assert_same(other, model, x, y, go_on=False)
+        assert_same(other, model, x, False)
 
 
 def test_archive_members_are_keras_s(tmp_path):
@@ -528,10 +517,21 @@ def test_archive_members_are_keras_s(tmp_path):
 
 
 def strip(config):
-    """Drop the ids of shared objects, which are memory addresses."""
-    if isinstance(config, dict):
-        return {k: strip(v) for k, v in config.items() if k != "shared_object_id"}
-    return [strip(v) for v in config] if isinstance(config, list) else config
+    """Drop what differs for no reason of the format.
+
+    Ids of shared objects are memory addresses; Keras on torch names its own optimizer subclasses,
+    and writes the mask argument of calls that were given none.
+    """
+    if isinstance(config, list):
+        return [strip(v) for v in config]
+    if not isinstance(config, dict):
+        return config
+    config = {k: strip(v) for k, v in config.items() if k != "shared_object_id"}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config.update(module="keras.optimizers", registered_name=None)
+    if "args" in config and config.get("kwargs") == {"mask": None}:
+        config["kwargs"] = {}
+    return config
 
 
 ERRORS = {
@@ -578,5 +578,8 @@ def test_mismatch_has_the_same_type_and_says_more(tmp_path):
                 message = str(caught.value)
                 for part in (path, "head/kernel", "(5, 3)", "(5, 2)", "Fix:"):
                     assert part in message
-            with pytest.warns(UserWarning):
+            # Keras's own call of `__array__` is deprecated by NumPy.
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
                 large.load_weights(path, skip_mismatch=True)
+            assert any(issubclass(w.category, UserWarning) for w in warned)

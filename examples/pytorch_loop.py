@@ -18,15 +18,15 @@ from torchkeras import layers
 
 
 def make_model() -> torch.nn.Module:
-    """A small CNN in Keras's API."""
+    """A small CNN in Keras's API; the layers' names are the keys of its `state_dict`."""
     return keras.Sequential(
         [
             layers.Input((8, 8, 1)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(32, 3, activation="relu", name="conv1"),
+            layers.BatchNormalization(name="norm"),
+            layers.Conv2D(32, 3, activation="relu", name="conv2"),
             layers.Flatten(),
-            layers.Dense(10),
+            layers.Dense(10, name="dense"),
         ]
     )
 

@@ -507,17 +507,16 @@ def test_killed_while_saving(tmp_path, name):
         stdout=subprocess.PIPE,
     ) as server:
         assert server.stdout.readline() == b"ready\n"
-        loaded = 0
         for _ in range(20):
             server.stdin.write(b"go\n")
             server.stdin.flush()
             pid = int(server.stdout.readline())
-            time.sleep(draw.uniform(0.0, 0.15))
+            deadline = time.monotonic() + 60
+            while not path.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(draw.uniform(0.0, 0.1))
             os.kill(pid, signal.SIGKILL)
             assert server.stdout.readline() == b"dead\n"
-            if path.exists():
-                values = {float(w.flat[0]) for w in load_model(path).get_weights()}
-                assert len(values) == 1
-                loaded += 1
-        assert loaded > 5
+            values = {float(w.flat[0]) for w in load_model(path).get_weights()}
+            assert len(values) == 1
     assert len(os.listdir(tmp_path)) <= 2

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import tree
 from ..naming import explain
+from ..tree import flatten
 from .callback import BATCH_HOOKS, HOOKS, Callback, is_default
 from .history import History
 from .logs import LazyLogs, as_logs
@@ -49,7 +49,7 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         super().__init__()
-        self.callbacks: list[Any] = tree.flatten(callbacks) if callbacks else []
+        self.callbacks: list[Any] = flatten(callbacks) if callbacks else []
         for callback in self.callbacks:
             _check(callback)
         self._history = self._find(History)

@@ -35,8 +35,9 @@ class SwapEMAWeights(Callback):
         """Each weight with its average."""
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         several = getattr(optimizer, "optimizers", None)
-        averaging = [optimizer] if several is None else [o for o in several if o.use_ema]
-        if not averaging or any(_averages(o) is None for o in averaging):
+        candidates = [optimizer] if several is None else several
+        averaging = [one for one in candidates if getattr(one, "use_ema", False)]
+        if not averaging:
             raise ValueError(
                 explain(
                     "SwapEMAWeights needs an optimizer that keeps moving averages.",
@@ -46,7 +47,8 @@ class SwapEMAWeights(Callback):
                 )
             )
         for one in averaging:
-            yield from zip(one._trainable_variables, _averages(one), strict=True)
+            averages = one._model_variables_moving_average
+            yield from zip(one._trainable_variables, averages, strict=True)
 
     @torch.no_grad()
     def _swap(self, averages_in_model: bool) -> None:
@@ -88,7 +90,3 @@ class SwapEMAWeights(Callback):
     def on_predict_end(self, logs: Logs = None) -> None:
         """Back to the weights."""
         self._swap(False)
-
-
-def _averages(optimizer: Any) -> Any:
-    return getattr(optimizer, "_model_variables_moving_average", None)

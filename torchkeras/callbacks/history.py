@@ -69,7 +69,7 @@ class CSVLogger(Callback):
         self._close()
         if self.append and os.path.exists(self.filename):
             self.append_header = os.path.getsize(self.filename) == 0
-        self.csv_file = open(self.filename, "a" if self.append else "w")
+        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -196,11 +196,9 @@ class RemoteMonitor(Callback):
         send_as_json: bool = False,
     ) -> None:
         super().__init__()
-        self.root = root
-        self.path = path
-        self.field = field
-        self.headers = headers
         self.send_as_json = send_as_json
+        self.root, self.path = root, path
+        self.field, self.headers = field, headers
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Post the results; a server that cannot be reached is a warning only."""

@@ -51,8 +51,12 @@ class MonitorCallback(Callback):
         self.min_delta = abs(min_delta)
         self.monitor_op: Callable[[Any, Any], Any] | None = None
 
+    def _settle(self) -> None:
+        """Decide which way is better; at the first use, since metrics are built late."""
+        if self.monitor_op is None:
+            self._set_monitor_op()
+
     def _set_monitor_op(self) -> None:
-        """Settle which way is better; at the first use, since metrics are built late."""
         mode = self.mode if self.mode != "auto" else self._direction()
         if mode == "min":
             self.monitor_op = operator.lt
@@ -85,8 +89,7 @@ class MonitorCallback(Callback):
     def _is_improvement(self, value: Any, reference: Any) -> Any:
         if reference is None:
             return True
-        if self.monitor_op is None:
-            self._set_monitor_op()
+        self._settle()
         return self.monitor_op(value - self.min_delta, reference)
 
 
@@ -152,12 +155,11 @@ class EarlyStopping(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare with the best epoch so far."""
-        if self.monitor_op is None:
-            self._set_monitor_op()
+        self._settle()
         current = self.get_monitor_value(logs)
-        if current is None or epoch < self.start_from_epoch:
+        if epoch < self.start_from_epoch or current is None:
             return
-        if self.restore_best_weights and self.best_weights is None:
+        if self.best_weights is None and self.restore_best_weights:
             self._remember(epoch)
         self.wait += 1
         if self._is_improvement(current, self.best):
@@ -259,8 +261,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Log the learning rate, and lower it if it is time to."""
-        if self.monitor_op is None:
-            self._set_monitor_op()
+        self._settle()
         logs = {} if logs is None else logs
         log_learning_rates(self.model.optimizer, logs)
         current = logs.get(self.monitor)
@@ -271,17 +272,17 @@ class ReduceLROnPlateau(MonitorCallback):
                 stacklevel=2,
             )
             return
-        if self.in_cooldown():
-            self.cooldown_counter -= 1
+        cooling = self.in_cooldown()
+        self.cooldown_counter -= cooling
+        improved = self._is_improvement(current, self.best)
+        self.best = current if improved else self.best
+        if improved or self.in_cooldown():
             self.wait = 0
-        if self._is_improvement(current, self.best):
-            self.best = current
+            return
+        self.wait = 1 if cooling else self.wait + 1
+        if self.wait >= self.patience and self._reduce(epoch):
+            self.cooldown_counter = self.cooldown
             self.wait = 0
-        elif not self.in_cooldown():
-            self.wait += 1
-            if self.wait >= self.patience and self._reduce(epoch):
-                self.cooldown_counter = self.cooldown
-                self.wait = 0
 
     def _reduce(self, epoch: int) -> bool:
         """Lower the learning rate of each optimizer that is above the limit."""

@@ -95,6 +95,7 @@ _INSTEAD = {
     "io": "use Python's `open`, or Pillow for images",
     "linalg": "use `torch.linalg`",
     "lite": "export with `torch.export`",
+    "random": "use `keras.random`",
     "nn": "use `keras.ops` or `torch.nn.functional`",
     "saved_model": "save with `model.save('model.keras')`",
     "signal": "use `torch.fft`",

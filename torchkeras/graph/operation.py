@@ -282,9 +282,9 @@ def op(*, path: str, name: str | None = None) -> Callable[[F], F]: ...
 def op(function: Any = None, *, path: str | None = None, name: str | None = None) -> Any:
     """Make one plain torch function eager, symbolic and serializable.
 
-    The parameters annotated with a type that mentions `Tensor` are what a call passes on; all others
-    are the configuration of the operation, and stand in its config; those annotated `DType` and
-    `Shape` as a name and as a tuple.
+    The parameters annotated with a type that mentions `Tensor` are what a call passes on; all
+    others are the configuration of the operation, and stand in its config, those annotated `DType`
+    and `Shape` as a name and as a tuple.
 
     Args:
         function: Computes on tensors.
@@ -369,6 +369,8 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
                 inputs.append(value)
         return operation.symbolic_call(*inputs, **extra)
 
+    # Code of its own: profilers show the op's name, and `torch.compile` caches per code object.
+    call.__code__ = call.__code__.replace(co_name=function.__name__)
     call.operation = cls
     return call
 

@@ -229,14 +229,14 @@ class BaseConv(KernelLayer):
             x, kernel = x.to(dtype), kernel.to(dtype)
             bias = None if bias is None else bias.to(dtype)
         if self._to_first is not None:
-            x = x.permute(self._to_first)
+            x = torch.permute(x, self._to_first)
         zeros = self._zeros
         padding = zeros.inner
         if not zeros.constant:
             x, padding = zeros.apply(x)
-        kernel = kernel.permute(self._kernel_axes)
+        kernel = torch.permute(kernel, self._kernel_axes)
         x = self._convolve(x, kernel, bias, self.strides, padding, self.dilation_rate, self.groups)
-        return x if self._to_first is None else x.permute(self._to_last)
+        return x if self._to_first is None else torch.permute(x, self._to_last)
 
     def _add(self, x: Tensor) -> Tensor:
         if self.bias is None:

@@ -78,6 +78,22 @@ class _Plan:
                 if size is not None:
                     self.axis, self.size = axis, size
 
+    def covers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call with several arguments needs nothing but this plan."""
+        if self.axis is not None or self.ndim is not None or self.min_ndim is not None:
+            return False
+        if kwargs.get("training") is not None or kwargs.get("mask") is not None:
+            return False
+        return all(map(self._is_plain, args)) and all(map(self._is_plain, kwargs.values()))
+
+    def _is_plain(self, x: Any) -> bool:
+        if isinstance(x, Tensor):
+            fitting = self.cast is None or x.dtype is self.cast or not x.is_floating_point()
+            return fitting and getattr(x, "_keras_mask", None) is None
+        if type(x) in (list, tuple):
+            return all(map(self._is_plain, x))
+        return x is None or type(x) in (bool, int, float, str)
+
 
 @builtin("keras.layers.Layer", "keras.Layer")
 class Layer(LayerState, Operation):
@@ -407,7 +423,9 @@ class Layer(LayerState, Operation):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         plan = self._plan
-        if plan is not None and not kwargs and len(args) == 1 and CONTEXT.view is None:
+        if plan is None or CONTEXT.view is not None:
+            return self._full_call(args, kwargs)
+        if len(args) == 1 and not kwargs:
             x = args[0]
             if isinstance(x, Tensor) and getattr(x, "_keras_mask", None) is None:
                 if plan.cast is not None and x.dtype is not plan.cast and x.is_floating_point():
@@ -426,6 +444,8 @@ class Layer(LayerState, Operation):
                         self, x, training=self.training if training is None else training
                     )
                 return _module_call(self, x)
+        if plan.covers(args, kwargs):
+            return self._run(plan, args, kwargs)
         return self._full_call(args, kwargs)
 
     def _run(self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

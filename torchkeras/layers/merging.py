@@ -54,6 +54,8 @@ class Merge(Layer):
         ValueError: The inputs are not a list, or their shapes do not fit.
     """
 
+    _creates_mask = False
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True

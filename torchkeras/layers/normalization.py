@@ -208,55 +208,44 @@ class BatchNormalization(_Normalization):
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """Return the normalized inputs; in training, also update the moving statistics."""
+        train = training and self._trainable
         if mask is not None:
             self._check_mask(inputs, mask)
-        train = training and self._trainable
         if not self._fused or (train and mask is not None):
             return self._unfused(inputs, train, mask)
-        if not inputs.is_floating_point():
-            inputs = inputs.float()
+        weights = self.gamma, self.beta, self.moving_mean, self.moving_variance
+        x, widen = inputs, inputs.dtype is not weights[2].dtype or inputs.dtype in _HALF
+        if widen:
+            x, *weights = self._widened(x, *weights)
         if self._flatten:
-            x = inputs.reshape(-1, inputs.shape[2])
-        else:
-            x = inputs if self._permute is None else inputs.permute(self._permute)
-        weights = self._weights_for(x)
+            x = x.reshape(-1, inputs.shape[2])
+        elif self._permute is not None:
+            x = torch.permute(x, self._permute)
+        gamma, beta, mean, variance = weights
         if train:
-            x = self._normalize_batch(x, *weights)
+            x, mean, inverse_deviation = torch.native_batch_norm(
+                x, gamma, beta, None, None, True, 0.0, self.epsilon
+            )
+            self._update(mean, inverse_deviation.pow(-2).sub_(self.epsilon))
         else:
-            gamma, beta, mean, variance = weights
             x = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, self.epsilon, True)
         if self._flatten:
-            x = x.view(inputs.shape)
-        elif self._permute is not None:
-            x = x.permute(self._restore)
-        return x
+            return x.view(inputs.shape)
+        return x if self._permute is None else torch.permute(x, self._restore)
 
-    def _weights_for(self, x: Tensor) -> tuple[Tensor | None, ...]:
-        """The weights in a dtype that torch's kernel combines with that of `x`."""
-        weights = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        dtype = self.moving_mean.dtype
-        half = x.dtype in _HALF
-        if (dtype is x.dtype and not half) or (dtype is torch.float32 and half):
-            return weights
+    def _widened(self, x: Tensor, *weights: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Input and weights in dtypes that torch's kernel combines: equal, or half and float32."""
+        x = x if x.is_floating_point() else x.float()
         wide = torch.promote_types(x.dtype, torch.float32)
-        return tuple(None if weight is None else weight.to(wide) for weight in weights)
-
-    def _normalize_batch(
-        self, x: Tensor, gamma: Tensor | None, beta: Tensor | None, *statistics: Tensor
-    ) -> Tensor:
-        x, mean, inverse_deviation = torch.native_batch_norm(
-            x, gamma, beta, None, None, True, 0.0, self.epsilon
-        )
-        self._update(mean.detach(), inverse_deviation.detach().pow(-2).sub_(self.epsilon))
-        return x
+        return (x, *(None if weight is None else weight.to(wide) for weight in weights))
 
     def _update(self, mean: Tensor, variance: Tensor) -> None:
         """Move the moving statistics towards those of a batch."""
-        step = 1.0 - self.momentum
-        for statistic, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            if value.dtype is not statistic.dtype:
-                value = value.to(statistic.dtype)
-            statistic.lerp_(value, step)
+        statistics, step = [self.moving_mean, self.moving_variance], 1.0 - self.momentum
+        dtype = statistics[0].dtype
+        if mean.dtype is not dtype:
+            mean, variance = mean.to(dtype), variance.to(dtype)
+        torch._foreach_lerp_(statistics, [mean, variance], step)
 
     # What torch's fused kernel cannot do: masks, renorm, channels on the batch axis ---------------
 

@@ -144,12 +144,12 @@ class BasePooling(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the pooled inputs."""
-        x = inputs if self._to_first is None else inputs.permute(self._to_first)
+        x = inputs if self._to_first is None else torch.permute(inputs, self._to_first)
         padding, partial = self._zeros, False
         if self.padding != "valid":
             x, padding, partial = self._pad(x)
         x = self._pool(x, self.pool_size, self.strides, padding, partial)
-        return x if self._to_first is None else x.permute(self._to_last)
+        return x if self._to_first is None else torch.permute(x, self._to_last)
 
     def _pad(self, x: Tensor) -> tuple[Tensor, Sequence[int], bool]:
         """Find the padding for 'same'; where torch's kernels cannot express it, apply it.
@@ -431,6 +431,8 @@ class GlobalAveragePooling1D(BaseGlobalPooling):
         >>> GlobalAveragePooling1D()(torch.ones(2, 5, 3)).shape
         torch.Size([2, 3])
     """
+
+    _creates_mask = False
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any

@@ -50,10 +50,24 @@ class Rescaling(Layer):
         x = torch.as_tensor(inputs).to(dtype)
         if self._numbers:
             return x * self.scale + self.offset
-        scale = torch.as_tensor(self.scale, dtype=dtype, device=x.device)
+        scale = self._beside("scale", x)
         if scale.dim() and image_data_format() == "channels_first":
             scale = scale.reshape(*scale.shape, *[1] * (3 - scale.dim()))
-        return x * scale + torch.as_tensor(self.offset, dtype=dtype, device=x.device)
+        return x * scale + self._beside("offset", x)
+
+    def _beside(self, name: str, x: Tensor) -> Tensor:
+        """Return an argument as a tensor beside `x`; copied there once, since the host waits."""
+        value = getattr(self, name)
+        if isinstance(value, Tensor):
+            return value.to(x)
+        copies, key = self.__dict__.setdefault("_copies", {}), (name, x.device, x.dtype)
+        if key not in copies or copies[key][0] is not value:
+            with torch.inference_mode(False):
+                copy = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+            if type(copy) is not Tensor:  # a fake one, of a tracer
+                return copy
+            copies[key] = (value, copy)
+        return copies[key][1]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""
@@ -313,7 +327,8 @@ class Normalization(Layer):
         x = torch.as_tensor(inputs).to(self.mean.dtype)
         mean, deviation = self.mean, self._deviation
         if mean.device != x.device:
-            mean, deviation = mean.to(x.device), deviation.to(x.device)
+            with torch.inference_mode(False):
+                mean, deviation = mean.to(x.device), deviation.to(x.device)
             if x.device.type != "meta":
                 self.mean, self._deviation = mean, deviation
         return mean + x * deviation if self.invert else (x - mean) / deviation

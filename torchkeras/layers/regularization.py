@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import random, regularizers
 from ..config import standardize_data_format
+from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin
 from .input_spec import InputSpec
@@ -51,6 +52,17 @@ class _Noise(Layer):
         if strength > 0:
             self.seed_generator = random.SeedGenerator(seed)
         self._build_at_init()
+
+    def _normal(self, inputs: Tensor, mean: float, stddev: float) -> Tensor:
+        """Draw normal noise of the shape of the inputs, where they are."""
+        return torch.normal(
+            mean,
+            stddev,
+            size=inputs.shape,
+            generator=random.generator_for(self.seed_generator, inputs.device),
+            dtype=to_torch(self.compute_dtype),
+            device=inputs.device,
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""
@@ -248,9 +260,7 @@ class GaussianNoise(_Noise):
         """Return the inputs, in training with noise."""
         if not training or self.stddev <= 0:
             return inputs
-        return inputs + random.normal(
-            inputs.shape, 0.0, self.stddev, dtype=self.compute_dtype, seed=self.seed_generator
-        )
+        return inputs + self._normal(inputs, 0.0, self.stddev)
 
 
 @builtin("keras.layers.GaussianDropout")
@@ -281,9 +291,7 @@ class GaussianDropout(_Noise):
         if not training or self.rate <= 0:
             return inputs
         stddev = math.sqrt(self.rate / (1.0 - self.rate))
-        return inputs * random.normal(
-            inputs.shape, 1.0, stddev, dtype=self.compute_dtype, seed=self.seed_generator
-        )
+        return inputs * self._normal(inputs, 1.0, stddev)
 
 
 # The value to which SELU sends minus infinity: minus its scale times its alpha.
@@ -330,8 +338,9 @@ class AlphaDropout(_Noise):
         if self.noise_shape is not None:
             pairs = zip(shape, self.noise_shape, strict=True)
             shape = tuple(n if given is None else given for n, given in pairs)
-        kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
-        kept = kept.to(inputs.dtype)
+        generator = random.generator_for(self.seed_generator, inputs.device)
+        draws = torch.rand(shape, generator=generator, dtype=to_torch(None), device=inputs.device)
+        kept = (draws >= self.rate).to(inputs.dtype)
         scale = ((1 - self.rate) * (1 + self.rate * _SELU_LIMIT**2)) ** -0.5
         offset = -scale * _SELU_LIMIT * self.rate
         return scale * (inputs * kept + _SELU_LIMIT * (1 - kept)) + offset

@@ -74,11 +74,16 @@ class LayerState(torch.nn.Module):
             self._modules[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        parameters = self.__dict__.get("_parameters")
-        if parameters is not None and name in parameters:
-            weight = parameters[name]
-            view = CONTEXT.view
-            return weight if view is None or weight is None else view(weight)
+        attributes = self.__dict__
+        parameters = attributes.get("_parameters")
+        if parameters is not None:
+            if name in parameters:
+                weight = parameters[name]
+                view = CONTEXT.view
+                return weight if view is None or weight is None else view(weight)
+            modules = attributes["_modules"]
+            if name in modules:
+                return modules[name]
         return super().__getattr__(name)
 
     def __delattr__(self, name: str) -> None:

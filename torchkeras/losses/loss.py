@@ -91,7 +91,10 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: Any = None) -> T
     if dtype is None:
         plain_float = array.dtype == np.float64 and not hasattr(x, "dtype")
         dtype = dtypes.to_torch(config.floatx() if plain_float else array.dtype)
-    return torch.as_tensor(array).to(device or config.default_device(), dtype)
+    device = device or config.default_device()
+    if array.ndim == 0:  # filled in where it is needed: a copy would make the host wait
+        return torch.full((), array.item(), dtype=dtype, device=device)
+    return torch.as_tensor(array).to(device, dtype)
 
 
 def _to_tensors(x: Any, dtype: torch.dtype | None, device: Any) -> Any:

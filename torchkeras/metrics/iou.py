@@ -112,8 +112,10 @@ class IoU(Metric):
         matrix = self.total_cm.detach()
         right = matrix.diagonal().to(torch.float32)
         union = (matrix.sum(0) + matrix.sum(1)).to(torch.float32) - right
-        wanted = torch.tensor(self.target_class_ids, device=matrix.device)
-        right, union = right[wanted], union[wanted]
+        if self.target_class_ids != list(range(self.num_classes)):
+            # One by one: a tensor of the numbers would be a copy that the host waits for.
+            right = torch.stack([right[i] for i in self.target_class_ids])
+            union = torch.stack([union[i] for i in self.target_class_ids])
         occurs = union > 1e-9
         eps = config.epsilon()
         ratios = torch.where(occurs, right / (union + eps), 0.0)

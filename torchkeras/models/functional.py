@@ -82,6 +82,8 @@ class Functional(LoweredModel):
         names = (tensor.dtype for tensor in self.inputs)
         input_dtypes = [None if name == "string" else dtypes.to_torch(name) for name in names]
         self.__dict__["_input_dtypes"] = input_dtypes
+        single = len(input_dtypes) == 1
+        self.__dict__["_entry"] = (input_dtypes[0], self.inputs[0].shape) if single else None
         keys = {}
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):

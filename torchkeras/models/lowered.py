@@ -28,15 +28,17 @@ class LoweredModel(Model):
     """
 
     inputs: Sequence[KerasTensor]
-    _input_dtypes: Sequence[torch.dtype | None]
+    # Dtype and shape of the input, where there is one.
+    _entry: tuple[torch.dtype | None, Sequence[int | None]] | None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and "forward" in self.__dict__ and not CONTEXT.meta:
             x = args[0]
-            if not kwargs and isinstance(x, Tensor) and len(self.inputs) == 1:
-                shape = self.inputs[0].shape
+            entry = self._entry
+            if not kwargs and isinstance(x, Tensor) and entry is not None:
+                dtype, shape = entry
                 if (
-                    x.dtype is self._input_dtypes[0]
+                    x.dtype is dtype
                     and x.dim() == len(shape)
                     and fits(x.shape, shape)
                     and get_keras_mask(x) is None
@@ -82,6 +84,8 @@ class LoweredModel(Model):
 
 def fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
     """Whether a shape of the same rank agrees with the expected one, apart from the batch axis."""
+    if shape[1:] == expected[1:]:
+        return True
     for size, wanted in zip(shape[1:], expected[1:], strict=True):
         if wanted is not None and size != wanted:
             return False

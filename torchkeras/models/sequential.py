@@ -165,12 +165,14 @@ class Sequential(LoweredModel):
                 return
             except TypeError as error:
                 raise self._not_a_stack_layer(layer, error) from error
-        self._adopt(Functional(stack[0].output, x, name=self.name))
+        functional = Functional(stack[0].output, x)  # takes a number, as Keras's does
+        functional.__dict__["name"] = self.name
+        self._adopt(functional)
 
     def _adopt(self, functional: Functional) -> None:
         """Run the generated function of an equal functional model."""
         self._forget()
-        self.__dict__["_functional"] = functional
+        self.__dict__.update(_functional=functional, _entry=functional._entry)
         self._modules.clear()
         self._modules.update(functional._modules)
         if type(self).call is Sequential.call:

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import tree
 from ..callbacks.console import print_msg
 from ..config import is_interactive_logging_enabled
 from ..naming import explain
+from ..tree import map_shape_structure
 from .text_table import (
     PLAIN,
     Style,
@@ -215,7 +215,7 @@ def _shapes(structure: Any) -> Pieces:
     else:
         items = [_shapes(value) for value in structure]
     if len(items) == 1:
-        flat = tree.map_shape_structure(tuple, structure)
+        flat = map_shape_structure(tuple, structure)
         return _shape(next(iter(flat.values() if isinstance(flat, dict) else flat)))
     left, right = "{}" if isinstance(structure, dict) else "()" if _is_tuple(structure) else "[]"
     return [(left, PLAIN), *_joined(items), (right, PLAIN)]

@@ -1,8 +1,9 @@
 """Elementwise functions of two tensors: arithmetic, comparison, logic, bits.
 
-torch's kernels promote dtypes by rules that agree with Keras's lattice, so most ops only make tensors
-of their operands. A Python number takes part by its kind: `int8 + 1` is `int8`, `int8 + 1.0` is
-`floatx`. Where an operand of rank 0 is a tensor, torch's rule holds that it does not widen others.
+torch's kernels promote dtypes by rules that agree with Keras's lattice, so most ops only make
+tensors of their operands. A Python number takes part by its kind: `int8 + 1` is `int8`, and
+`int8 + 1.0` is `floatx`. A tensor of rank 0 does not widen others, as everywhere in torch. Results
+of 64 bits stay so, where Keras on torch narrows them in some functions.
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
                 return x1, x2
         return x1, as_tensor(x2, like=x1)
     x2 = as_tensor(x2)
-    return as_tensor(x1, None, x2), x2
+    # In `float64` a number keeps all its digits; tensors of rank 0 widen nothing otherwise.
+    exact_number = type(x1) is float and x2.dtype is torch.float64
+    return as_tensor(x1, torch.float64 if exact_number else None, x2), x2
 
 
 def promote(x1: Any, x2: Any, dtype: Any = None) -> tuple[Tensor, Tensor]:
@@ -110,11 +112,16 @@ def promote(x1: Any, x2: Any, dtype: Any = None) -> tuple[Tensor, Tensor]:
     if type(x2) not in _WEAK:
         x2 = as_tensor(x2, like=like)
     kinds = [getattr(x1, "dtype", type(x1)), getattr(x2, "dtype", type(x2))]
-    result = result_type(*kinds, *([] if dtype is None else [dtype]))
-    return as_tensor(x1, result, like), as_tensor(x2, result, like)
+    target = to_torch(result_type(*kinds, *([] if dtype is None else [dtype])))
+    for wide, narrow in _NARROWED:
+        if target is narrow and wide in kinds:
+            target = wide
+    return as_tensor(x1, target, like), as_tensor(x2, target, like)
 
 
 _WEAK = frozenset({bool, int, float})
+# Keras's rules give 32 bits for 64; operands that have 64 keep them.
+_NARROWED = ((torch.int64, torch.int32), (torch.float64, torch.float32))
 
 
 def exact(x: Any) -> Tensor:

@@ -102,9 +102,7 @@ def full(shape: Shape, fill_value: Tensor, dtype: DType = None) -> Tensor:
         [[7, 7], [7, 7]]
     """
     if isinstance(fill_value, (bool, int, float)):
-        return torch.full(
-            _sizes(shape), fill_value, dtype=to_torch(dtype), device=default_device()
-        )
+        return torch.full(_sizes(shape), fill_value, dtype=to_torch(dtype), device=default_device())
     return as_tensor(fill_value, to_torch(dtype)).expand(_sizes(shape)).clone()
 
 
@@ -244,8 +242,7 @@ def linspace(
     if not retstep:
         return result
     parts = num - 1 if endpoint else num
-    step = (stop - start) / parts if parts > 0 else float("nan")
-    return result, as_tensor(step, like=result)
+    return result, (stop - start) / parts if parts > 0 else float("nan")
 
 
 @op(path=NUMPY + "Logspace")

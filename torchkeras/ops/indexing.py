@@ -1,7 +1,7 @@
 """Choosing, searching, ordering and writing by index.
 
-Negative indices count from the end, as in NumPy; torch's kernels refuse them in places, so tensors of
-indices are wrapped first. Out-of-range indices are errors on the CPU and undefined on accelerators.
+Negative indices count from the end, as in NumPy; torch's kernels refuse them in places, so tensors
+of indices are wrapped first. Out-of-range ones are errors on the CPU, undefined on accelerators.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
         key: Integers, slices, `...`, `None` or tensors; several in a tuple or list.
 
     Example:
-        >>> get_item(torch.tensor([[1, 2], [3, 4]]), (slice(None), 0)).tolist()
+        >>> get_item(torch.tensor([[1, 2], [3, 4]]), (..., 0)).tolist()
         [1, 3]
     """
     x = as_tensor(x)
@@ -158,9 +158,7 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
 
 
 @op(path=NUMPY + "Select")
-def select(
-    condlist: Sequence[Tensor], choicelist: Sequence[Tensor], default: Tensor = 0
-) -> Tensor:
+def select(condlist: Sequence[Tensor], choicelist: Sequence[Tensor], default: Tensor = 0) -> Tensor:
     """Of several values the first one whose condition holds.
 
     Args:
@@ -569,7 +567,7 @@ def scatter_update(
     depth = indices.shape[1]
     sizes, rest = inputs.shape[:depth], inputs.shape[depth:]
     strides = [math.prod(sizes[i + 1 :]) for i in builtins.range(depth)]
-    row = sum(torch.where(p < 0, p + n, p) * s for p, n, s in zip(places, sizes, strides, strict=True))
+    row = sum(_wrapped(p, n, p) * s for p, n, s in zip(places, sizes, strides, strict=True))
     row = row.reshape(-1, *[1] * len(rest)).expand(-1, *rest)
     flat = inputs.reshape(-1, *rest)
     updates = updates.expand(row.shape)

@@ -1,8 +1,7 @@
-"""Reductions over axes, cumulative sums and products, and order statistics.
+"""Reductions over axes, and cumulative sums and products.
 
 `axis` is one axis, several, or `None` for all; an empty tuple reduces nothing. Sums and products of
 narrow integers are `int32`. Means of integers are floats; variances have no Bessel correction.
-`nan...` functions leave NaNs out.
 """
 
 from __future__ import annotations
@@ -31,33 +30,16 @@ __all__ = [
     "diff",
     "max",
     "mean",
-    "median",
     "min",
-    "nanargmax",
-    "nanargmin",
-    "nancumprod",
-    "nancumsum",
-    "nanmax",
-    "nanmean",
-    "nanmedian",
-    "nanmin",
-    "nanpercentile",
-    "nanprod",
-    "nanquantile",
-    "nanstd",
-    "nansum",
-    "nanvar",
-    "percentile",
     "prod",
     "ptp",
-    "quantile",
     "std",
     "sum",
     "trapezoid",
     "var",
 ]
 
-_SUM_DTYPES = {
+SUM_DTYPES = {
     torch.bool: torch.int32,
     torch.uint8: torch.int32,
     torch.int8: torch.int32,
@@ -67,12 +49,12 @@ _SUM_DTYPES = {
 }
 
 
-def _no_axes(axis: Axes) -> bool:
+def no_axes(axis: Axes) -> bool:
     """Return whether `axis` is an empty sequence, which torch takes for all axes."""
     return (type(axis) is tuple or type(axis) is list) and not axis
 
 
-def _dims(axis: Axes, x: Tensor) -> Any:
+def all_dims(axis: Axes, x: Tensor) -> Any:
     """Return axes for kernels that do not take `None`."""
     return tuple(range(x.ndim)) if axis is None else axis
 
@@ -91,9 +73,9 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [4, 6]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return x
-    return torch.sum(x, axis, keepdims, dtype=_SUM_DTYPES.get(x.dtype))
+    return torch.sum(x, axis, keepdims, dtype=SUM_DTYPES.get(x.dtype))
 
 
 @op(path=NUMPY + "Mean")
@@ -110,7 +92,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [2.0, 3.0]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return x
     return torch.mean(_as_statistics(x), axis, keepdims)
 
@@ -134,7 +116,7 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         1.0
     """
     x = as_floating(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return torch.zeros_like(x)
     return torch.var(x, axis, correction=0, keepdim=keepdims)
 
@@ -153,7 +135,7 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         1.0
     """
     x = _as_statistics(as_tensor(x))
-    if _no_axes(axis):
+    if no_axes(axis):
         return torch.zeros_like(x)
     return torch.std(x, axis, correction=0, keepdim=keepdims)
 
@@ -173,8 +155,8 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DType = No
         [2, 12]
     """
     x = as_tensor(x)
-    target = _SUM_DTYPES.get(x.dtype, x.dtype) if dtype is None else to_torch(dtype)
-    if _no_axes(axis):
+    target = SUM_DTYPES.get(x.dtype, x.dtype) if dtype is None else to_torch(dtype)
+    if no_axes(axis):
         return x.to(target)
     if axis is None and not keepdims:
         return torch.prod(x, dtype=target)
@@ -195,7 +177,7 @@ def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> 
         if axis is None:
             shape = (1,) * x.ndim if keepdims else ()
             return torch.full(shape, initial, dtype=x.dtype, device=x.device)
-    if _no_axes(axis):
+    if no_axes(axis):
         result = x
     elif x.numel() == 0:
         kept = canonical_axes(axis, x.ndim)
@@ -203,7 +185,7 @@ def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> 
         result = torch.full(shape, initial, dtype=x.dtype, device=x.device)
         result = result if keepdims else result.squeeze(kept)
     else:
-        result = reduce(x, _dims(axis, x), keepdims)
+        result = reduce(x, all_dims(axis, x), keepdims)
     return result if initial is None else combine(result, as_tensor(initial, x.dtype, x))
 
 
@@ -227,9 +209,9 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: Any = Non
         >>> max([[1, 4], [3, 2]], axis=1).tolist()
         [4, 3]
     """
-    if initial is None and isinstance(x, Tensor) and x.numel() and not _no_axes(axis):
+    if initial is None and isinstance(x, Tensor) and x.numel() and not no_axes(axis):
         x = as_tensor(x)
-        return torch.amax(x, _dims(axis, x), keepdims)
+        return torch.amax(x, all_dims(axis, x), keepdims)
     return _extreme(x, axis, keepdims, initial, "max")
 
 
@@ -250,9 +232,9 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: Any = Non
         >>> min([[1, 4], [3, 2]], axis=1).tolist()
         [1, 2]
     """
-    if initial is None and isinstance(x, Tensor) and x.numel() and not _no_axes(axis):
+    if initial is None and isinstance(x, Tensor) and x.numel() and not no_axes(axis):
         x = as_tensor(x)
-        return torch.amin(x, _dims(axis, x), keepdims)
+        return torch.amin(x, all_dims(axis, x), keepdims)
     return _extreme(x, axis, keepdims, initial, "min")
 
 
@@ -287,9 +269,9 @@ def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [3, 1]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return torch.zeros_like(x)
-    dims = _dims(axis, x)
+    dims = all_dims(axis, x)
     return torch.amax(x, dims, keepdims) - torch.amin(x, dims, keepdims)
 
 
@@ -302,9 +284,9 @@ def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [False, True]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return x.to(torch.bool)
-    return torch.all(x, _dims(axis, x), keepdims).to(torch.bool)  # uint8 stays uint8 in torch
+    return torch.all(x, all_dims(axis, x), keepdims).to(torch.bool)  # uint8 stays uint8 in torch
 
 
 @op(path=NUMPY + "Any")
@@ -316,9 +298,9 @@ def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [True, False]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return x.to(torch.bool)
-    return torch.any(x, _dims(axis, x), keepdims).to(torch.bool)
+    return torch.any(x, all_dims(axis, x), keepdims).to(torch.bool)
 
 
 @op(path=NUMPY + "CountNonzero")
@@ -330,7 +312,7 @@ def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
         [1, 2]
     """
     x = as_tensor(x)
-    if _no_axes(axis):
+    if no_axes(axis):
         return torch.ne(x, 0).to(torch.int32)
     return torch.count_nonzero(x, axis).to(torch.int32)
 
@@ -381,7 +363,7 @@ def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tens
     kinds = [x.dtype, float] + ([] if weights is None else [weights.dtype])
     target = x.dtype if weights is None and x.is_floating_point() else to_torch(result_type(*kinds))
     x = x.to(target)
-    if _no_axes(axis):
+    if no_axes(axis):
         return x
     if weights is None:
         return torch.mean(x, axis)
@@ -397,7 +379,7 @@ def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tens
 # Cumulative --------------------------------------------------------------------------------------
 
 
-def _cumulate(kernel: Any, x: Any, axis: int | None, dtype: Any) -> Tensor:
+def cumulate(kernel: Any, x: Any, axis: int | None, dtype: Any) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -413,7 +395,7 @@ def cumsum(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
         >>> cumsum([1, 2, 3]).tolist()
         [1, 3, 6]
     """
-    return _cumulate(torch.cumsum, x, axis, dtype)
+    return cumulate(torch.cumsum, x, axis, dtype)
 
 
 @op(path=NUMPY + "Cumprod")
@@ -424,7 +406,7 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
         >>> cumprod([1, 2, 3]).tolist()
         [1, 2, 6]
     """
-    return _cumulate(torch.cumprod, x, axis, dtype)
+    return cumulate(torch.cumprod, x, axis, dtype)
 
 
 @op(path=NUMPY + "Diff")
@@ -469,266 +451,3 @@ def corrcoef(x: Tensor) -> Tensor:
     """
     x = as_tensor(x)
     return torch.corrcoef(as_floating(x) if x.dtype is torch.bool else x)
-
-
-# Order statistics --------------------------------------------------------------------------------
-
-
-def _quantile(
-    kernel: Any, x: Any, q: Any, axis: Axes, method: str, keepdims: bool, scale: float = 1.0
-) -> Tensor:
-    x = as_floating(x)
-    compute = x if x.dtype in (torch.float32, torch.float64) else x.float()
-    q = as_tensor(q, compute.dtype, x)
-    q = q if scale == 1.0 else q / scale
-    dims = canonical_axes(axis, x.ndim)
-    kept = [dim for dim in range(x.ndim) if dim not in dims]
-    rows = compute.permute(*kept, *dims).reshape([x.shape[dim] for dim in kept] + [-1])
-    result = kernel(rows, q, dim=-1, interpolation=method)
-    if keepdims:
-        shape = [1 if dim in dims else size for dim, size in enumerate(x.shape)]
-        result = result.reshape(list(q.shape) + shape)
-    return result.to(x.dtype)
-
-
-@op(path=NUMPY + "Quantile")
-def quantile(
-    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
-) -> Tensor:
-    """The values below which the fractions `q` of the data lie.
-
-    Args:
-        x: Anything numeric.
-        q: Fractions in [0, 1]; their axis comes first in the result.
-        axis: Axes to reduce; `None` means all.
-        method: `linear`, `lower`, `higher`, `midpoint` or `nearest`.
-        keepdims: Whether reduced axes stay, with size 1.
-
-    Example:
-        >>> quantile([1.0, 2.0, 4.0], [0.5, 0.75]).tolist()
-        [2.0, 3.0]
-    """
-    return _quantile(torch.quantile, x, q, axis, method, keepdims)
-
-
-@op(path=NUMPY + "Percentile")
-def percentile(
-    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
-) -> Tensor:
-    """`quantile` with `q` in percent.
-
-    Example:
-        >>> percentile([1.0, 2.0, 4.0], 75).item()
-        3.0
-    """
-    return _quantile(torch.quantile, x, q, axis, method, keepdims, 100.0)
-
-
-@op(path=NUMPY + "Median")
-def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The middle value over `axis`; the mean of both where there are two.
-
-    Example:
-        >>> median([1.0, 2.0, 4.0, 8.0]).item()
-        3.0
-    """
-    return _quantile(torch.quantile, x, 0.5, axis, "linear", keepdims)
-
-
-@op(path=NUMPY + "Nanquantile")
-def nanquantile(
-    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
-) -> Tensor:
-    """`quantile` of the values that are not NaN.
-
-    Example:
-        >>> nanquantile([1.0, float("nan"), 3.0], 0.5).item()
-        2.0
-    """
-    return _quantile(torch.nanquantile, x, q, axis, method, keepdims)
-
-
-@op(path=NUMPY + "Nanpercentile")
-def nanpercentile(
-    x: Tensor, q: Tensor, axis: Axes = None, method: str = "linear", keepdims: bool = False
-) -> Tensor:
-    """`percentile` of the values that are not NaN.
-
-    Example:
-        >>> nanpercentile([1.0, float("nan"), 3.0], 50).item()
-        2.0
-    """
-    return _quantile(torch.nanquantile, x, q, axis, method, keepdims, 100.0)
-
-
-@op(path=NUMPY + "Nanmedian")
-def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`median` of the values that are not NaN.
-
-    Example:
-        >>> nanmedian([1.0, float("nan"), 3.0]).item()
-        2.0
-    """
-    if _no_axes(axis):
-        return as_tensor(x)
-    return _quantile(torch.nanquantile, x, 0.5, axis, "linear", keepdims)
-
-
-# Without NaNs ------------------------------------------------------------------------------------
-
-
-def _without_nan(x: Any, fill: float) -> tuple[Tensor, Tensor | None]:
-    """Return `x` with NaNs replaced, and where they were; integers have none."""
-    x = as_tensor(x)
-    if not x.is_floating_point():
-        return x, None
-    lost = torch.isnan(x)
-    return x.masked_fill(lost, fill), lost
-
-
-@op(path=NUMPY + "Nansum")
-def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`sum` of the values that are not NaN.
-
-    Example:
-        >>> nansum([1.0, float("nan"), 3.0]).item()
-        4.0
-    """
-    x = as_tensor(x)
-    target = _SUM_DTYPES.get(x.dtype, x.dtype)
-    if _no_axes(axis):
-        return torch.nan_to_num(x, 0.0).to(target)
-    return torch.nansum(x, axis, keepdims, dtype=target)
-
-
-@op(path=NUMPY + "Nanmean")
-def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`mean` of the values that are not NaN.
-
-    Example:
-        >>> nanmean([1.0, float("nan"), 3.0]).item()
-        2.0
-    """
-    x = as_tensor(x)
-    return x if _no_axes(axis) else torch.nanmean(as_floating(x), axis, keepdims)
-
-
-@op(path=NUMPY + "Nanvar")
-def nanvar(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`var` of the values that are not NaN.
-
-    Example:
-        >>> nanvar([1.0, float("nan"), 3.0]).item()
-        1.0
-    """
-    x = as_floating(x)
-    if _no_axes(axis):
-        return torch.where(torch.isnan(x), x, 0.0)
-    valid = ~torch.isnan(x)
-    centered = torch.where(valid, x - torch.nanmean(x, axis, True), 0.0)
-    return (centered.abs() ** 2).sum(axis, keepdims) / valid.sum(axis, keepdims)
-
-
-@op(path=NUMPY + "Nanstd")
-def nanstd(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`std` of the values that are not NaN.
-
-    Example:
-        >>> nanstd([1.0, float("nan"), 3.0]).item()
-        1.0
-    """
-    return torch.sqrt(nanvar(x, axis, keepdims))
-
-
-@op(path=NUMPY + "Nanprod")
-def nanprod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`prod` of the values that are not NaN.
-
-    Example:
-        >>> nanprod([2.0, float("nan"), 3.0]).item()
-        6.0
-    """
-    return prod(_without_nan(x, 1.0)[0], axis, keepdims)
-
-
-def _nan_extreme(x: Any, axis: Axes, keepdims: bool, reduce: Any, fill: float) -> Tensor:
-    x, lost = _without_nan(x, fill)
-    dims = _dims(axis, x)
-    result = reduce(x, dims, keepdims)
-    return result if lost is None else result.masked_fill(lost.all(dims, keepdims), float("nan"))
-
-
-@op(path=NUMPY + "Nanmax")
-def nanmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`max` of the values that are not NaN; NaN where there is none.
-
-    Example:
-        >>> nanmax([1.0, float("nan"), 3.0]).item()
-        3.0
-    """
-    if _no_axes(axis):
-        return as_tensor(x)
-    return _nan_extreme(x, axis, keepdims, torch.amax, float("-inf"))
-
-
-@op(path=NUMPY + "Nanmin")
-def nanmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`min` of the values that are not NaN; NaN where there is none.
-
-    Example:
-        >>> nanmin([1.0, float("nan"), 3.0]).item()
-        1.0
-    """
-    if _no_axes(axis):
-        return as_tensor(x)
-    return _nan_extreme(x, axis, keepdims, torch.amin, float("inf"))
-
-
-def _nan_index(x: Any, axis: int | None, keepdims: bool, search: Any, fill: float) -> Tensor:
-    x, lost = _without_nan(x, fill)
-    index = search(x, axis, keepdims)
-    return index if lost is None else index.masked_fill(lost.all(_dims(axis, x), keepdims), -1)
-
-
-@op(path=NUMPY + "Nanargmax")
-def nanargmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """`argmax` of the values that are not NaN; -1 where there is none.
-
-    Example:
-        >>> nanargmax([1.0, float("nan"), 3.0]).item()
-        2
-    """
-    return _nan_index(x, axis, keepdims, argmax, float("-inf"))
-
-
-@op(path=NUMPY + "Nanargmin")
-def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """`argmin` of the values that are not NaN; -1 where there is none.
-
-    Example:
-        >>> nanargmin([1.0, float("nan"), 3.0]).item()
-        0
-    """
-    return _nan_index(x, axis, keepdims, argmin, float("inf"))
-
-
-@op(path=NUMPY + "Nancumsum")
-def nancumsum(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
-    """`cumsum` with NaNs taken as 0.
-
-    Example:
-        >>> nancumsum([1.0, float("nan"), 3.0]).tolist()
-        [1.0, 1.0, 4.0]
-    """
-    return _cumulate(torch.cumsum, torch.nan_to_num(as_tensor(x), 0.0), axis, dtype)
-
-
-@op(path=NUMPY + "Nancumprod")
-def nancumprod(x: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
-    """`cumprod` with NaNs taken as 1.
-
-    Example:
-        >>> nancumprod([2.0, float("nan"), 3.0]).tolist()
-        [2.0, 2.0, 6.0]
-    """
-    return _cumulate(torch.cumprod, torch.nan_to_num(as_tensor(x), 1.0), axis, dtype)

@@ -670,8 +670,7 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
     x = as_tensor(x)
     if canonical_axis(axis1, x.ndim) == canonical_axis(axis2, x.ndim):
         raise ValueError(
-            "`axis1` and `axis2` cannot be the same."
-            f" Received: axis1={axis1}, axis2={axis2}"
+            f"`axis1` and `axis2` cannot be the same. Received: axis1={axis1}, axis2={axis2}"
         )
     return torch.diagonal(x, offset, axis1, axis2)
 

@@ -30,6 +30,7 @@ _MODEL_INTERNALS = frozenset(
     "operations inputs outputs _functional _stack _nodes _compile_arguments _compile_loss"
     " _compile_metrics _loss_tracker _compiled_trainable_state".split()
 )
+_CONTAINERS = (list, tuple, dict)
 _GRAPH_MODELS = ("Functional", "Sequential")
 # Where the buffers of a layer go; Keras has none and passes over it.
 _EXTRA = "torch_state"
@@ -37,6 +38,8 @@ _EXTRA = "torch_state"
 
 def is_saveable(obj: Any) -> bool:
     """Return whether the walk visits `obj`."""
+    if isinstance(obj, _CONTAINERS):  # tracked ones are modules too
+        return False
     return isinstance(obj, (torch.nn.Module, Metric, Optimizer, Loss)) or (
         hasattr(type(obj), "save_own_variables")
     )
@@ -85,7 +88,7 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
         if is_saveable(child):
             if id(child) not in registered and not _is_helper(saveable, name, child):
                 yield name, child
-        elif isinstance(child, (list, tuple, dict)):
+        elif isinstance(child, _CONTAINERS):
             yield name, child
 
 
@@ -104,12 +107,12 @@ def _items(container: Any) -> Iterator[tuple[str, Any]]:
     """Yield the saveables and containers in a container, with the names they get in files."""
     used: dict[str, int] = {}
     for item in container.values() if isinstance(container, dict) else container:
-        if isinstance(item, torch.nn.Module) and not isinstance(item, Layer):
+        if isinstance(item, _CONTAINERS):
+            name = "container"
+        elif isinstance(item, torch.nn.Module) and not isinstance(item, Layer):
             name = "torch_module_wrapper"  # what Keras wraps such a module in
         elif is_saveable(item):
             name = to_snake_case(type(item).__name__)
-        elif isinstance(item, (list, tuple, dict)):
-            name = "container"
         else:
             continue
         count = used[name] = used.get(name, -1) + 1

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ... import tree
 from ...config import floatx
 from ...dtypes import to_torch
 from ...naming import explain
+from ...tree import map_structure
 
 __all__ = [
     "DataAdapter",
@@ -211,7 +211,7 @@ def convert_batch(batch: Any, device: torch.device) -> Any:
     """Turn what the user's code yielded into tensors on `device`; a list becomes a tuple."""
     if type(batch) is list:
         batch = tuple(batch)
-    return tree.map_structure(
+    return map_structure(
         lambda x: to_device(to_tensor(x, "the batch"), device), batch, none_is_leaf=False
     )
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ... import tree
 from ...config import floatx
 from ...dtypes import to_torch
 from ...naming import explain
+from ...tree import assert_same_structure, flatten, is_nested, map_structure, pack_sequence_as
 from .adapter import (
     DataAdapter,
     class_weight_to_sample_weights,
@@ -70,7 +70,7 @@ def is_array(x: Any) -> bool:
 
 def is_array_data(*structures: Any) -> bool:
     """Whether these are arrays, or nested structures with nothing but arrays in them."""
-    return all(is_array(leaf) for structure in structures for leaf in tree.flatten(structure))
+    return all(is_array(leaf) for structure in structures for leaf in flatten(structure))
 
 
 def to_rows(x: Any, name: str = "x") -> Any:
@@ -141,7 +141,7 @@ def unrecognized(x: Any, name: str) -> str:
 
 def _describe(x: Any) -> str:
     if isinstance(x, (list, tuple)) and x:
-        return f"a {type(x).__name__} of {type(tree.flatten(x)[0]).__name__} values"
+        return f"a {type(x).__name__} of {type(flatten(x)[0]).__name__} values"
     text = repr(x)
     return f"{text if len(text) <= 60 else text[:57] + '...'} (of type {type(x)})"
 
@@ -149,7 +149,7 @@ def _describe(x: Any) -> str:
 def _convert(structure: Any, name: str) -> Any:
     if structure is None:
         return None
-    return tree.map_structure(lambda leaf: to_rows(leaf, name), structure)
+    return map_structure(lambda leaf: to_rows(leaf, name), structure)
 
 
 class ArrayAdapter(DataAdapter):
@@ -196,7 +196,7 @@ class ArrayAdapter(DataAdapter):
             raise ValueError(f'`shuffle` must be True, False or "batch". Received: {shuffle!r}')
         self._shuffle = shuffle
         data = pack_x_y_sample_weight(x, y, sample_weight)
-        self._leaves = [leaf for leaf in tree.flatten(data) if leaf is not None]
+        self._leaves = [leaf for leaf in flatten(data) if leaf is not None]
         self._pack = _packer(data)
         self._row_bytes = max(1, sum(map(_row_bytes, self._leaves)))
         self._resident: tuple[torch.device, list[Any]] | None = None
@@ -280,17 +280,17 @@ def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tenso
 
 def _packer(data: Any) -> Callable[[tuple[torch.Tensor, ...]], Any]:
     """A function from a batch's tensors, in flat order, to the structure of `data`."""
-    if not tree.is_nested(data):
+    if not is_nested(data):
         return lambda leaves: leaves[0]
-    if type(data) is tuple and not any(leaf is None or tree.is_nested(leaf) for leaf in data):
+    if type(data) is tuple and not any(leaf is None or is_nested(leaf) for leaf in data):
         return lambda leaves: leaves  # `zip` makes tuples already
-    present = [leaf is not None for leaf in tree.flatten(data)]
+    present = [leaf is not None for leaf in flatten(data)]
     if all(present):
-        return lambda leaves: tree.pack_sequence_as(data, leaves)
+        return lambda leaves: pack_sequence_as(data, leaves)
 
     def pack(leaves: tuple[torch.Tensor, ...]) -> Any:
         remaining = iter(leaves)
-        return tree.pack_sequence_as(data, [next(remaining) if p else None for p in present])
+        return pack_sequence_as(data, [next(remaining) if p else None for p in present])
 
     return pack
 
@@ -305,11 +305,11 @@ def _fold_class_weight(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
         )
     if y is None:
         raise ValueError(explain("`class_weight` needs targets.", y=None, fix="pass `y`."))
-    if tree.is_nested(y):
+    if is_nested(y):
         raise ValueError(
             explain(
                 "`class_weight` works for models with a single output only.",
-                targets=len(tree.flatten(y)),
+                targets=len(flatten(y)),
                 fix="pass `sample_weight` with one array per output.",
             )
         )
@@ -321,11 +321,11 @@ def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
     if y is None:
         warnings.warn("`sample_weight` has no effect without targets `y`.", stacklevel=4)
         return None
-    if not tree.is_nested(y):
+    if not is_nested(y):
         return sample_weight
-    if tree.is_nested(sample_weight):
+    if is_nested(sample_weight):
         try:
-            tree.assert_same_structure(y, sample_weight)
+            assert_same_structure(y, sample_weight)
         except ValueError as error:
             raise ValueError(
                 explain(
@@ -346,17 +346,17 @@ def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
                 fix="pass a structure with one array per output.",
             )
         )
-    return tree.map_structure(lambda _: sample_weight, y)
+    return map_structure(lambda _: sample_weight, y)
 
 
 def _shapes(structure: Any) -> Any:
-    return tree.map_structure(lambda leaf: tuple(leaf.shape), structure, none_is_leaf=False)
+    return map_structure(lambda leaf: tuple(leaf.shape), structure, none_is_leaf=False)
 
 
 def _count_samples(*parts: Any) -> int:
     """The common length of all arrays."""
     sizes = {
-        name: [int(leaf.shape[0]) for leaf in tree.flatten(part) if leaf is not None]
+        name: [int(leaf.shape[0]) for leaf in flatten(part) if leaf is not None]
         for name, part in zip(_NAMES, parts, strict=True)
     }
     sizes = {name: lengths for name, lengths in sizes.items() if lengths}
@@ -414,7 +414,7 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
         >>> x, val_x
         (tensor([0, 1, 2]), tensor([3]))
     """
-    leaves = tree.flatten(arrays)
+    leaves = flatten(arrays)
     strange = [type(leaf) for leaf in leaves if not is_array(leaf)]
     if strange:
         raise ValueError(
@@ -430,7 +430,7 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
         rows: Any = tuple(map(_convert, arrays, _NAMES))
     else:
         rows = _convert(arrays, "x")
-    total = next(int(leaf.shape[0]) for leaf in tree.flatten(rows) if leaf is not None)
+    total = next(int(leaf.shape[0]) for leaf in flatten(rows) if leaf is not None)
     split_at = math.floor(total * (1.0 - validation_split))
     if not 0 < split_at < total:
         raise ValueError(
@@ -442,7 +442,7 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
         )
 
     def part(start: int, end: int | None) -> Any:
-        return tree.map_structure(lambda leaf: leaf[start:end], rows, none_is_leaf=False)
+        return map_structure(lambda leaf: leaf[start:end], rows, none_is_leaf=False)
 
     # A mismatch in length must still be seen by whoever batches these, so the end is left open.
     return part(0, split_at), part(split_at, None)

@@ -1,0 +1,121 @@
+"""Window arithmetic that convolutions and pooling share: argument checks and padding.
+
+Letters: B batch, C channels, and spatial axes. torch wants `(B, C, spatial...)`. A channels_last
+tensor seen through `to_channels_first` is what torch calls `memory_format=channels_last`: the view
+costs no copy, and torch's kernels are at their best there.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from ..naming import explain
+
+__all__ = [
+    "same_padding",
+    "standardize_padding",
+    "standardize_tuple",
+    "to_channels_first",
+    "to_channels_last",
+    "torch_padding",
+]
+
+
+def to_channels_first(rank: int) -> tuple[int, ...]:
+    """Permutation from `(B, spatial..., C)` to `(B, C, spatial...)` for `rank` spatial axes.
+
+    >>> to_channels_first(2)
+    (0, 3, 1, 2)
+    """
+    return (0, rank + 1, *range(1, rank + 1))
+
+
+def to_channels_last(rank: int) -> tuple[int, ...]:
+    """Permutation from `(B, C, spatial...)` to `(B, spatial..., C)`.
+
+    >>> to_channels_last(2)
+    (0, 2, 3, 1)
+    """
+    return (0, *range(2, rank + 2), 1)
+
+
+def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> tuple[int, ...]:
+    """An integer or `n` of them as a tuple of `n` integers.
+
+    Args:
+        value: What the user gave.
+        n: How many are needed.
+        name: The argument's name, for the message.
+        allow_zero: Whether 0 is in range.
+
+    Raises:
+        ValueError: Not `n` integers, or one is out of range.
+
+    Example:
+        >>> standardize_tuple(3, 2, "kernel_size")
+        (3, 3)
+    """
+    try:
+        items = (value,) * n if not hasattr(value, "__iter__") else tuple(value)
+        result = tuple(operator.index(item) for item in items)
+    except TypeError:
+        result = ()
+    least = 0 if allow_zero else 1
+    if len(result) != n or any(item < least for item in result):
+        raise ValueError(
+            explain(
+                f"`{name}` must be an integer or a tuple of {n} integers, each at least {least}.",
+                given=f"{name}={value!r}",
+                fix=f"pass for example {name}={max(1, least)} or {name}={(max(1, least),) * n}.",
+            )
+        )
+    return result
+
+
+def standardize_padding(value: Any, allow_causal: bool = False) -> Any:
+    """The padding mode in lower case.
+
+    Raises:
+        ValueError: Not one of the modes.
+
+    Example:
+        >>> standardize_padding("SAME")
+        'same'
+    """
+    if isinstance(value, (list, tuple)):
+        return value
+    options = ("valid", "same", "causal") if allow_causal else ("valid", "same")
+    padding = value.lower() if isinstance(value, str) else value
+    if padding not in options:
+        raise ValueError(
+            explain(
+                "Unknown padding mode.",
+                given=f"padding={value!r}",
+                expected=" or ".join(repr(option) for option in options),
+            )
+        )
+    return padding
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Zeros before and after an axis so that the output has `ceil(size / stride)` steps.
+
+    An odd total puts the larger half after the data, as TensorFlow does.
+
+    >>> same_padding(5, window=3, stride=2), same_padding(4, window=3, stride=2)
+    ((1, 1), (0, 1))
+    """
+    extent = (window - 1) * dilation
+    total = extent if stride == 1 else max(0, (-(-size // stride) - 1) * stride + extent + 1 - size)
+    return total // 2, total - total // 2
+
+
+def torch_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Padding pairs per axis as `torch.nn.functional.pad` wants them: last axis first.
+
+    >>> torch_padding([(1, 2), (3, 4)])
+    (3, 4, 1, 2)
+    """
+    return tuple(side for pair in reversed(pairs) for side in pair)
