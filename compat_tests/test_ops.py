@@ -1,26 +1,19 @@
-"""Ops against Keras on torch: eager, symbolic, and through files in both directions."""
+"""Ops against Keras on torch: names, signatures, and results of eager calls."""
 
 import inspect
 import sys
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import torch
+from ops_oracle import CASES, CLOSE, mapped, of
 from oracle import assert_close, assert_same_error
 
-import torchkeras
 from torchkeras import ops
 from torchkeras.graph.operation import OPERATIONS
-from torchkeras.models import model_from_json
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ops"))
-from op_cases import CASES, b, f, i, p  # noqa: E402
-
-# Single precision on both sides, summed in other orders.
-CLOSE = {"rtol": 2e-5, "atol": 2e-5}
 SUBMODULES = ("", "numpy", "nn", "linalg", "image")
 # Not written yet.
 MISSING = {
@@ -36,27 +29,11 @@ MISSING = {
     }
 }
 # Calls that fail in Keras; `tests/ops` compares them with NumPy.
-ORACLE_FAILS = ("repeat-f2x3-[1, 0, 2]", "layer_normalization-f2x3x4-f3-axis=1")
-
-
-def of(library, name):
-    """The op of a library under a dotted name."""
-    for part in name.split("."):
-        library = getattr(library, part)
-    return library
-
-
-def mapped(function, case):
-    """The arguments of a case with its arrays replaced."""
-    replace = lambda x: function(x) if isinstance(x, np.ndarray) else x  # noqa: E731
-    return (
-        [_walk(replace, x) for x in case.args],
-        {key: _walk(replace, x) for key, x in case.kwargs.items()},
-    )
-
-
-def _walk(function, x):
-    return type(x)(_walk(function, item) for item in x) if type(x) in (list, tuple) else function(x)
+ORACLE_FAILS = (
+    "saturate_cast-i3x4-float32",
+    "repeat-f2x3-[1, 0, 2]",
+    "layer_normalization-f2x3x4-f3-axis=1",
+)
 
 
 @pytest.mark.parametrize("module", SUBMODULES)
@@ -105,71 +82,143 @@ def test_eager(case):
     assert_close(actual, expected, **CLOSE)
 
 
-# Symbolic ----------------------------------------------------------------------------------------
+# Dtypes ------------------------------------------------------------------------------------------
 
-# Not operations in Keras: they return no tensors of a graph.
-NO_OPERATION = {
-    "array zeros ones eye identity tri arange linspace logspace geomspace full bartlett blackman"
-    " hamming hanning kaiser"
-}
-
-
-def arrays(case):
-    """The arrays of a case, in order, each once."""
-    found = []
-    mapped(lambda x: found.append(x), case)
-    return list({id(x): x for x in found}.values())
-
-
-def symbolic(library, case, unknown=False):
-    """The symbolic inputs of a case, and what its op returns on them."""
-    inputs = {}
-
-    def make(x):
-        if id(x) not in inputs:
-            shape = (None, *x.shape[1:]) if unknown and x.ndim else x.shape
-            name = f"in{len(inputs)}"
-            inputs[id(x)] = library.KerasTensor(shape, x.dtype.name, name=name)
-            if not unknown:
-                inputs[id(x)] = library.Input(batch_shape=shape, dtype=x.dtype.name, name=name)
-        return inputs[id(x)]
-
-    args, kwargs = mapped(make, case)
-    return list(inputs.values()), of(library.ops, case.name)(*args, **kwargs)
+DTYPES = "bool uint8 int8 int16 int32 float16 bfloat16 float32".split()
+BINARY = (
+    "add subtract multiply divide true_divide divide_no_nan floor_divide mod fmod power maximum"
+    " minimum fmax fmin equal less logical_and arctan2 hypot heaviside logaddexp isclose matmul dot"
+    " tensordot inner vdot outer kron"
+).split()
+UNARY = (
+    "abs absolute angle arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh deg2rad"
+    " exp exp2 expm1 fabs floor i0 isfinite isinf isnan isneginf isposinf log log10 log1p log2"
+    " logical_not negative rad2deg reciprocal round sign signbit sin sinc sinh sqrt square tan tanh"
+    " trunc nan_to_num sum mean var std max min prod any all argmax argmin cumsum cumprod sort"
+    " argsort median ptp count_nonzero average trace tril diff relu sigmoid softmax silu norm"
+    " one_hot nansum nanmean nanvar nanprod zeros_like flip transpose"
+).split()
 
 
-def specs(outputs):
-    """Shapes and dtypes."""
-    outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-    return [(tuple(x.shape), x.dtype) for x in outputs]
+def value(dtype, seed=0):
+    """A matrix of small positive numbers of a dtype."""
+    numbers = np.random.default_rng(seed).integers(1, 4, (2, 2))
+    return torch.tensor(numbers).to(getattr(torch, dtype))
 
 
-GRAPH_CASES = [case for case in CASES if arrays(case) and not case.looks]
-
-
-@pytest.mark.parametrize("case", GRAPH_CASES, ids=lambda case: case.id)
-def test_symbolic(case):
-    """A graph infers what the eager function returns; where it can, so does Keras's."""
-    args, kwargs = mapped(torch.tensor, case)
-    eager = of(ops, case.name)(*args, **kwargs)
-    _, outputs = symbolic(torchkeras, case)
-    eager = eager if isinstance(eager, (list, tuple)) else [eager]
-    assert specs(outputs) == [(tuple(x.shape), ops.dtype(x)) for x in eager]
-
-
-@pytest.mark.parametrize("case", GRAPH_CASES, ids=lambda case: case.id)
-def test_files_both_ways(case):
-    """A model of one op: from Keras's config to ours and back, with the same results."""
-    values = [torch.tensor(x) for x in arrays(case)]
-    inputs, outputs = symbolic(keras, case)
-    theirs = keras.Model(inputs, outputs)
-    ours = model_from_json(theirs.to_json())
+def oracle(name, *args):
+    """What Keras returns, or `None` where it fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = theirs(values)
-    actual = ours(values)
-    assert_close(actual, expected, **CLOSE)
-    back = keras.models.model_from_json(ours.to_json())
+        try:
+            return getattr(keras.ops, name)(*args)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            return None
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_dtypes_of_pairs(name):
+    compared = 0
+    for first in DTYPES:
+        for second in DTYPES:
+            args = value(first), value(second, 1)
+            args = [x.ravel() for x in args] if name == "vdot" else args
+            expected = oracle(name, *args)
+            if expected is None:
+                continue
+            assert_close(getattr(ops, name)(*args), expected, f"{first}, {second}", rtol=3e-2)
+            compared += 1
+    assert compared >= 30
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_dtypes_of_one(name):
+    compared = 0
+    for dtype in DTYPES:
+        extra = (4,) if name == "one_hot" else ()
+        expected = oracle(name, value(dtype), *extra)
+        if expected is None:
+            continue
+        with np.errstate(all="ignore"):
+            actual = getattr(ops, name)(value(dtype), *extra)
+            assert_close(actual, expected, dtype, rtol=3e-2)
+        compared += 1
+    assert compared >= 3
+
+
+# In Keras a number widens `float16` here, which it does nowhere else.
+@pytest.mark.parametrize("name", [n for n in BINARY[:20] if n not in ("arctan2", "hypot")])
+@pytest.mark.parametrize("number", [2, 0.5, True])
+def test_python_numbers(name, number):
+    for dtype in DTYPES:
+        for args in ((value(dtype), number), (number, value(dtype))):
+            expected = oracle(name, *args)
+            if expected is not None:
+                actual = getattr(ops, name)(*args)
+                assert_close(actual, expected, f"{dtype} {args}", rtol=3e-2)
+
+
+@pytest.mark.parametrize("name", [n for n in UNARY if n not in ("trace", "tril", "diff", "norm")])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.float32([[1, 2], [3, 0.5]]),
+        np.int8([[1, 2], [3, 4]]),
+        [[1, 2], [3, 4]],
+        [[0.5, 1.0], [0.25, 0.75]],
+        np.float32(0.5),
+        0.5,
+        2,
+        np.zeros((0, 3), "float32"),
+    ],
+    ids=["float32", "int8", "ints", "floats", "0d", "float", "int", "empty"],
+)
+def test_inputs_that_are_no_tensors(name, x):
+    extra = (4,) if name == "one_hot" else ()
+    expected = oracle(name, x, *extra)
+    if expected is None:
+        pytest.skip("fails in Keras")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert_close(back(values), expected, **CLOSE)
+        warnings.filterwarnings("ignore", "(var|std).*degrees of freedom")
+        assert_close(getattr(ops, name)(x, *extra), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda k: k.ops.reshape(np.zeros((2, 3)), (-1, -1)),
+        lambda k: k.ops.split(np.zeros((2, 3)), 2, axis=1),
+        lambda k: k.ops.where(np.zeros(3), 1),
+        lambda k: k.ops.pad(np.zeros((2, 3)), ((1, 1), (1, 1)), "reflect", constant_values=1),
+        lambda k: k.ops.max(np.zeros((0, 3))),
+        lambda k: k.ops.diagonal(np.zeros((2, 3)), axis1=0, axis2=0),
+        lambda k: k.ops.eye(2.0),
+        lambda k: k.ops.ldexp(np.zeros(3), np.zeros(3)),
+        lambda k: k.ops.cholesky(np.zeros((2, 3), "float32")),
+        lambda k: k.ops.cholesky(-np.eye(2, dtype="float32")),
+        lambda k: k.ops.solve(np.zeros((2, 2)), np.zeros((3, 2))),
+        lambda k: k.ops.qr(np.zeros((2, 2)), mode="no"),
+        lambda k: k.ops.scatter_update(np.zeros(3), [[0]], [1.0], reduction="no"),
+        lambda k: k.ops.segment_sum(np.zeros((3, 2)), np.zeros((2, 2), "int32")),
+        lambda k: k.ops.normalize(np.zeros(3), order=0),
+        lambda k: k.ops.categorical_crossentropy(np.zeros((2, 3)), np.zeros((2, 2))),
+        lambda k: k.ops.sparse_categorical_crossentropy(np.zeros((3,)), np.zeros((2, 2))),
+        lambda k: k.ops.dot_product_attention(*[np.zeros((2, 3, 4))] * 3),
+        lambda k: k.ops.multi_hot([1]),
+        lambda k: k.ops.image.resize(np.zeros((4, 4, 3)), (0, 2)),
+        lambda k: k.ops.image.resize(np.zeros((4, 4, 3)), (2, 2), interpolation="no"),
+        lambda k: k.ops.image.pad_images(np.zeros((4, 4, 3)), 1),
+        lambda k: k.ops.image.crop_images(np.zeros((4, 4, 3)), 1, 1, 1, 1, 1, 1),
+        lambda k: k.ops.scan(3, 0, [1]),
+        lambda k: k.ops.scan(lambda c, x: (c, x), 0),
+        lambda k: k.ops.convert_to_tensor([1], sparse=True),
+        lambda k: k.ops.array_split([1], 0),
+        lambda k: k.ops.vander(np.zeros((2, 2))),
+        lambda k: k.ops.histogram(np.zeros(3), bins=-1),
+        lambda k: k.ops.conv(np.zeros((1, 3, 3)), np.zeros((2, 2, 4))),
+        lambda k: k.ops.depth_to_space(np.zeros((1, 2, 2, 4)), 1),
+        lambda k: k.ops.cdist(np.zeros(3), np.zeros(3)),
+    ],
+)
+def test_errors(call):
+    assert_same_error(call)

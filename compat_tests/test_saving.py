@@ -30,8 +30,8 @@ RNG = np.random.default_rng(0)
 X5 = RNG.normal(size=(16, 5)).astype("float32")
 Y1 = (X5[:, :1] > 0).astype("float32")
 IMAGES = RNG.normal(size=(8, 8, 8, 2)).astype("float32")
-TOKENS = RNG.integers(1, 10, (8, 6)).astype("int32")
-TOKENS[:, 4:] = 0
+TOKENS = RNG.integers(1, 10, (8, 3)).astype("int32")
+TOKENS[:, 2:] = 0
 CLASSES = RNG.integers(0, 3, (8,))
 
 
@@ -74,7 +74,7 @@ def cnn(k):
 
 def text(k):
     L = k.layers
-    inputs = k.Input((6,), dtype="int32")
+    inputs = k.Input((3,), dtype="int32")
     x = L.Embedding(10, 8, mask_zero=True)(inputs)
     x = L.LSTM(5, return_sequences=True)(x)
     y = L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
@@ -163,7 +163,7 @@ def assert_predicts_alike(ours, theirs, x):
 
 
 def assert_trains_alike(ours, theirs, x, y):
-    for _ in range(3):
+    for _ in range(2):
         ours.train_on_batch(x, y)
         theirs.train_on_batch(x, y)
     assert_predicts_alike(ours, theirs, x)
@@ -210,7 +210,8 @@ def test_layout_is_the_same(tmp_path, build):
     layouts = []
     for library, k in LIBRARIES.items():
         k.utils.clear_session()
-        model, _, _ = trained(build, library)
+        model, _, _ = build(k)
+        model.optimizer.build(model.trainable_variables)
         path = tmp_path / f"{library}.weights.h5"
         model.save_weights(str(path))
         layouts.append(layout(path))
@@ -235,7 +236,8 @@ def test_legacy_layout_is_the_same(tmp_path, build):
     layouts, configs = [], []
     for library, k in LIBRARIES.items():
         k.utils.clear_session()
-        model, _, _ = trained(build, library)
+        model, _, _ = build(k)
+        model.optimizer.build(model.trainable_variables)
         path = tmp_path / f"{library}.h5"
         model.save(str(path))
         layouts.append(layout(path))
@@ -503,7 +505,7 @@ def test_archive_members_are_keras_s(tmp_path):
     members, configs = [], []
     for library, k in LIBRARIES.items():
         k.utils.clear_session()
-        model, _, _ = trained(cnn, library)
+        model, _, _ = cnn(k)
         path = tmp_path / f"{library}.keras"
         model.save(str(path))
         with zipfile.ZipFile(path) as archive:

@@ -13,7 +13,7 @@ from torchkeras import layers
 
 
 def make_model() -> keras.Model:
-    """Three convolutions, one of them beside a shortcut, then global pooling and a classifier."""
+    """Three convolutions, one of them beside a shortcut, with dropout before the classifier."""
     inputs = keras.Input((8, 8, 1), name="image")
     x = layers.Rescaling(1 / 16)(inputs)
     x = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
@@ -22,10 +22,11 @@ def make_model() -> keras.Model:
     x = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
     x = layers.add([x, shortcut])
     x = layers.MaxPooling2D(2)(x)
+    x = layers.Dropout(0.25)(x)
     x = layers.Conv2D(64, 3, padding="same", activation="relu")(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
     x = layers.Flatten()(x)
-    x = layers.Dropout(0.3)(x)
+    x = layers.Dropout(0.5)(x)
     outputs = layers.Dense(10, activation="softmax", name="digit")(x)
     return keras.Model(inputs, outputs, name="digits")
 
@@ -45,7 +46,7 @@ def main() -> None:
     history = model.fit(
         x_train,
         y_train,
-        batch_size=64,
+        batch_size=32,
         epochs=options.epochs,
         validation_split=0.1,
         callbacks=[keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.3)],

@@ -23,7 +23,7 @@ def make_model() -> torch.nn.Module:
         [
             layers.Input((8, 8, 1)),
             layers.Conv2D(32, 3, activation="relu", name="conv1"),
-            layers.BatchNormalization(name="norm"),
+            layers.BatchNormalization(momentum=0.9, name="norm"),
             layers.Conv2D(32, 3, activation="relu", name="conv2"),
             layers.Flatten(),
             layers.Dense(10, name="dense"),

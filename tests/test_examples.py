@@ -25,20 +25,19 @@ def run(*arguments, cwd):
 @pytest.mark.parametrize(
     ("name", "epochs", "accuracy"),
     [
-        ("digits", 8, 0.96),
+        ("digits", 15, 0.98),
         ("breast_cancer", 20, 0.9),
         ("text_lstm", 3, 0.9),
         ("custom_train_step", 3, 0.5),
-        ("pytorch_loop", 3, 0.9),
+        ("pytorch_loop", 6, 0.95),
     ],
 )
 def test_example(name, epochs, accuracy, tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     output = run(EXAMPLES / f"{name}.py", "--epochs", epochs, "--output", tmp_path, cwd=tmp_path)
-    (line,) = re.findall(r"^Held-out .*accuracy.*: *([0-9.]+).*$", output, re.MULTILINE)
-    reached = re.search(r"accuracy[^:]*: ([0-9.]+)", output[output.index("Held-out") :])[1]
-    assert float(reached) >= accuracy, line
+    reached = re.search(r"^Held-out .*?accuracy[^:]*: ([0-9.]+)", output, re.MULTILINE)
+    assert reached and float(reached[1]) >= accuracy
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

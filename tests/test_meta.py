@@ -1,8 +1,8 @@
 """The meta test: whole steps of training run on tensors without data.
 
-A `meta` tensor has a shape and no values. Code that reads a value (`.item()`, `.numpy()`, `t[mask]`,
-`bool(t)`) raises there, and on a GPU it would make Python wait for the device. Steps run outside of
-any device scope, so a tensor made without a device is on the CPU and is noticed when it
+A `meta` tensor has a shape and no values. Code that reads a value (`.item()`, `.numpy()`,
+`bool(t)`, `t[mask]`) raises there, and on a GPU it would make Python wait for the device. Steps run
+outside of any device scope, so a tensor made without a device is on the CPU and is noticed when it
 meets the others. `NoHostTraffic` notices what `meta` alone forgives: copies from the CPU.
 
 Every layer, loss, metric and optimizer that is registered has a line in a table here; one that is

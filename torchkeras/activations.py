@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +26,7 @@ from .ops.indexing import where
 from .registry import Namespace, builtin, get_registered_name, serialize_keras_object
 
 __all__ = [
+    "KERNELS",
     "celu",
     "deserialize",
     "elu",
@@ -178,6 +180,15 @@ def exponential(x: Tensor) -> Tensor:
 
 
 # Names -------------------------------------------------------------------------------------------
+
+# For layers, whose inputs are tensors already: torch's own kernel of an activation, where it has
+# one.
+KERNELS: dict[Any, Callable[[Tensor], Tensor]] = {
+    relu: torch.relu,
+    sigmoid: torch.sigmoid,
+    silu: F.silu,
+    tanh: torch.tanh,
+}
 
 _ACTIVATIONS = Namespace("activations", kind="activation function")
 for _function, *_names in (

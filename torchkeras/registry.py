@@ -1,11 +1,11 @@
 """Names and classes: what a config may refer to, and how objects become configs and back.
 
-A config is Keras 3's: `{"module", "class_name", "config", "registered_name"}`, with `build_config` and
-`compile_config` where an object has them. Names in a config resolve through four tables only, asked
-in this order: the `custom_objects` argument, the open `CustomObjectScope`s, what was registered by
-`register_keras_serializable`, and the built-in classes and functions registered here by `builtin`.
-Nothing is ever imported or looked up by a name that a file contains, so a file cannot reach code
-that its reader did not offer.
+A config is Keras 3's: `{"module", "class_name", "config", "registered_name"}`, with `build_config`
+and `compile_config` where an object has them. Names in a config resolve through four tables only,
+asked in this order: the `custom_objects` argument, the open `CustomObjectScope`s, what was
+registered by `register_keras_serializable`, and the built-in classes and functions registered here
+by `builtin`. Nothing is ever imported or looked up by a name that a file contains, so a file cannot
+reach code that its reader did not offer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from . import config as settings
-from . import dtypes
+from .config import default_device
+from .dtypes import standardize_dtype, to_torch
 from .graph.keras_tensor import KerasTensor
 from .graph.operation import OPERATIONS
 from .naming import explain, nearest, to_snake_case
@@ -64,8 +64,9 @@ _HOMES = {
     "keras.metrics": "torchkeras.metrics",
     "keras.models": "torchkeras.models",
     "keras.optimizers": "torchkeras.optimizers",
-    "keras.random": "torchkeras.random",
+    "keras.random": "torchkeras.initializers",
     "keras.regularizers": "torchkeras.regularizers",
+    "keras.src.backend.torch.optimizers": "torchkeras.optimizers",
     "keras.src.models": "torchkeras.models",
     "keras.src.ops": "torchkeras.ops",
     "keras": "torchkeras.models",
@@ -396,14 +397,14 @@ def _serialize_special(obj: Any) -> Any:
         named = [history[0].name, *history[1:]] if history else None
         return _special("__keras_tensor__", shape=obj.shape, dtype=obj.dtype, keras_history=named)
     if isinstance(obj, torch.Tensor):
-        dtype = dtypes.standardize_dtype(obj.dtype)
+        dtype = standardize_dtype(obj.dtype)
         return _special("__tensor__", value=obj.detach().cpu().tolist(), dtype=dtype)
     if isinstance(obj, np.ndarray) and obj.ndim:
         return _special("__numpy__", value=obj.tolist(), dtype=str(obj.dtype))
     if isinstance(obj, (np.generic, np.ndarray)):
         return obj.item()
     if isinstance(obj, (torch.dtype, np.dtype)):
-        return dtypes.standardize_dtype(obj)
+        return standardize_dtype(obj)
     if isinstance(obj, types.FunctionType) and obj.__name__ == "<lambda>":
         warnings.warn(
             "A lambda is being serialized as byte code. Loading it needs `safe_mode=False`; prefer"
@@ -555,6 +556,8 @@ def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any] | Non
 def _instantiate(cls: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any:
     try:
         instance = cls.from_config(dict(inner))
+    except UnknownNameError:  # says all there is to say
+        raise
     except TypeError as error:
         raise TypeError(
             explain(
@@ -616,10 +619,14 @@ def _find_function(name: str, config: dict[str, Any]) -> Any:
     raise _unknown("function", name, config)
 
 
+class UnknownNameError(TypeError):
+    """A config names a class or function that is not on offer."""
+
+
 def _unknown(kind: str, name: str, config: dict[str, Any]) -> TypeError:
     module = config.get("module")
     known = [path.rpartition(".")[2] for path in _BUILTINS if path.startswith(f"{module}.")]
-    return TypeError(
+    return UnknownNameError(
         explain(
             f"Could not locate {kind} '{name}'. {nearest(name, known)}".rstrip(),
             module=module,
@@ -656,7 +663,7 @@ def _load_slice(inner: dict[str, Any]) -> slice:
 _SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__keras_tensor__": _load_keras_tensor,
     "__tensor__": lambda inner: torch.tensor(
-        inner["value"], dtype=dtypes.to_torch(inner["dtype"]), device=settings.default_device()
+        inner["value"], dtype=to_torch(inner["dtype"]), device=default_device()
     ),
     "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
     "__bytes__": lambda inner: inner["value"].encode("utf-8"),

@@ -1,8 +1,8 @@
 """`Variable`: a `torch.nn.Parameter` that also answers to Keras's names.
 
 A subclass of `Parameter` inherits its disabled `__torch_function__`: torch operations on a variable
-run at full speed and return plain tensors. Two differences from Keras are deliberate: `dtype` is the
-`torch.dtype`, and `shape` the `torch.Size`, because PyTorch code needs them.
+run at full speed and return plain tensors. Two differences from Keras are deliberate: `dtype` is
+the `torch.dtype`, and `shape` the `torch.Size`, because PyTorch code needs them.
 
 `trainable` follows `requires_grad` for floating weights. Non-trainable state (statistics, seeds,
 metric state) is a variable with `requires_grad=False`; as a buffer it would lose this class when a
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import config, dtypes
+from .config import default_device, floatx
+from .dtypes import standardize_dtype, to_torch
 from .naming import auto_name, current_path, explain
 
 __all__ = ["Variable", "standardize_shape"]
@@ -81,7 +82,7 @@ class Variable(torch.nn.Parameter):
         memory_format: torch.memory_format = torch.contiguous_format,
         **kwargs: Any,
     ) -> Variable:
-        device = config.default_device() if device is None else torch.device(device)
+        device = default_device() if device is None else torch.device(device)
         value = _initial_value(initializer, shape, dtype, device)
         if layout is not None:
             value = _lay_out(value, layout, memory_format)
@@ -233,7 +234,7 @@ class Variable(torch.nn.Parameter):
         return _rebuild, (type(self), self.detach(), self.requires_grad, self._fields())
 
     def __repr__(self) -> str:
-        dtype = dtypes.standardize_dtype(self.dtype)
+        dtype = standardize_dtype(self.dtype)
         value = "" if self.is_meta else f", value={self.numpy()}"
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}{value}>"
 
@@ -270,13 +271,13 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
     if not callable(initializer):
         if isinstance(initializer, torch.Tensor):
             value = initializer.detach()
-            value = value.to(device, None if dtype is None else dtypes.to_torch(dtype), copy=True)
+            value = value.to(device, None if dtype is None else to_torch(dtype), copy=True)
         else:
             array = np.asarray(initializer)
             if dtype is None:
                 plain_float = array.dtype == np.float64 and not isinstance(initializer, np.ndarray)
-                dtype = config.floatx() if plain_float else array.dtype
-            value = torch.tensor(array, dtype=dtypes.to_torch(dtype), device=device)
+                dtype = floatx() if plain_float else array.dtype
+            value = torch.tensor(array, dtype=to_torch(dtype), device=device)
         if shape is not None and tuple(value.shape) != standardize_shape(shape):
             raise ValueError(
                 f"The initial value has shape {tuple(value.shape)}, expected {tuple(shape)}."
@@ -294,12 +295,12 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
     if None in shape:
         raise ValueError(
             explain(
-                "A variable's shape must be known entirely.",
+                f"The shape of a variable of '{current_path()}' must be known entirely.",
                 given=shape,
                 fix="give the sizes that are None, for example in the shape of the model's Input.",
             )
         )
-    name = dtypes.standardize_dtype(dtype)
+    name = standardize_dtype(dtype)
     with torch.device(device):
         value = initializer(shape, dtype=name)
     if not isinstance(value, torch.Tensor):
@@ -313,7 +314,7 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
                 expected=shape,
             )
         )
-    return value.detach().to(device, dtypes.to_torch(name))
+    return value.detach().to(device, to_torch(name))
 
 
 def _lay_out(

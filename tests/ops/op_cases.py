@@ -1,4 +1,4 @@
-"""One or more calls of every op: its name, arguments (arrays become tensors) and keyword arguments."""
+"""Calls of every op: its name, arguments (arrays become tensors) and keyword arguments."""
 
 from __future__ import annotations
 

@@ -71,10 +71,15 @@ def test_without_compiling(tmp_path, name):
     assert_alike(loaded, model, go_on=False)
 
 
-@pytest.mark.parametrize("name", ["m.h5", "m.safetensors"])
-def test_without_the_optimizer(tmp_path, name):
+@pytest.mark.parametrize("optimizer", ["adam", torch.optim.AdamW])
+@pytest.mark.parametrize("name", [*FORMATS, "folder"])
+def test_without_the_optimizer(tmp_path, name, optimizer):
     model = trained()
-    model.save(tmp_path / name, include_optimizer=False)
+    model.compile(optimizer, "mse")
+    model.train_on_batch(X, Y)
+    zipped = {"zipped": False} if name == "folder" else {}
+    model.save(tmp_path / name, include_optimizer=False, **zipped)
+    assert model.get_compile_config.__self__ is model
     loaded = load_model(tmp_path / name)
     assert not loaded.compiled
     assert_alike(loaded, model, go_on=False)
@@ -360,6 +365,30 @@ def test_safetensors_mismatch_of_names(tmp_path):
         other.load_weights(tmp_path / "m.safetensors")
     with pytest.raises(FileFormatError, match="no model"):
         load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_operations_in_the_graph(tmp_path, name):
+    inputs = keras.Input((4,))
+    x = L.Add()([inputs, inputs]) + keras.ops.sin(inputs) * 2.0
+    model = keras.Model(inputs, L.Dense(1)(x))
+    model.save(tmp_path / name)
+    assert_alike(load_model(tmp_path / name), model, go_on=False)
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "m.weights.h5"])
+def test_models_without_memory(tmp_path, name):
+    with torch.device("meta"):
+        model = stack(3)
+    with pytest.raises(ValueError, match="to_empty"):
+        (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_classes_name_the_file(tmp_path):
+    keras.Sequential([L.Input((4,)), Custom()]).save(tmp_path / "m.keras")
+    with pytest.raises(TypeError, match="m.keras: (.|\n)*Custom(.|\n)*custom_objects"):
+        load_model(tmp_path / "m.keras")
 
 
 # Safety ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import dtypes
+from ..dtypes import standardize_dtype
 from ..naming import auto_name
 from ..variables import standardize_shape
 
@@ -65,7 +65,7 @@ class KerasTensor:
                 "Sparse and ragged symbolic tensors do not exist on torch; use a dense one."
             )
         self.shape = standardize_shape(shape)
-        self.dtype = dtypes.standardize_dtype(dtype)
+        self.dtype = standardize_dtype(dtype)
         self.sparse = False
         self.ragged = False
         self.record_history = record_history

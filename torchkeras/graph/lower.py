@@ -1,8 +1,9 @@
 """From a recorded graph to straight-line code.
 
 `sort_graph` orders the calls between inputs and outputs. `lower` writes them as a `torch.fx.Graph`
-with one call per node; masks are computed and passed on only where a symbolic tensor carries one, and
-calls that do not reach an output are left out. The graph's generated Python function is what runs.
+with one call per node; masks are computed and passed on only where a symbolic tensor carries one,
+and calls that do not reach an output are left out. The graph's generated Python function is what
+runs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from .. import tree
 from ..naming import explain
+from ..tree import flatten, map_structure
 from .keras_tensor import KerasTensor, any_symbolic
 from .operation import Node, Operation
 
@@ -115,8 +116,8 @@ def _disconnected(tensor: KerasTensor, inputs: list[KerasTensor]) -> ValueError:
     source = f" of '{history.operation.name}'" if history is not None else ""
     return ValueError(
         explain(
-            f"The graph is not connected: an output depends on tensor '{tensor.name}'{source}, which"
-            " does not come from the model's inputs.",
+            f"The graph is not connected: an output depends on tensor '{tensor.name}'{source},"
+            " which does not come from the model's inputs.",
             tensor=repr(tensor),
             inputs=[x.name for x in inputs],
             fix="add the `Input` it comes from to the model's inputs.",
@@ -200,7 +201,7 @@ class Lowering:
             return self.fx_graph.call_module(key, args, kwargs)
         if not getattr(layer, "_static_masks", False):
             # A user's layer may look for masks on tensors, inside its own layers too.
-            args, kwargs = tree.map_structure(self._with_mask, (node.args, node.kwargs))
+            args, kwargs = map_structure(self._with_mask, (node.args, node.kwargs))
             return self.fx_graph.call_module(key, args, kwargs)
         names = layer._call_signature.names
         tensors = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
@@ -225,10 +226,10 @@ class Lowering:
         return self.fx_graph.call_function(attach_mask, (lowered, mask))
 
     def _mask_structure(self, value: Any) -> Any:
-        masks = tree.map_structure(
+        masks = map_structure(
             lambda x: self._mask_of(x) if isinstance(x, KerasTensor) else None, value
         )
-        flat = tree.flatten(masks)
+        flat = flatten(masks)
         return masks if any(mask is not None for mask in flat) else None
 
     @staticmethod
@@ -255,7 +256,7 @@ class Lowering:
         given = node.kwargs.get("mask")
         given = self._lower(given) if given is not None else self._mask_structure(first)
         if layer.passes_mask:
-            masks = [mask for mask in tree.flatten(given) if mask is not None]
+            masks = [mask for mask in flatten(given) if mask is not None]
             return masks[0] if masks else None
         module = self.fx_graph.get_attr(self._keys[layer])
         mask = self.fx_graph.call_method("compute_mask", (module, self._lower(first), given))
@@ -301,12 +302,21 @@ class Lowering:
                 return value
             return self.fx_graph.call_function(attach_mask, (value, mask))
 
-        self.fx_graph.output(tree.map_structure(emit, outputs))
+        self.fx_graph.output(_in_key_order(map_structure(emit, outputs)))
 
     def _drop_dead_code(self) -> None:
         for node in reversed(list(self.fx_graph.nodes)):
             if not node.users and node.op in ("call_function", "call_method", "get_attr"):
                 self.fx_graph.erase_node(node)
+
+
+def _in_key_order(outputs: Any) -> Any:
+    """Sort the dicts in a structure by key, as the outputs of Keras's functional models are."""
+    if isinstance(outputs, dict):
+        return {key: _in_key_order(outputs[key]) for key in sorted(outputs)}
+    if type(outputs) in (list, tuple):
+        return type(outputs)(_in_key_order(item) for item in outputs)
+    return outputs
 
 
 def _item(value: Any, key: Any) -> Any:

@@ -14,10 +14,10 @@ from typing import Any, TypeVar, overload
 
 import torch
 
-from .. import tree
 from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
-from .infer import infer_spec
+from ..tree import flatten
+from .infer import infer_spec, without_stand_ins
 from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
 
 __all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "op"]
@@ -52,7 +52,7 @@ class Node:
         self.args = tuple(call_args)
         self.kwargs = dict(call_kwargs or {})
         self.structure = outputs
-        self.outputs = [] if outputs is None else tree.flatten(outputs)
+        self.outputs = [] if outputs is None else flatten(outputs)
         for output in self.outputs:
             if not isinstance(output, KerasTensor):
                 raise ValueError(
@@ -64,7 +64,7 @@ class Node:
                     )
                 )
         self.input_tensors = [
-            x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)
+            x for x in flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)
         ]
         self.is_input = not self.input_tensors
         index = len(operation._inbound_nodes)
@@ -145,10 +145,12 @@ class Operation:
         try:
             return infer_spec(self.call, args, kwargs)
         except Exception as error:
-            raise type(error)(
+            # What torch refuses is a bad value here: the arguments do not go together.
+            torch_refused = type(error) in (RuntimeError, IndexError)
+            raise (ValueError if torch_refused else type(error))(
                 explain(
                     f"Could not infer what '{self.name}' (of type {type(self).__name__}) returns:"
-                    f" {error}",
+                    f" {without_stand_ins(str(error))}",
                     arguments=_describe(args, kwargs),
                     fix="check the arguments; or, if `call` looks at values, define"
                     " `compute_output_spec` or `compute_output_shape`.",
@@ -341,8 +343,10 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
             kind = type(value)
             if kind is KerasTensor or (kind in _CONTAINERS and any_symbolic(value)):
                 return symbolic(args, kwargs)
-        if kwargs and any_symbolic(kwargs):
-            return symbolic(args, kwargs)
+        for value in kwargs.values():
+            kind = type(value)
+            if kind is KerasTensor or (kind in _CONTAINERS and any_symbolic(value)):
+                return symbolic(args, kwargs)
         return function(*args, **kwargs)
 
     def symbolic(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

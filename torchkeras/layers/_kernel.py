@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .. import activations, constraints, initializers, regularizers
+from ..activations import get as get_activation
+from ..constraints import get as get_constraint
+from ..initializers import get as get_initializer
 from ..naming import explain
+from ..regularizers import get as get_regularizer
 from ..variables import Variable
 from .layer import Layer
 
@@ -43,13 +46,13 @@ class KernelLayer(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.activation = activations.get(activation)
+        self.kernel_initializer = get_initializer(kernel_initializer)
+        self.kernel_regularizer = get_regularizer(kernel_regularizer)
+        self.kernel_constraint = get_constraint(kernel_constraint)
+        self.bias_initializer = get_initializer(bias_initializer)
+        self.bias_regularizer = get_regularizer(bias_regularizer)
+        self.bias_constraint = get_constraint(bias_constraint)
+        self.activation = get_activation(activation)
         self.lora_rank = lora_rank
         self.lora_alpha = lora_alpha
         self.lora_enabled = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..naming import explain
+from ..naming import current_path, explain
 from ..ops.windows import (
     same_padding,
     standardize_padding,
@@ -83,11 +83,18 @@ def _window_output_shape(
     data_format: str,
     facts: dict[str, Any],
 ) -> tuple[int | None, ...]:
+    name = current_path().rpartition("/")[2]
+    layer = f"Layer '{name}'" if name else "The layer"
     last = data_format == "channels_last"
     spatial = shape[1:-1] if last else shape[2:]
     if len(spatial) != len(windows):
         raise ValueError(
-            explain(f"Expected inputs with {len(windows) + 2} axes, got {len(shape)}.", **facts)
+            explain(
+                f"{layer} expects inputs with {len(windows) + 2} axes, got {len(shape)}.",
+                **facts,
+                fix="the axes are the batch, the spatial ones and the channels; add with"
+                " `x[None]` or `x[..., None]` what is missing.",
+            )
         )
     sizes: list[int | None] = []
     for size, window, stride in zip(spatial, windows, strides, strict=True):
@@ -99,7 +106,8 @@ def _window_output_shape(
         if sizes[-1] <= 0 and padding == "valid":
             raise ValueError(
                 explain(
-                    "The output would have no elements: the window is larger than the input.",
+                    f"{layer}: the output would have no elements, as the window is larger than"
+                    " the input.",
                     **facts,
                     fix="use a smaller window, padding='same', or larger inputs"
                     " (or check `data_format`).",

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import activations, constraints, initializers, regularizers
+from ..activations import KERNELS, relu
+from ..activations import get as get_activation
+from ..constraints import get as get_constraint
+from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
 from .input_spec import InputSpec
 from .layer import Layer
 
@@ -63,11 +67,11 @@ class Activation(_Elementwise):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = get_activation(activation)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return `activation(inputs)`."""
-        return self.activation(inputs)
+        return KERNELS.get(self.activation, self.activation)(inputs)
 
 
 @builtin("keras.layers.ReLU")
@@ -108,7 +112,7 @@ class ReLU(_Elementwise):
         """Return the rectified inputs."""
         if self._plain:
             return torch.relu(inputs)
-        return activations.relu(
+        return relu(
             inputs,
             negative_slope=self.negative_slope,
             max_value=self.max_value,
@@ -175,9 +179,9 @@ class PReLU(_Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.alpha_initializer = get_initializer(alpha_initializer)
+        self.alpha_regularizer = get_regularizer(alpha_regularizer)
+        self.alpha_constraint = get_constraint(alpha_constraint)
         if shared_axes is not None:
             shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
         self.shared_axes = shared_axes

@@ -20,10 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .. import config, constraints, initializers, regularizers
+from ..config import is_flash_attention_enabled
+from ..constraints import get as get_constraint
 from ..graph.operation import Operation
+from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
 from .activation import Softmax
 from .configs import serialize_value
 from .core import EinsumDense
@@ -133,15 +136,15 @@ class MultiHeadAttention(Layer):
         self._use_bias = use_bias
         self._use_gate = use_gate
         self._output_shape = _as_shape(output_shape)
-        self._flash_attention = flash_attention or config.is_flash_attention_enabled()
-        self._kernel_initializer = initializers.get(kernel_initializer)
-        self._bias_initializer = initializers.get(bias_initializer)
-        self._kernel_regularizer = regularizers.get(kernel_regularizer)
-        self._bias_regularizer = regularizers.get(bias_regularizer)
+        self._flash_attention = flash_attention or is_flash_attention_enabled()
+        self._kernel_initializer = get_initializer(kernel_initializer)
+        self._bias_initializer = get_initializer(bias_initializer)
+        self._kernel_regularizer = get_regularizer(kernel_regularizer)
+        self._bias_regularizer = get_regularizer(bias_regularizer)
         # For the projections; the layer's own output is not penalized.
-        self._projection_regularizer = regularizers.get(activity_regularizer)
-        self._kernel_constraint = constraints.get(kernel_constraint)
-        self._bias_constraint = constraints.get(bias_constraint)
+        self._projection_regularizer = get_regularizer(activity_regularizer)
+        self._kernel_constraint = get_constraint(kernel_constraint)
+        self._bias_constraint = get_constraint(bias_constraint)
         self._attention_axes = _as_axes(attention_axes)
         self._sliding_window = sliding_window
         self.seed = seed

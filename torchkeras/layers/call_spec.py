@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from .. import tree
 from ..graph.infer import known_shape
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
+from ..tree import flatten, is_nested, map_structure
 
 __all__ = ["CallSignature", "CallSpec", "signature_of"]
 
@@ -108,20 +108,20 @@ class CallSpec:
         self.tensors = {
             name: value
             for name, value in self.arguments.items()
-            if is_tensor(value) or (tree.is_nested(value) and _has_tensor(value))
+            if is_tensor(value) or (is_nested(value) and _has_tensor(value))
         }
 
     def shapes(self) -> dict[str, Any]:
         """Return the shapes of the tensor arguments as `{"<argument>_shape": shape}`."""
         return {
-            f"{name}_shape": tree.map_structure(_shape_or_none, value)
+            f"{name}_shape": map_structure(_shape_or_none, value)
             for name, value in self.tensors.items()
             if name != "mask" and not name.endswith("_mask")
         }
 
 
 def _has_tensor(value: Any) -> bool:
-    return any(is_tensor(item) for item in tree.flatten(value))
+    return any(is_tensor(item) for item in flatten(value))
 
 
 def _shape_or_none(x: Any) -> tuple[int | None, ...] | None:

@@ -1,7 +1,8 @@
 """Configs of layers, derived from their constructors.
 
-A layer of this library stores each constructor argument under its own name, so its config is read off
-its attributes. A user's layer without a `get_config` is described by the arguments it was made with.
+A layer of this library stores each constructor argument under its own name, so its config is read
+off its attributes. A user's layer without a `get_config` is described by the arguments it was made
+with.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import inspect
 from types import FunctionType
 from typing import Any
 
-from .. import activations, dtype_policies
+from ..activations import serialize as serialize_activation
+from ..dtype_policies import serialize as serialize_dtype_policy
 from ..graph.operation import init_config
 from ..registry import serialize_keras_object
 
@@ -44,7 +46,7 @@ def base_config(layer: Any) -> dict[str, Any]:
     config = {
         "name": layer.name,
         "trainable": layer._trainable,
-        "dtype": dtype_policies.serialize(layer.dtype_policy),
+        "dtype": serialize_dtype_policy(layer.dtype_policy),
     }
     if layer._activity_regularizer is not None:
         config["activity_regularizer"] = serialize_value(layer._activity_regularizer)
@@ -77,5 +79,5 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
 def serialize_value(value: Any) -> Any:
     """Serialize one argument; activations become their names."""
     if isinstance(value, FunctionType):
-        return activations.serialize(value)
+        return serialize_activation(value)
     return serialize_keras_object(value)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..activations import linear
+from ..activations import KERNELS, linear
 from ..config import standardize_data_format
 from ..naming import explain
 from ..registry import builtin
@@ -217,7 +217,7 @@ class BaseConv(KernelLayer):
         else:
             x = self._convolution(inputs, self.kernel, self.bias)
         activation = self.activation
-        return x if activation is linear else activation(x)
+        return x if activation is linear else KERNELS.get(activation, activation)(x)
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """Convolve without bias and activation; subclasses may override this."""

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import tree
-from ..activations import linear
+from ..activations import KERNELS, linear
 from ..dtypes import result_type, to_torch
 from ..graph.keras_tensor import KerasTensor
 from ..initializers import VarianceScaling
@@ -31,6 +30,7 @@ from ..registry import (
     in_safe_mode,
     serialize_keras_object,
 )
+from ..tree import flatten, map_shape_structure, map_structure
 from ._kernel import KernelLayer
 from .configs import base_config
 from .input_spec import InputSpec
@@ -129,7 +129,7 @@ class Dense(KernelLayer):
         else:
             x = F.linear(inputs, kernel.t(), bias)
         activation = self.activation
-        return x if activation is linear else activation(x)
+        return x if activation is linear else KERNELS.get(activation, activation)(x)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """The input's shape with `units` in place of the last axis."""
@@ -389,7 +389,7 @@ class EinsumDense(KernelLayer):
         if bias is not None:
             x = x + bias
         activation = self.activation
-        return x if activation is linear else activation(x)
+        return x if activation is linear else KERNELS.get(activation, activation)(x)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """What the equation makes of `input_shape`."""
@@ -436,7 +436,7 @@ class Identity(Layer):
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Return the shapes and dtypes of `inputs`."""
-        return tree.map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
+        return map_structure(lambda x: KerasTensor(x.shape, dtype=x.dtype), inputs)
 
 
 @builtin("keras.layers.Lambda")
@@ -507,8 +507,8 @@ class Lambda(Layer):
         if callable(self._output_shape):
             return self._output_shape(input_shape)
         if self._output_shape is not None:
-            batch = tree.flatten(input_shape)[0]
-            return tree.map_shape_structure(lambda s: (batch, *s), self._output_shape)
+            batch = flatten(input_shape)[0]
+            return map_shape_structure(lambda s: (batch, *s), self._output_shape)
         try:
             return super().compute_output_shape(input_shape)
         except Exception as error:

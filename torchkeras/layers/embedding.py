@@ -14,9 +14,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .. import constraints, dtypes, initializers, regularizers
+from ..constraints import get as get_constraint
+from ..dtypes import to_torch
+from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
 from .layer import Layer
 
 __all__ = ["Embedding"]
@@ -87,9 +90,9 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = get_constraint(embeddings_constraint)
+        self.embeddings_initializer = get_initializer(embeddings_initializer)
+        self.embeddings_regularizer = get_regularizer(embeddings_regularizer)
         self.mask_zero = self.supports_masking = mask_zero
         self._creates_mask = bool(mask_zero)
         # Casting the few rows picked is cheaper than casting the whole matrix.
@@ -130,7 +133,7 @@ class Embedding(Layer):
         if self.lora_enabled:
             delta = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
             outputs = outputs + delta * (self.lora_alpha / self.lora_rank)
-        dtype = dtypes.to_torch(self.compute_dtype)
+        dtype = to_torch(self.compute_dtype)
         return outputs if outputs.dtype is dtype else outputs.to(dtype)
 
     def _explain_range(self, inputs: torch.Tensor) -> str:
@@ -186,7 +189,7 @@ class Embedding(Layer):
             weight = self.add_weight(
                 name=name,
                 shape=shape,
-                initializer=initializers.get(initializer),
+                initializer=get_initializer(initializer),
                 dtype="float32",
                 regularizer=self.embeddings_regularizer,
             )

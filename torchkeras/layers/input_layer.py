@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import config, dtypes
+from ..config import floatx
+from ..dtypes import standardize_dtype
 from ..graph.keras_tensor import KerasTensor
 from ..graph.operation import Node
 from ..naming import explain
@@ -69,7 +70,7 @@ class InputLayer(Layer):
             batch_shape, shape = input_tensor.shape, None
             dtype = dtype or input_tensor.dtype
         self.batch_shape = _full_shape(shape, batch_size, batch_shape)
-        self._input_dtype = dtypes.standardize_dtype(dtype or config.floatx())
+        self._input_dtype = standardize_dtype(dtype or floatx())
         self.sparse = bool(sparse)
         self.ragged = bool(ragged)
         self.optional = optional

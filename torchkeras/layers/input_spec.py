@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import dtypes, tree
+from ..dtypes import standardize_dtype
 from ..graph.infer import known_shape
 from ..naming import explain
+from ..tree import flatten
 from ..variables import standardize_shape
 
 __all__ = ["InputSpec", "assert_input_compatibility"]
@@ -47,7 +48,7 @@ class InputSpec:
         name: str | None = None,
         optional: bool = False,
     ) -> None:
-        self.dtype = dtypes.standardize_dtype(dtype) if dtype is not None else None
+        self.dtype = standardize_dtype(dtype) if dtype is not None else None
         self.shape = standardize_shape(shape) if shape is not None else None
         self.ndim = len(self.shape) if self.shape is not None else ndim
         self.max_ndim = max_ndim
@@ -59,7 +60,7 @@ class InputSpec:
         rank = self.ndim if self.ndim is not None else self.max_ndim
         if rank is not None and self.axes and max(self.axes) >= rank:
             raise ValueError(
-                f"Axis {max(self.axes)} of `axes` is outside of the rank; the largest is {rank - 1}."
+                f"Axis {max(self.axes)} of `axes` is outside of the rank; the last is {rank - 1}."
             )
 
     def get_config(self) -> dict[str, Any]:
@@ -96,19 +97,20 @@ def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None
     """
     if not specs:
         return
-    specs = tree.flatten(specs)
+    specs = flatten(specs)
     if isinstance(inputs, Mapping) and all(spec.name for spec in specs):
         missing = [s.name for s in specs if s.name not in inputs and not s.optional]
         if missing:
             raise ValueError(f'Missing data for input "{missing[0]}" of layer "{layer_name}".')
         flat = [inputs.get(spec.name) for spec in specs]
     else:
-        flat = tree.flatten(inputs)
+        flat = flatten(inputs)
     if len(flat) != len(specs):
         raise ValueError(
             explain(
                 f"Layer '{layer_name}' expects {len(specs)} input(s), but received {len(flat)}.",
                 given=[_shape(x) for x in flat],
+                fix=f"pass {len(specs)} tensor(s), in the order the layer takes them.",
             )
         )
     for index, (x, spec) in enumerate(zip(flat, specs, strict=True)):
@@ -122,13 +124,33 @@ def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None
         problem = _mismatch(spec, known_shape(x), x)
         if problem:
             raise ValueError(
-                f"Input {index} of layer '{layer_name}' is incompatible with the layer: {problem}."
-                f" Full shape received: {known_shape(x)}"
+                explain(
+                    f"Input {index} of layer '{layer_name}' is incompatible with the layer:"
+                    f" {problem}. Full shape received: {known_shape(x)}",
+                    fix=_fix(spec, known_shape(x)),
+                )
             )
 
 
 def _shape(x: Any) -> Any:
     return known_shape(x) if hasattr(x, "shape") else x
+
+
+def _fix(spec: InputSpec, shape: tuple[int | None, ...]) -> str:
+    """Say what to do about inputs of a rank or size that the layer does not take."""
+    rank = len(shape)
+    least = spec.ndim if spec.ndim is not None else spec.min_ndim
+    most = spec.ndim if spec.ndim is not None else spec.max_ndim
+    if least is not None and rank == least - 1:
+        return (
+            "an axis is missing: the first one is the batch (`x[None]` makes a batch of one"
+            " sample), the last one holds features or channels (`x[..., None]`)."
+        )
+    if least is not None and rank < least:
+        return f"pass inputs with {least} axes, the batch among them."
+    if most is not None and rank > most:
+        return "there are axes too many: flatten or reshape the inputs, or use `TimeDistributed`."
+    return "pass inputs of the size the layer was built for, or make a new layer for this size."
 
 
 def _mismatch(spec: InputSpec, shape: tuple[int | None, ...], x: Any) -> str | None:
@@ -140,8 +162,8 @@ def _mismatch(spec: InputSpec, shape: tuple[int | None, ...], x: Any) -> str | N
         return f"expected max_ndim={spec.max_ndim}, found ndim={rank}"
     if spec.min_ndim is not None and rank < spec.min_ndim:
         return f"expected min_ndim={spec.min_ndim}, found ndim={rank}"
-    if spec.dtype is not None and dtypes.standardize_dtype(x.dtype) != spec.dtype:
-        return f"expected dtype={spec.dtype}, found dtype={dtypes.standardize_dtype(x.dtype)}"
+    if spec.dtype is not None and standardize_dtype(x.dtype) != spec.dtype:
+        return f"expected dtype={spec.dtype}, found dtype={standardize_dtype(x.dtype)}"
     for axis, size in spec.axes.items():
         if size is not None and -rank <= axis < rank and shape[axis] not in (size, None):
             return (

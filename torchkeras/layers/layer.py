@@ -21,13 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import dtype_policies, dtypes, regularizers, tree
+from ..dtype_policies import DTypePolicyMap
+from ..dtype_policies import get as get_dtype_policy
+from ..dtypes import to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import real_mode
+from ..graph.infer import known_shape, real_mode
 from ..graph.keras_tensor import KerasTensor, any_symbolic
 from ..graph.operation import Node, Operation, checked_name
 from ..naming import current_path, explain, nearest
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
+from ..tree import flatten, map_structure
 from .call_spec import CallSpec, is_tensor, shape_arguments, signature_of
 from .configs import layer_config
 from .input_spec import InputSpec, assert_input_compatibility
@@ -69,7 +73,7 @@ class _Plan:
         self.takes_training = layer._call_signature.takes_training
         self.cast = layer._input_torch_dtype if layer._convert_input_args else None
         mixed = layer.compute_dtype != layer.variable_dtype
-        self.autocast = dtypes.to_torch(layer.compute_dtype) if mixed and layer.autocast else None
+        self.autocast = to_torch(layer.compute_dtype) if mixed and layer.autocast else None
         self.ndim = self.min_ndim = self.axis = self.size = None
         spec = layer.input_spec
         if isinstance(spec, InputSpec):
@@ -172,8 +176,8 @@ class Layer(LayerState, Operation):
             _inbound_nodes=[],
             _outbound_nodes=[],
             _trainable=bool(trainable),
-            _dtype_policy=dtype_policies.get(dtype),
-            _activity_regularizer=regularizers.get(activity_regularizer),
+            _dtype_policy=get_dtype_policy(dtype),
+            _activity_regularizer=get_regularizer(activity_regularizer),
             _call_signature=signature_of(type(self).call),
             _supports_masking=type(self).compute_mask is not Layer.compute_mask,
             _input_spec=None,
@@ -229,11 +233,11 @@ class Layer(LayerState, Operation):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self.__dict__.update(_dtype_policy=dtype_policies.get(value), _plan=None)
+        self.__dict__.update(_dtype_policy=get_dtype_policy(value), _plan=None)
 
     def _policy(self) -> Any:
         policy = self._dtype_policy
-        if isinstance(policy, dtype_policies.DTypePolicyMap) and self.path:
+        if isinstance(policy, DTypePolicyMap) and self.path:
             return policy[self.path]
         return policy
 
@@ -264,7 +268,7 @@ class Layer(LayerState, Operation):
 
     @property
     def _input_torch_dtype(self) -> torch.dtype | None:
-        dtype = dtypes.to_torch(self.input_dtype) if self.input_dtype != "string" else None
+        dtype = to_torch(self.input_dtype) if self.input_dtype != "string" else None
         return dtype if self.autocast and dtype is not None and dtype.is_floating_point else None
 
     # Settings that the plan depends on -----------------------------------------------------------
@@ -276,7 +280,7 @@ class Layer(LayerState, Operation):
 
     @activity_regularizer.setter
     def activity_regularizer(self, value: Any) -> None:
-        self.__dict__.update(_activity_regularizer=regularizers.get(value), _plan=None)
+        self.__dict__.update(_activity_regularizer=get_regularizer(value), _plan=None)
 
     @property
     def input_spec(self) -> Any:
@@ -376,7 +380,7 @@ class Layer(LayerState, Operation):
         """
         if CONTEXT.meta:
             return
-        for item in tree.flatten(loss):
+        for item in flatten(loss):
             if isinstance(item, KerasTensor):
                 raise ValueError(
                     f"Layer '{self.name}': a symbolic tensor cannot be added as a loss. Call"
@@ -438,12 +442,16 @@ class Layer(LayerState, Operation):
                     assert_input_compatibility(self.input_spec, x, self.name)
                 if plan.autocast is not None:
                     return self._run(plan, (x,), {})
-                if plan.takes_training:
-                    training = CONTEXT.training
-                    return _module_call(
-                        self, x, training=self.training if training is None else training
-                    )
-                return _module_call(self, x)
+                try:
+                    if plan.takes_training:
+                        training = CONTEXT.training
+                        return _module_call(
+                            self, x, training=self.training if training is None else training
+                        )
+                    return _module_call(self, x)
+                except (RuntimeError, IndexError) as error:
+                    self._explain_failure(error, args, kwargs)
+                    raise
         if plan.covers(args, kwargs):
             return self._run(plan, args, kwargs)
         return self._full_call(args, kwargs)
@@ -453,13 +461,36 @@ class Layer(LayerState, Operation):
         if plan.takes_training and kwargs.get("training") is None:
             training = CONTEXT.training
             kwargs["training"] = self.training if training is None else training
-        if plan.autocast is CONTEXT.autocast:
-            return _module_call(self, *args, **kwargs)
-        former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
+        former = None
+        if plan.autocast is not CONTEXT.autocast:
+            former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
         try:
             return _module_call(self, *args, **kwargs)
+        except (RuntimeError, IndexError) as error:
+            self._explain_failure(error, args, kwargs)
+            raise
         finally:
-            CONTEXT.set_view(*former)
+            if former is not None:
+                CONTEXT.set_view(*former)
+
+    def _explain_failure(self, error: Exception, args: Any, kwargs: Any) -> None:
+        """Say which layer torch refused and what it was given; users' layers speak for themselves.
+
+        Raises:
+            ValueError: The error is torch's, and the layer one of ours.
+        """
+        if type(error) not in (RuntimeError, IndexError) or not self._static_masks:
+            return
+        weights = {name: tuple(weight.shape) for name, weight in self._parameters.items()}
+        raise ValueError(
+            explain(
+                f"Layer '{self.name}' (of type {type(self).__name__}) cannot compute with these"
+                f" inputs: {error}",
+                inputs=", ".join(_describe_input(x) for x in flatten((args, kwargs))),
+                weights=weights or "none",
+                fix="check the shapes and dtypes of what is passed to the layer.",
+            )
+        ) from error
 
     def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
         """Call the built layer with the masks given as arguments and no others."""
@@ -473,7 +504,7 @@ class Layer(LayerState, Operation):
         self._require_init()
         original = (args, kwargs)
         if self._convert_input_args:
-            args, kwargs = tree.map_structure(self._convert_input, (args, kwargs))
+            args, kwargs = map_structure(self._convert_input, (args, kwargs))
         spec = CallSpec(self, args, kwargs)
         if not self._allow_non_tensor_positional_args:
             self._check_positional(args)
@@ -548,7 +579,7 @@ class Layer(LayerState, Operation):
         return cast
 
     def _check_positional(self, args: tuple[Any, ...]) -> None:
-        for arg in tree.flatten(args):
+        for arg in flatten(args):
             if arg is not None and not is_tensor(arg):
                 raise ValueError(
                     explain(
@@ -575,25 +606,25 @@ class Layer(LayerState, Operation):
         tensors = spec.tensors
         if len(tensors) == 1:
             if signature.takes_mask and spec.arguments.get("mask") is None:
-                masks = tree.map_structure(get_keras_mask, next(iter(tensors.values())))
+                masks = map_structure(get_keras_mask, next(iter(tensors.values())))
                 kwargs["mask"] = masks
         else:
             for name, value in tensors.items():
                 key = f"{name}_mask"
                 if key in signature.names and spec.arguments.get(key) is None:
-                    kwargs[key] = tree.map_structure(get_keras_mask, value)
+                    kwargs[key] = map_structure(get_keras_mask, value)
         previous = kwargs.get("mask")
         if previous is None:
-            previous = tree.map_structure(get_keras_mask, spec.first)
+            previous = map_structure(get_keras_mask, spec.first)
         return kwargs, previous
 
     def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outputs = self.compute_output_spec(*args, **kwargs)
-        return tree.map_structure(_as_fresh_output, outputs)
+        return map_structure(_as_fresh_output, outputs)
 
     def _attach_mask(self, spec: CallSpec, outputs: Any, previous_mask: Any) -> None:
         if not self._supports_masking:
-            if any(mask is not None for mask in tree.flatten(previous_mask)):
+            if any(mask is not None for mask in flatten(previous_mask)):
                 warnings.warn(
                     f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with"
                     " a mask attached to it. However, this layer does not support masking and will"
@@ -602,7 +633,7 @@ class Layer(LayerState, Operation):
                     stacklevel=4,
                 )
             return
-        flat = tree.flatten(outputs)
+        flat = flatten(outputs)
         if all(get_keras_mask(output) is not None for output in flat):
             return
         if any_symbolic(spec.first, outputs):
@@ -611,7 +642,7 @@ class Layer(LayerState, Operation):
             masks = self.compute_mask(spec.first, previous_mask)
         if masks is None:
             return
-        for output, mask in zip(flat, tree.flatten(masks), strict=False):
+        for output, mask in zip(flat, flatten(masks), strict=False):
             if get_keras_mask(output) is None and mask is not None:
                 set_keras_mask(output, mask)
 
@@ -621,7 +652,7 @@ class Layer(LayerState, Operation):
         return Operation.compute_output_spec(_MaskOf(self), inputs, previous_mask)
 
     def _regularize_activity(self, outputs: Any) -> None:
-        for output in tree.flatten(outputs):
+        for output in flatten(outputs):
             if isinstance(output, Tensor):
                 penalty = self._activity_regularizer(output)
                 if output.dim():
@@ -670,7 +701,7 @@ class Layer(LayerState, Operation):
         others = dict(zip(list(inputs)[1:], rest, strict=True))
         self._build(CallSpec(self, (first,), others))
         outputs = Operation.compute_output_spec(self, first, **others)
-        return tree.map_structure(lambda tensor: tensor.shape, outputs)
+        return map_structure(lambda tensor: tensor.shape, outputs)
 
     # Configs -------------------------------------------------------------------------------------
 
@@ -772,6 +803,12 @@ def _as_fresh_output(output: Any) -> Any:
         fresh._keras_mask = output._keras_mask
         return fresh
     return output
+
+
+def _describe_input(x: Any) -> str:
+    if not isinstance(x, Tensor):
+        return repr(x)
+    return f"{str(x.dtype).removeprefix('torch.')} of shape {known_shape(x)} on {x.device}"
 
 
 def _cast_arguments(x: Any, dtype: torch.dtype) -> Any:

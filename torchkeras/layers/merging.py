@@ -110,7 +110,11 @@ class Merge(Layer):
                 elif size is None or known is None:
                     result[axis] = None
                 else:
-                    raise self._error("the shapes do not fit together", input_shape=list(shapes))
+                    raise self._error(
+                        "the shapes do not fit together",
+                        input_shape=list(shapes),
+                        fix="make the sizes of each axis equal, or 1.",
+                    )
         return tuple(result)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -341,6 +345,7 @@ class Concatenate(Merge):
             "the shapes must be equal on all axes but `axis`",
             axis=self.axis,
             input_shape=list(shapes),
+            fix="reshape or crop the inputs, or concatenate on another axis.",
         )
 
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:

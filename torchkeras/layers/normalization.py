@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import constraints, initializers, regularizers
 from ..config import epsilon as config_epsilon
+from ..constraints import get as get_constraint
 from ..dtypes import to_torch
+from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
 from ..variables import Variable
 from .input_spec import InputSpec
 from .layer import Layer
@@ -30,9 +32,9 @@ __all__ = ["BatchNormalization", "LayerNormalization"]
 Shape = Sequence["int | None"]
 _HALF = (torch.float16, torch.bfloat16)
 _GETTERS = {
-    "initializer": initializers.get,
-    "regularizer": regularizers.get,
-    "constraint": constraints.get,
+    "initializer": get_initializer,
+    "regularizer": get_regularizer,
+    "constraint": get_constraint,
 }
 
 
@@ -140,8 +142,8 @@ class BatchNormalization(_Normalization):
         self.center = center
         self.scale = scale
         self._scale_and_offset(locals())
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.moving_mean_initializer = get_initializer(moving_mean_initializer)
+        self.moving_variance_initializer = get_initializer(moving_variance_initializer)
         self.renorm = renorm
         self.renorm_clipping = renorm_clipping or {} if renorm else renorm_clipping
         self.renorm_momentum = renorm_momentum

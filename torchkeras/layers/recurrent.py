@@ -21,7 +21,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from .. import activations, dtypes
+from ..activations import relu as activation_relu
+from ..activations import serialize as serialize_activation
+from ..activations import sigmoid as activation_sigmoid
+from ..activations import tanh as activation_tanh
+from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin
 from .input_spec import InputSpec
@@ -114,7 +118,7 @@ class _OwnCellRNN(RNN):
     def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
         if given is None and self._zero_start and not self.stateful:
             shape = (sequences.shape[0], self.cell.units)
-            dtype = dtypes.to_torch(self.compute_dtype)
+            dtype = to_torch(self.compute_dtype)
             zeros = torch.zeros(shape, dtype=dtype, device=sequences.device)
             return [zeros] * len(self.state_size)
         states = super()._states_for(sequences, given)
@@ -174,7 +178,7 @@ class _OwnCellRNN(RNN):
                 explain(
                     f"{type(self).__name__} '{self.name}': `use_cudnn=True`, but no fused kernel"
                     " computes this layer.",
-                    activation=activations.serialize(self.activation),
+                    activation=serialize_activation(self.activation),
                     recurrent_dropout=self.recurrent_dropout,
                     fix="use the default activations and no recurrent dropout, or"
                     " `use_cudnn='auto'`.",
@@ -267,11 +271,11 @@ def _take_steps(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _is_tanh(function: Any) -> bool:
-    return function in (activations.tanh, torch.tanh)
+    return function in (activation_tanh, torch.tanh)
 
 
 def _is_sigmoid(function: Any) -> bool:
-    return function in (activations.sigmoid, torch.sigmoid)
+    return function in (activation_sigmoid, torch.sigmoid)
 
 
 def _check_use_cudnn(value: Any) -> None:
@@ -573,7 +577,7 @@ class SimpleRNN(_OwnCellRNN):
         self.input_spec = [InputSpec(ndim=3)]
 
     def _fusible(self) -> bool:
-        relu = self.activation in (activations.relu, torch.relu)
+        relu = self.activation in (activation_relu, torch.relu)
         return relu or _is_tanh(self.activation)
 
     def _kernel(

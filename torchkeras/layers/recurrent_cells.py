@@ -17,10 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import activations, config, constraints, initializers, random, regularizers, tree
+from ..activations import get as get_activation
+from ..config import default_device
+from ..constraints import get as get_constraint
 from ..dtypes import to_torch
+from ..initializers import get as get_initializer
 from ..naming import explain
+from ..random import SeedGenerator
+from ..random import dropout as random_dropout
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..regularizers import get as get_regularizer
+from ..tree import flatten
 from .layer import Layer
 
 __all__ = ["DropoutRNNCell", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -63,7 +70,7 @@ class DropoutRNNCell:
     def _draw(self, like: Tensor, rate: float) -> Any:
         ones = torch.ones_like(like)
         count = getattr(self, "dropout_mask_count", None)
-        masks = [random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count or 1)]
+        masks = [random_dropout(ones, rate, seed=self.seed_generator) for _ in range(count or 1)]
         return masks if count else masks[0]
 
     def skip_dropout_masks(self) -> None:
@@ -78,9 +85,9 @@ class DropoutRNNCell:
 
 
 _KINDS = (
-    ("initializer", initializers.get),
-    ("regularizer", regularizers.get),
-    ("constraint", constraints.get),
+    ("initializer", get_initializer),
+    ("regularizer", get_regularizer),
+    ("constraint", get_constraint),
 )
 
 
@@ -92,21 +99,21 @@ class _Cell(DropoutRNNCell, Layer):
     def _store(self, given: dict[str, Any]) -> None:
         """Keep the constructor's arguments, made into what they stand for."""
         self.units = given["units"]
-        self.activation = activations.get(given["activation"])
+        self.activation = get_activation(given["activation"])
         if self._gates > 1:
-            self.recurrent_activation = activations.get(given["recurrent_activation"])
+            self.recurrent_activation = get_activation(given["recurrent_activation"])
         self.use_bias = given["use_bias"]
         # The order matters: each random initializer and the generator draw their own seed here.
         self.seed = given["seed"]
         if self._gates == 1:
-            self.seed_generator = random.SeedGenerator(self.seed)
+            self.seed_generator = SeedGenerator(self.seed)
         for kind, get in _KINDS:
             for weight in ("kernel", "recurrent", "bias"):
                 setattr(self, f"{weight}_{kind}", get(given[f"{weight}_{kind}"]))
         self.dropout = min(1.0, max(0.0, given["dropout"]))
         self.recurrent_dropout = min(1.0, max(0.0, given["recurrent_dropout"]))
         if self._gates > 1:
-            self.seed_generator = random.SeedGenerator(self.seed)
+            self.seed_generator = SeedGenerator(self.seed)
         self.state_size: int | list[int] = self.units
         self.output_size = self.units
 
@@ -197,7 +204,7 @@ def _check_units(cls: type, units: Any) -> None:
 def zero_state(cell: Layer, batch_size: int | None, size: int) -> Tensor:
     """Make zeros `(batch_size, size)` where the weights of `cell` are, in its compute dtype."""
     weight = getattr(cell, "kernel", None) if cell.built else None
-    device = config.default_device() if weight is None else weight.device
+    device = default_device() if weight is None else weight.device
     return torch.zeros((batch_size, size), dtype=to_torch(cell.compute_dtype), device=device)
 
 
@@ -307,7 +314,7 @@ class LSTMCell(_Cell):
     def _forget_bias(self, shape: Any, dtype: Any = None) -> Tensor:
         parts = [
             self.bias_initializer((self.units,), dtype=dtype),
-            initializers.get("ones")((self.units,), dtype=dtype),
+            get_initializer("ones")((self.units,), dtype=dtype),
             self.bias_initializer((2 * self.units,), dtype=dtype),
         ]
         return torch.cat(parts)
@@ -564,7 +571,7 @@ class StackedRNNCells(Layer):
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
                 cell.built = True
-            input_shape = (tree.flatten(input_shape)[0], output_size(cell))
+            input_shape = (flatten(input_shape)[0], output_size(cell))
         self.built = True
 
     def call(

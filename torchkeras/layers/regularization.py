@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import random, regularizers
 from ..config import standardize_data_format
 from ..dtypes import to_torch
 from ..naming import explain
+from ..random import SeedGenerator, dropout, generator_for
 from ..registry import builtin
+from ..regularizers import L1L2
 from .input_spec import InputSpec
 from .layer import Layer
 
@@ -50,7 +51,7 @@ class _Noise(Layer):
         self.seed = seed
         self.supports_masking = True
         if strength > 0:
-            self.seed_generator = random.SeedGenerator(seed)
+            self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
 
     def _normal(self, inputs: Tensor, mean: float, stddev: float) -> Tensor:
@@ -59,7 +60,7 @@ class _Noise(Layer):
             mean,
             stddev,
             size=inputs.shape,
-            generator=random.generator_for(self.seed_generator, inputs.device),
+            generator=generator_for(self.seed_generator, inputs.device),
             dtype=to_torch(self.compute_dtype),
             device=inputs.device,
         )
@@ -125,7 +126,7 @@ class Dropout(_Noise):
             return inputs
         if self._unseeded:
             return torch.dropout(inputs, self.rate, True)
-        return random.dropout(
+        return dropout(
             inputs, self.rate, noise_shape=self._noise_shape(inputs), seed=self.seed_generator
         )
 
@@ -338,7 +339,7 @@ class AlphaDropout(_Noise):
         if self.noise_shape is not None:
             pairs = zip(shape, self.noise_shape, strict=True)
             shape = tuple(n if given is None else given for n, given in pairs)
-        generator = random.generator_for(self.seed_generator, inputs.device)
+        generator = generator_for(self.seed_generator, inputs.device)
         draws = torch.rand(shape, generator=generator, dtype=to_torch(None), device=inputs.device)
         kept = (draws >= self.rate).to(inputs.dtype)
         scale = ((1 - self.rate) * (1 + self.rate * _SELU_LIMIT**2)) ** -0.5
@@ -362,7 +363,7 @@ class ActivityRegularization(Layer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        super().__init__(activity_regularizer=L1L2(l1=l1, l2=l2), **kwargs)
         self.supports_masking = True
         self.l1 = l1
         self.l2 = l2

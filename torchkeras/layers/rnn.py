@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import dtypes, tree
+from ..dtypes import as_tensor, to_torch
 from ..graph.context import CONTEXT
 from ..naming import explain, name_scope
 from ..registry import builtin, deserialize_keras_object
+from ..tree import flatten, map_structure, pack_sequence_as
 from ..variables import Variable
 from .layer import Layer
 from .recurrent_cells import (
@@ -147,17 +148,17 @@ class RNN(Layer):
 
         with name_scope(self.name):
             states = self.get_initial_state(batch_size)
-            self.__dict__["states"] = tree.map_structure(variable, states)
+            self.__dict__["states"] = map_structure(variable, states)
         self._expected_batch_size = batch_size
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Layer:
-        for state in tree.flatten(self.states) if self.states is not None else ():
+        for state in flatten(self.states) if self.states is not None else ():
             state.data = fn(state.data)
         return super()._apply(fn, recurse)
 
     def reset_state(self) -> None:
         """Set the states kept between batches to zero."""
-        for state in tree.flatten(self.states) if self.states is not None else ():
+        for state in flatten(self.states) if self.states is not None else ():
             with torch.no_grad():
                 state.zero_()
 
@@ -189,14 +190,12 @@ class RNN(Layer):
                 )
             if given is None:
                 # Copies: the states are overwritten in place before gradients are computed.
-                states = tree.map_structure(lambda state: state.detach().clone(), self.states)
+                states = map_structure(lambda state: state.detach().clone(), self.states)
         elif given is None:
             states = self.get_initial_state(batch_size)
         states = list(states) if isinstance(states, (list, tuple)) else [states]
-        dtype = dtypes.to_torch(getattr(self.cell, "compute_dtype", self.compute_dtype))
-        return tree.map_structure(
-            lambda state: dtypes.as_tensor(state).to(sequences.device, dtype), states
-        )
+        dtype = to_torch(getattr(self.cell, "compute_dtype", self.compute_dtype))
+        return map_structure(lambda state: as_tensor(state).to(sequences.device, dtype), states)
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -224,15 +223,15 @@ class RNN(Layer):
         if self._drops:
             self._reset_dropout(self.cell)
         if self.stateful and not CONTEXT.meta:
-            for kept, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+            for kept, state in zip(flatten(self.states), flatten(states), strict=True):
                 kept.assign(state)
         output = outputs if self.return_sequences else last
-        dtype = dtypes.to_torch(self.compute_dtype)
+        dtype = to_torch(self.compute_dtype)
         if output.dtype is not dtype:
             output = output.to(dtype)
         if not self.return_state:
             return output
-        return (output, *tree.map_structure(lambda state: state.to(dtype), list(states)))
+        return (output, *map_structure(lambda state: state.to(dtype), list(states)))
 
     def inner_loop(
         self,
@@ -287,10 +286,10 @@ class RNN(Layer):
                 output = _select(masks[t], output, previous)
                 if not self.zero_output_for_mask:
                     previous = output
-                pairs = zip(tree.flatten(new), tree.flatten(states), strict=True)
+                pairs = zip(flatten(new), flatten(states), strict=True)
                 new = [_select(masks[t], after, before) for after, before in pairs]
             if nested:
-                new = tree.pack_sequence_as(initial_state, tree.flatten(new))
+                new = pack_sequence_as(initial_state, flatten(new))
             states = tuple(new)
             if self.return_sequences:
                 outputs.append(output)
@@ -342,7 +341,7 @@ class RNN(Layer):
         return shape, *states
 
     def compute_mask(self, sequences: Any, mask: Any = None) -> Any:
-        mask = tree.flatten(mask)[0]
+        mask = flatten(mask)[0]
         output_mask = mask if self.return_sequences else None
         if self.return_state:
             return [output_mask, *(None for _ in self.state_size)]

@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import config, constraints, dtypes, initializers, regularizers, tree
+from ..config import default_device
+from ..constraints import get as get_constraint
+from ..dtypes import standardize_dtype, to_torch
 from ..graph.context import CONTEXT
+from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
 from ..naming import explain, name_scope
 from ..random import SeedGenerator
+from ..regularizers import get as get_regularizer
+from ..tree import flatten
 from ..variables import Variable, standardize_shape
 from .tracking import Tracked, is_stateless, track
 
@@ -60,7 +65,7 @@ class LayerState(torch.nn.Module):
         self.__dict__[name] = value
         if isinstance(value, Tracked):
             self._follow(name, value)
-        for item in tree.flatten(value):
+        for item in flatten(value):
             if isinstance(item, Metric) and all(item is not known for known in self._metrics):
                 self._metrics.append(item)
 
@@ -99,11 +104,11 @@ class LayerState(torch.nn.Module):
         for name, weight in self._parameters.items():
             if isinstance(former[name], Variable) and not isinstance(weight, Variable):
                 self._parameters[name] = former[name].rewrap(weight)
-        dtype = dtypes.to_torch(self.variable_dtype)
+        dtype = to_torch(self.variable_dtype)
         if dtype.is_floating_point:
             moved = fn(torch.empty(0, dtype=dtype)).dtype
             if moved != dtype:  # `model.half()` and its like
-                self.dtype_policy = dtypes.standardize_dtype(moved)
+                self.dtype_policy = standardize_dtype(moved)
         return self
 
     # Weights -------------------------------------------------------------------------------------
@@ -113,7 +118,7 @@ class LayerState(torch.nn.Module):
 
     def _device(self) -> torch.device:
         weight = next(self.parameters(), None)
-        return config.default_device() if weight is None else weight.device
+        return default_device() if weight is None else weight.device
 
     def add_weight(
         self,
@@ -163,12 +168,12 @@ class LayerState(torch.nn.Module):
             shape = ()
         elif isinstance(shape, int):
             shape = (shape,)
-        dtype = self.variable_dtype if dtype is None else dtypes.standardize_dtype(dtype)
+        dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         with self._name_scope():
             weight = Variable(
-                initializers.get(initializer),
+                get_initializer(initializer),
                 shape=standardize_shape(shape),
                 dtype=dtype,
                 trainable=trainable,
@@ -178,8 +183,8 @@ class LayerState(torch.nn.Module):
                 layout=layout,
                 memory_format=memory_format,
             )
-        weight.regularizer = regularizers.get(regularizer)
-        weight.constraint = constraints.get(constraint)
+        weight.regularizer = get_regularizer(regularizer)
+        weight.constraint = get_constraint(constraint)
         weight.overwrite_with_gradient = overwrite_with_gradient
         if not self._trainable:
             weight.trainable = False
@@ -234,7 +239,7 @@ class LayerState(torch.nn.Module):
             if isinstance(value, SeedGenerator):
                 found.append(value)
             elif isinstance(value, Tracked):
-                found += [v for v in tree.flatten(value) if isinstance(v, SeedGenerator)]
+                found += [v for v in flatten(value) if isinstance(v, SeedGenerator)]
         return found
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:

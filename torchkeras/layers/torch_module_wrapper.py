@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from .. import config as settings
+from ..config import default_device
 from ..naming import explain
 from ..registry import builtin, get_registered_object
 from .configs import base_config
@@ -66,7 +66,7 @@ class TorchModuleWrapper(Layer):
                     fix="call the lazy module once before wrapping it.",
                 )
             )
-        self.module = module.to(settings.default_device())
+        self.module = module.to(default_device())
         self.output_shape = output_shape
         self.built = True
 

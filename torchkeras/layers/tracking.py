@@ -1,9 +1,9 @@
 """Lists, tuples and dicts of layers and variables as attributes of a layer.
 
-What is assigned to an attribute stays one of Python's own kinds, and is a `torch.nn.Module` besides:
-what it holds is moved, trained and saved with its owner, and found in `state_dict` (and by
-`get_submodule`, `torch.func`, `torch.export`) as `blocks.0.kernel`. It is registered as a child of its
-owner only while there is state in it.
+What is assigned to an attribute stays one of Python's own kinds, and is a `torch.nn.Module`
+besides: what it holds is moved, trained and saved with its owner, and found in `state_dict` (and by
+`get_submodule`, `torch.func`, `torch.export`) as `blocks.0.kernel`. It is registered as a child of
+its owner only while there is state in it.
 
 `_items` mirrors the items in a plain list or dict, and the methods that read go there, because
 `torch.compile` cannot look into a subclass of `list` that is a module.

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import tree
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
+from ..tree import flatten
 from .layer import Layer
 
 __all__ = ["TimeDistributed", "Wrapper"]
@@ -144,7 +144,5 @@ _OPAQUE = ("Lambda", "TorchModuleWrapper")
 def _is_pure(layer: Any) -> bool:
     """Tell whether a layer treats each sample by itself and keeps no state, as far as we know."""
     ours = type(layer).__module__.startswith(f"{__package__}.")
-    states = layer._non_trainable_variables or tree.flatten(getattr(layer, "states", None)) != [
-        None
-    ]
+    states = layer._non_trainable_variables or flatten(getattr(layer, "states", None)) != [None]
     return ours and type(layer).__name__ not in _OPAQUE and not states

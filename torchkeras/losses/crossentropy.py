@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..naming import explain
 from ..registry import builtin
 from .loss import (
@@ -63,7 +63,7 @@ GATHER_ABOVE = 512  # classes from which picking the label's probability first i
 def _binary(y_true: Tensor, y_pred: Tensor, from_logits: bool, reduction: int) -> Tensor:
     if from_logits:
         return torch.binary_cross_entropy_with_logits(y_pred, y_true, None, None, reduction)
-    eps = config.epsilon()
+    eps = epsilon()
     if not y_pred.is_cuda:
         try:
             return _nn.binary_cross_entropy(y_pred.clamp(eps, 1.0 - eps), y_true, None, reduction)
@@ -177,7 +177,7 @@ def binary_focal_crossentropy(
 
 def _normalized(y_pred: Tensor, axis: int) -> Tensor:
     """Probabilities that sum to 1 over `axis`, kept away from 0 and 1."""
-    eps = config.epsilon()
+    eps = epsilon()
     return (y_pred / y_pred.sum(axis, keepdim=True)).clamp(eps, 1.0 - eps)
 
 
@@ -330,7 +330,7 @@ def _label_losses(labels: Tensor, rows: Tensor, from_logits: bool, reduction: in
         if rows.shape[1] < GATHER_ABOVE:
             log_probs = _normalized(rows, 1).log()
             return _nn.nll_loss_nd(log_probs, labels, None, reduction, NO_INDEX)
-        eps = config.epsilon()
+        eps = epsilon()
         picked = rows.gather(1, labels.unsqueeze(1)).squeeze(1) / rows.sum(1)
         values = -picked.clamp(eps, 1.0 - eps).log()
         return values if reduction == NONE else values.mean() if reduction == MEAN else values.sum()
@@ -481,7 +481,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """
     y_true, y_pred = prepare(y_true, y_pred)
     check_broadcast("kl_divergence", y_true, y_pred)
-    eps = config.epsilon()
+    eps = epsilon()
     y_true, y_pred = y_true.clamp(eps, 1.0), y_pred.clamp(eps, 1.0)
     return (y_true * (y_true / y_pred).log()).sum(-1)
 
@@ -506,7 +506,7 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
     """
     y_true, y_pred = prepare(y_true, y_pred)
     check_broadcast("poisson", y_true, y_pred)
-    return (y_pred - y_true * (y_pred + config.epsilon()).log()).mean(-1)
+    return (y_pred - y_true * (y_pred + epsilon()).log()).mean(-1)
 
 
 # Classes -----------------------------------------------------------------------------------------

@@ -24,9 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import config, dtype_policies, dtypes, tree
+from ..config import default_device, floatx
+from ..dtype_policies import get as get_dtype_policy
+from ..dtypes import to_torch
 from ..naming import auto_name, explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..tree import flatten, is_nested, map_structure, map_structure_up_to
 
 __all__ = [
     "FunctionLoss",
@@ -90,8 +93,8 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: Any = None) -> T
     array = np.asarray(x)
     if dtype is None:
         plain_float = array.dtype == np.float64 and not hasattr(x, "dtype")
-        dtype = dtypes.to_torch(config.floatx() if plain_float else array.dtype)
-    device = device or config.default_device()
+        dtype = to_torch(floatx() if plain_float else array.dtype)
+    device = device or default_device()
     if array.ndim == 0:  # filled in where it is needed: a copy would make the host wait
         return torch.full((), array.item(), dtype=dtype, device=device)
     return torch.as_tensor(array).to(device, dtype)
@@ -99,10 +102,10 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: Any = None) -> T
 
 def _to_tensors(x: Any, dtype: torch.dtype | None, device: Any) -> Any:
     """Convert the arrays of a structure; a (nested) list of numbers is one array."""
-    if tree.is_nested(x) and not isinstance(x, dict):
-        if all(isinstance(leaf, (int, float, np.generic)) for leaf in tree.flatten(x)):
+    if is_nested(x) and not isinstance(x, dict):
+        if all(isinstance(leaf, (int, float, np.generic)) for leaf in flatten(x)):
             return to_tensor(x, dtype, device)
-    return tree.map_structure(lambda leaf: to_tensor(leaf, dtype, device), x)
+    return map_structure(lambda leaf: to_tensor(leaf, dtype, device), x)
 
 
 def prepare(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
@@ -110,7 +113,7 @@ def prepare(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(y_pred, Tensor):
         y_pred = to_tensor(y_pred, device=y_true.device if isinstance(y_true, Tensor) else None)
     if not y_pred.is_floating_point():
-        y_pred = y_pred.to(dtypes.to_torch(config.floatx()))
+        y_pred = y_pred.to(to_torch(floatx()))
     return to_tensor(y_true, y_pred.dtype, y_pred.device), y_pred
 
 
@@ -257,7 +260,7 @@ def reduce_weighted_values(
         ValueError: An unknown `reduction`, or weights whose shape does not fit.
     """
     reduction = standardize_reduction(reduction)
-    values = to_tensor(values, None if dtype is None else dtypes.to_torch(dtype))
+    values = to_tensor(values, None if dtype is None else to_torch(dtype))
     if sample_weight is not None:
         sample_weight = to_tensor(sample_weight, values.dtype, values.device)
     sample_weight = apply_mask(sample_weight, mask, values.dtype, reduction)
@@ -294,7 +297,7 @@ def apply_mask(
     """
     if mask is None:
         return sample_weight
-    dtype = dtypes.to_torch(dtype)
+    dtype = to_torch(dtype)
     device = None if sample_weight is None else sample_weight.device
     weight = to_tensor(mask, torch.bool, device).to(dtype)
     if reduction in ("mean", "sum_over_batch_size"):
@@ -341,9 +344,9 @@ class Loss:
     ) -> None:
         self.name = name or auto_name(type(self).__name__)
         self.reduction = standardize_reduction(reduction)
-        self._dtype_policy = dtype_policies.get(dtype or config.floatx())
+        self._dtype_policy = get_dtype_policy(dtype or floatx())
         self._dtype = self._dtype_policy.compute_dtype
-        self._torch_dtype = self._target_dtype = dtypes.to_torch(self._dtype)
+        self._torch_dtype = self._target_dtype = to_torch(self._dtype)
 
     @property
     def dtype(self) -> str:
@@ -367,7 +370,7 @@ class Loss:
             y_true = to_tensor(y_true, self._target_dtype, y_pred.device)
             y_pred = to_tensor(y_pred, dtype)
         else:
-            leaves = tree.flatten(y_pred) + tree.flatten(y_true)
+            leaves = flatten(y_pred) + flatten(y_true)
             device = next((leaf.device for leaf in leaves if isinstance(leaf, Tensor)), None)
             y_pred = _to_tensors(y_pred, dtype, device)
             y_true = _to_tensors(y_true, self._target_dtype, device)
@@ -453,9 +456,9 @@ class LossFunctionWrapper(Loss):
         if isinstance(y_pred, Tensor) and isinstance(y_true, Tensor):
             y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
         else:
-            pairs = tree.map_structure(squeeze_or_expand_to_same_rank, y_true, y_pred)
-            first = tree.map_structure_up_to(y_true, lambda pair: pair[0], pairs)
-            y_true, y_pred = first, tree.map_structure_up_to(y_pred, lambda pair: pair[1], pairs)
+            pairs = map_structure(squeeze_or_expand_to_same_rank, y_true, y_pred)
+            first = map_structure_up_to(y_true, lambda pair: pair[0], pairs)
+            y_true, y_pred = first, map_structure_up_to(y_pred, lambda pair: pair[1], pairs)
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:

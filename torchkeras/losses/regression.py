@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..registry import builtin
 from .loss import (
     FunctionLoss,
@@ -132,7 +132,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
         tensor([25.])
     """
     y_true, y_pred = aligned("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * ((y_true - y_pred) / y_true.abs().clamp(min=config.epsilon())).abs().mean(-1)
+    return 100.0 * ((y_true - y_pred) / y_true.abs().clamp(min=epsilon())).abs().mean(-1)
 
 
 @builtin(
@@ -156,7 +156,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
         tensor([0.])
     """
     y_true, y_pred = aligned("mean_squared_logarithmic_error", y_true, y_pred)
-    eps = config.epsilon()
+    eps = epsilon()
     return (y_pred.clamp(min=eps).log1p() - y_true.clamp(min=eps).log1p()).square().mean(-1)
 
 
@@ -218,7 +218,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
 
 def unit_vectors(x: Tensor, axis: int = -1) -> Tensor:
     """Divide by the Euclidean norm over `axis`; norms below `epsilon()` count as `epsilon()`."""
-    return x * x.square().sum(axis, keepdim=True).clamp(min=config.epsilon() ** 2).rsqrt()
+    return x * x.square().sum(axis, keepdim=True).clamp(min=epsilon() ** 2).rsqrt()
 
 
 @builtin("keras.losses.cosine_similarity")

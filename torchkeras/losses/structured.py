@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..naming import explain
 from ..registry import builtin
 from .loss import LABEL_LOSSES, FunctionLoss, check_broadcast, prepare, to_tensor
@@ -46,7 +46,7 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
     y_true, y_pred = prepare(y_true, y_pred)
     check_broadcast("dice", y_true, y_pred)
     overlap = (y_true * y_pred).sum(axis)
-    return 1.0 - 2.0 * overlap / (y_true.sum(axis) + y_pred.sum(axis) + config.epsilon())
+    return 1.0 - 2.0 * overlap / (y_true.sum(axis) + y_pred.sum(axis) + epsilon())
 
 
 @builtin("keras.losses.tversky")
@@ -73,7 +73,7 @@ def tversky(
     overlap = (y_true * y_pred).sum(axis)
     missed = ((1.0 - y_pred) * y_true).sum(axis)
     extra = (y_pred * (1.0 - y_true)).sum(axis)
-    return 1.0 - overlap / (overlap + alpha * missed + beta * extra + config.epsilon())
+    return 1.0 - overlap / (overlap + alpha * missed + beta * extra + epsilon())
 
 
 @builtin("keras.losses.circle")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import loss as torch_losses
 
-from .. import config
+from ..config import default_device
 from ..naming import explain, to_snake_case
 from ..registry import builtin
 from .loss import Loss, reduce_weighted_values, squeeze_or_expand_to_same_rank, to_tensor
@@ -175,7 +175,7 @@ class TorchLoss(Loss):
         arguments = dict(config_["arguments"])
         for name in _TENSOR_ARGUMENTS:
             if name in arguments:
-                arguments[name] = torch.tensor(arguments[name], device=config.default_device())
+                arguments[name] = torch.tensor(arguments[name], device=default_device())
         return cls(kind(**arguments), name=config_["name"])
 
     def __repr__(self) -> str:

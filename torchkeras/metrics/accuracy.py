@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import config, dtypes
+from ..config import floatx
+from ..dtypes import to_torch
 from ..losses.loss import shape_error, squeeze_or_expand_to_same_rank, to_tensor
 from ..registry import builtin
 from .reduction import FunctionMetric, matcher
@@ -52,7 +53,7 @@ def _largest(y_true: Tensor) -> Tensor:
 
 
 def _as_values(matches: Tensor) -> Tensor:
-    return matches.to(dtypes.to_torch(config.floatx()))
+    return matches.to(to_torch(floatx()))
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:

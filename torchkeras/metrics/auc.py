@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..losses.loss import divide_no_nan, to_tensor
 from ..naming import explain
 from ..registry import builtin
@@ -85,7 +85,7 @@ class AUC(ConfusionMetric):
             even = True
         if num_labels and not multi_label:
             raise ValueError("AUC: `num_labels` is needed only when `multi_label` is True.")
-        eps = config.epsilon()
+        eps = epsilon()
         counts = ["true_positives", "false_positives", "true_negatives", "false_negatives"]
         super().__init__(counts, [-eps, *inner, 1.0 + eps], even, name=name, dtype=dtype)
         self._direction = "up"

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import config, dtypes
+from ..config import epsilon, floatx
+from ..dtypes import to_torch
 from ..losses.loss import divide_no_nan, squeeze_or_expand_to_same_rank, to_tensor, weight_error
 from ..naming import explain
 from ..registry import builtin
@@ -69,7 +70,7 @@ def is_even(thresholds: Sequence[float]) -> bool:
     count = len(thresholds)
     if count < 3:
         return False
-    return np.allclose(thresholds, np.linspace(0.0, 1.0, count), atol=config.epsilon())
+    return np.allclose(thresholds, np.linspace(0.0, 1.0, count), atol=epsilon())
 
 
 class ConfusionMetric(Metric):
@@ -106,7 +107,7 @@ class ConfusionMetric(Metric):
         self._counts = tuple(counts)
         self._limits = [float(value) for value in thresholds]
         self._even = even
-        self._state_dtype = dtypes.to_torch(config.floatx())
+        self._state_dtype = to_torch(floatx())
         self._histogram: Tensor | None = None
         self._unsettled = 0
         self._cache: dict[Any, Tensor] = {}

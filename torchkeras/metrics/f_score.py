@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..losses.loss import to_tensor
 from ..naming import explain
 from ..registry import builtin
@@ -113,7 +113,7 @@ class FBetaScore(Metric):
 
     def result(self) -> Tensor:
         """Return the score: a number, or one per class."""
-        eps = config.epsilon()
+        eps = epsilon()
         found = self.true_positives.detach()
         precision = found / (found + self.false_positives.detach() + eps)
         recall = found / (found + self.false_negatives.detach() + eps)

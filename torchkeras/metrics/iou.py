@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import config
+from ..config import epsilon
 from ..losses.loss import to_tensor
 from ..registry import builtin
 from .metric import Metric
@@ -117,7 +117,7 @@ class IoU(Metric):
             right = torch.stack([right[i] for i in self.target_class_ids])
             union = torch.stack([union[i] for i in self.target_class_ids])
         occurs = union > 1e-9
-        eps = config.epsilon()
+        eps = epsilon()
         ratios = torch.where(occurs, right / (union + eps), 0.0)
         return ratios.sum() / (occurs.sum() + eps)
 

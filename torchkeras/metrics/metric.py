@@ -18,8 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import config, dtype_policies, dtypes, initializers
+from ..config import floatx
+from ..dtype_policies import get as get_dtype_policy
+from ..dtypes import to_torch
 from ..graph.context import CONTEXT
+from ..initializers import get as get_initializer
 from ..naming import auto_name, explain, name_scope
 from ..registry import builtin
 from ..variables import Variable
@@ -104,9 +107,9 @@ class Metric:
         self._metrics: list[Metric] = []
         self._variables: list[Variable] = []
         self.name = name or auto_name(type(self).__name__)
-        self._dtype_policy = dtype_policies.get(dtype or config.floatx())
+        self._dtype_policy = get_dtype_policy(dtype or floatx())
         self._dtype = self._dtype_policy.compute_dtype
-        self._torch_dtype = dtypes.to_torch(self._dtype)
+        self._torch_dtype = to_torch(self._dtype)
 
     # What subclasses define ----------------------------------------------------------------------
 
@@ -151,7 +154,7 @@ class Metric:
         self._check_super_called()
         with name_scope(self.name.replace("/", ">")):
             variable = Variable(
-                initializers.get("zeros" if initializer is None else initializer),
+                get_initializer("zeros" if initializer is None else initializer),
                 shape=tuple(shape),
                 dtype=dtype,
                 trainable=False,

@@ -9,7 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import config, losses
+from ..config import epsilon
+from ..losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    categorical_hinge,
+    hinge,
+    kl_divergence,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
 from ..losses.regression import aligned
 from ..registry import builtin
 from .reduction import FunctionMetric
@@ -49,7 +59,7 @@ class BinaryCrossentropy(FunctionMetric):
         label_smoothing: float = 0,
     ) -> None:
         super().__init__(
-            losses.binary_crossentropy,
+            binary_crossentropy,
             "down",
             name=name,
             dtype=dtype,
@@ -79,7 +89,7 @@ class CategoricalCrossentropy(FunctionMetric):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.categorical_crossentropy,
+            categorical_crossentropy,
             "down",
             name=name,
             dtype=dtype,
@@ -110,7 +120,7 @@ class SparseCategoricalCrossentropy(FunctionMetric):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.sparse_categorical_crossentropy,
+            sparse_categorical_crossentropy,
             "down",
             name=name,
             dtype=dtype,
@@ -125,7 +135,7 @@ class KLDivergence(FunctionMetric):
     """Mean Kullback-Leibler divergence; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(losses.kl_divergence, "down", name=name, dtype=dtype)
+        super().__init__(kl_divergence, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.Poisson")
@@ -133,7 +143,7 @@ class Poisson(FunctionMetric):
     """Mean Poisson loss; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "poisson", dtype: Any = None) -> None:
-        super().__init__(losses.poisson, "down", name=name, dtype=dtype)
+        super().__init__(poisson, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.Hinge")
@@ -141,7 +151,7 @@ class Hinge(FunctionMetric):
     """Mean hinge loss; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "hinge", dtype: Any = None) -> None:
-        super().__init__(losses.hinge, "down", name=name, dtype=dtype)
+        super().__init__(hinge, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.SquaredHinge")
@@ -149,7 +159,7 @@ class SquaredHinge(FunctionMetric):
     """Mean squared hinge loss; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "squared_hinge", dtype: Any = None) -> None:
-        super().__init__(losses.squared_hinge, "down", name=name, dtype=dtype)
+        super().__init__(squared_hinge, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.CategoricalHinge")
@@ -157,7 +167,7 @@ class CategoricalHinge(FunctionMetric):
     """Mean categorical hinge loss; see `Metric` for the arguments."""
 
     def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None) -> None:
-        super().__init__(losses.categorical_hinge, "down", name=name, dtype=dtype)
+        super().__init__(categorical_hinge, "down", name=name, dtype=dtype)
 
 
 @builtin("keras.metrics.pearson_correlation")
@@ -191,7 +201,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     spread = y_true.var(axis, correction=0, keepdim=True) + y_pred.var(
         axis, correction=0, keepdim=True
     )
-    spread = spread + (true_mean - pred_mean).square() + config.epsilon()
+    spread = spread + (true_mean - pred_mean).square() + epsilon()
     return (2.0 * (y_true - pred_mean) * (y_pred - pred_mean) / spread).mean(axis)
 
 

@@ -70,7 +70,9 @@ def clone_model(
 class _Cloner:
     """Clones each layer once, as the user wants it."""
 
-    def __init__(self, clone_function: Any, call_function: Any, recursive: bool, cache: Any) -> None:
+    def __init__(
+        self, clone_function: Any, call_function: Any, recursive: bool, cache: Any
+    ) -> None:
         self.clone_function = clone_function
         self.call_function = call_function
         self.recursive = recursive
@@ -137,7 +139,8 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
     def value_of(x: Any) -> Any:
         return values[id(x)] if isinstance(x, KerasTensor) else x
 
-    for node in model._sorted.nodes:
+    by_depth = model._sorted.nodes_by_depth  # the order in which Keras draws new weights
+    for node in (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]):
         if all(id(x) in values for x in node.outputs):
             continue
         args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
@@ -147,8 +150,7 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
         else:
             results = operation(*args, **kwargs)
         values.update(
-            (id(x), result)
-            for x, result in zip(node.outputs, tree.flatten(results), strict=True)
+            (id(x), result) for x, result in zip(node.outputs, tree.flatten(results), strict=True)
         )
     inputs = tree.map_structure(value_of, model.input)
     outputs = tree.map_structure(value_of, model.output)

@@ -1,7 +1,7 @@
 """`Functional`: a model made of the calls between symbolic inputs and outputs.
 
-The graph is lowered once, when the model is made, to a generated function of flat inputs, which then
-is the module's `forward`. `model.graph.code` shows it.
+The graph is lowered once, when the model is made, to a generated function of flat inputs, which
+then is the module's `forward`. `model.graph.code` shows it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..graph.lower import Lowering, attach_mask, sort_graph
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
 from ..layers.layer import get_keras_mask
-from ..naming import explain
+from ..naming import explain, nearest
 from ..registry import builtin
 from .lowered import LoweredModel, fits, hold
 from .model import Model
@@ -132,9 +132,7 @@ class Functional(LoweredModel):
                 continue
             args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
             results = tree.flatten(node.operation(*args, **kwargs))
-            values.update(
-                (id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True)
-            )
+            values.update((id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True))
         single = _is_single(self._outputs_struct)
         return tree.map_structure(value_of, self.outputs[0] if single else self._outputs_struct)
 
@@ -144,8 +142,19 @@ class Functional(LoweredModel):
         flat = None
         if isinstance(inputs, dict) and not isinstance(struct, dict):
             names = [tensor.name for tensor in self.inputs]
-            if all(name in inputs for name in names):
+            missing = [name for name in names if name not in inputs]
+            if not missing:
                 flat = [inputs[name] for name in names]
+            elif all(isinstance(part, KerasTensor) for part in _parts(struct)):
+                raise ValueError(
+                    explain(
+                        f"Model '{self.name}': missing data for input '{missing[0]}'."
+                        f" {nearest(missing[0], set(inputs) - set(names))}".rstrip(),
+                        given=list(inputs),
+                        expected=names,
+                        fix="use the names of the inputs as keys.",
+                    )
+                )
         elif isinstance(struct, dict) and isinstance(inputs, dict):
             missing = [key for key in struct if key not in inputs]
             if missing:
@@ -193,9 +202,11 @@ class Functional(LoweredModel):
                 explain(
                     f"Model '{self.name}': the data for input '{spec.name}' has the wrong shape.",
                     given=tuple(x.shape),
-                    expected=spec.shape,
-                    fix="the first axis is the batch; the others must have the sizes given to"
-                    " `Input`.",
+                    expected=(None, *spec.shape[1:]),
+                    fix="the batch axis is missing: for one sample pass `x[None]`."
+                    if tuple(x.shape) == spec.shape[1:]
+                    else "the first axis is the batch; the others must have the sizes that the"
+                    " model was made or built for.",
                 )
             )
         return attach_mask(x, mask)
@@ -211,7 +222,12 @@ class Functional(LoweredModel):
         )
 
     def _wrong_structure(self, inputs: Any) -> ValueError:
-        return ValueError(f"Model '{self.name}': {self._structure_message(inputs)}")
+        return ValueError(
+            explain(
+                f"Model '{self.name}': {self._structure_message(inputs)}",
+                fix="pass one array per input, in their order, or in a dict by their names.",
+            )
+        )
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Return the outputs as symbolic tensors, for inputs of any admissible shape."""
@@ -349,8 +365,14 @@ Model._functional_class = Functional
 def _is_single(struct: Any) -> bool:
     """Whether a structure is one tensor, or a list or tuple of one."""
     return isinstance(struct, KerasTensor) or (
-        isinstance(struct, (list, tuple)) and len(struct) == 1 and isinstance(struct[0], KerasTensor)
+        isinstance(struct, (list, tuple))
+        and len(struct) == 1
+        and isinstance(struct[0], KerasTensor)
     )
+
+
+def _parts(struct: Any) -> Any:
+    return struct if isinstance(struct, (list, tuple)) else [struct]
 
 
 def _is_flat(struct: dict[str, Any]) -> bool:
@@ -444,5 +466,3 @@ def _constructs_functional(cls: type) -> bool:
     names = code.co_varnames[1 : code.co_argcount]
     takes_all = code.co_flags & 0x04 and code.co_flags & 0x08  # *args and **kwargs
     return bool(takes_all) or names == ("inputs", "outputs", "name")
-
-

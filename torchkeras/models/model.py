@@ -25,8 +25,8 @@ __all__ = ["Model", "model_from_json"]
 class Model(Trainer, Layer):
     """A network with `compile`, `fit`, `evaluate`, `predict` and `save`.
 
-    `Model(inputs, outputs)` makes a functional model of symbolic tensors. A subclass defines layers in
-    `__init__` and what it computes in `call`, as a layer does.
+    `Model(inputs, outputs)` makes a functional model of symbolic tensors. A subclass defines layers
+    in `__init__` and what it computes in `call`, as a layer does.
 
     Args:
         inputs: Symbolic inputs, for a functional model.
@@ -312,5 +312,3 @@ def _specs(shape: Any, dtype: str) -> Any:
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in shape):
         return type(shape)(_specs(value, dtype) for value in shape)
     return None if shape is None else KerasTensor(tuple(shape), dtype)
-
-

@@ -28,8 +28,8 @@ __all__ = ["Sequential"]
 class Sequential(LoweredModel):
     """A model that passes its input through layers, one after the other.
 
-    Once the shape of the input is known (from an `Input`, from `input_shape=` of the first layer, or
-    from data) it is lowered as a functional model is.
+    Once the shape of the input is known (from an `Input`, from `input_shape=` of the first layer,
+    or from data) it is lowered as a functional model is.
 
     Args:
         layers: Layers, `torch.nn.Module`s, or an `Input` in first place.

@@ -85,9 +85,11 @@ def subtract(x1: Tensor, x2: Tensor) -> Tensor:
     """
     x1, x2 = operands(x1, x2)
     # torch refuses booleans; Keras lets them count as the other dtype.
-    if x1.dtype is torch.bool and isinstance(x2, Tensor):
+    if not isinstance(x2, Tensor):
+        return torch.sub(x1, int(x2) if type(x2) is bool else x2)
+    if x1.dtype is torch.bool:
         x1 = x1.to(x2.dtype)
-    elif isinstance(x2, Tensor) and x2.dtype is torch.bool:
+    elif x2.dtype is torch.bool:
         x2 = x2.to(x1.dtype)
     return torch.sub(x1, x2)
 

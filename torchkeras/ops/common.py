@@ -69,8 +69,14 @@ def _stand_in(x: Any) -> Any:
 
 def as_tensors(*values: Any) -> list[Tensor]:
     """Return all as tensors, on the device of the first that is one."""
-    like = next((x for x in values if isinstance(x, Tensor)), None)
-    return [as_tensor(x, like=like) for x in values]
+    like = None
+    others = CONTEXT.meta
+    for x in values:
+        if not isinstance(x, Tensor):
+            others = True
+        elif like is None:
+            like = x
+    return [as_tensor(x, None, like) for x in values] if others else list(values)
 
 
 def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
@@ -107,6 +113,9 @@ def promote(x1: Any, x2: Any, dtype: Any = None) -> tuple[Tensor, Tensor]:
         if dtype is None or x1.is_floating_point():
             return as_tensor(x1), as_tensor(x2)
     like = x1 if isinstance(x1, Tensor) else x2 if isinstance(x2, Tensor) else None
+    if like is x1 and type(x2) in _WEAK and x1.is_floating_point():
+        x1 = as_tensor(x1)
+        return x1, torch.full((), x2, dtype=x1.dtype, device=x1.device)
     if type(x1) not in _WEAK:
         x1 = as_tensor(x1, like=like)
     if type(x2) not in _WEAK:

@@ -75,6 +75,8 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if no_axes(axis):
         return x
+    if x.is_floating_point():
+        return torch.sum(x, axis, keepdims)
     return torch.sum(x, axis, keepdims, dtype=SUM_DTYPES.get(x.dtype))
 
 
@@ -94,7 +96,9 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if no_axes(axis):
         return x
-    return torch.mean(_as_statistics(x), axis, keepdims)
+    if not x.is_floating_point():
+        x = _as_statistics(x)
+    return torch.mean(x, axis, keepdims)
 
 
 def _as_statistics(x: Tensor) -> Tensor:

@@ -205,7 +205,11 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
         >>> broadcast_to([1, 2], (2, 2)).tolist()
         [[1, 2], [1, 2]]
     """
-    return torch.broadcast_to(as_tensor(x), (shape,) if isinstance(shape, int) else tuple(shape))
+    x = as_tensor(x)
+    if CONTEXT.meta:  # an unknown size will turn out to fit
+        for axis, size in enumerate(known_shape(x)):
+            x = x.narrow(axis, 0, 1) if size is None else x
+    return torch.broadcast_to(x, (shape,) if isinstance(shape, int) else tuple(shape))
 
 
 @op(path=NUMPY + "View")

@@ -47,7 +47,7 @@ def _quantile(
     q = q if scale == 1.0 else q / scale
     dims = canonical_axes(axis, x.ndim)
     kept = [dim for dim in range(x.ndim) if dim not in dims]
-    rows = compute.permute(*kept, *dims).reshape([x.shape[dim] for dim in kept] + [-1])
+    rows = compute.permute([*kept, *dims]).reshape([x.shape[dim] for dim in kept] + [-1])
     result = kernel(rows, q, dim=-1, interpolation=method)
     if keepdims:
         shape = [1 if dim in dims else size for dim, size in enumerate(x.shape)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .. import initializers
+from ..initializers import Constant, Zeros
 from ..naming import explain, name_scope
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..variables import Variable
@@ -95,11 +95,9 @@ class LossScaleOptimizer(Optimizer):
         if self.built:
             return
         with torch.device(var_list[0].device) if var_list else torch.device("cpu"):
-            self.step_counter = self.add_variable(
-                (), initializers.Zeros(), dtype="int32", name="step_counter"
-            )
+            self.step_counter = self.add_variable((), Zeros(), dtype="int32", name="step_counter")
             self.dynamic_scale = self.add_variable(
-                (), initializers.Constant(self.initial_scale), dtype="float32", name="dynamic_scale"
+                (), Constant(self.initial_scale), dtype="float32", name="dynamic_scale"
             )
         with name_scope(self.name):
             self.inner_optimizer.build(var_list)

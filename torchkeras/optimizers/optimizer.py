@@ -12,6 +12,7 @@ a `Plan`. Gradients arrive as a list in the order of the variables; `None` marks
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..naming import explain
+from ..naming import explain, nearest
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..variables import Variable
 from .clipping import clip_by_global_norm, clip_by_norm, clip_by_value
@@ -90,8 +91,9 @@ class Optimizer(OptimizerState):
         if kwargs:
             raise ValueError(
                 explain(
-                    f"{type(self).__name__}: argument(s) not recognized: {kwargs}",
-                    fix="call it `learning_rate`." if "lr" in kwargs else "remove them.",
+                    f"{type(self).__name__}: argument(s) not recognized: {kwargs}."
+                    f" {self._hints(kwargs)}".rstrip(),
+                    fix="call it `learning_rate`." if "lr" in kwargs else "remove or rename it.",
                 )
             )
         super().__init__(learning_rate, name)
@@ -110,6 +112,10 @@ class Optimizer(OptimizerState):
         self._decay_exclusions: list[torch.Tensor] = []
         self._decay_exclusion_pattern: re.Pattern[str] | None = None
         self._reset_plans()
+
+    def _hints(self, unknown: Iterable[str]) -> str:
+        known = inspect.signature(type(self).__init__).parameters.keys() - {"self", "kwargs"}
+        return " ".join(filter(None, (nearest(name, known) for name in unknown)))
 
     def _check_arguments(self) -> None:
         steps = self.gradient_accumulation_steps

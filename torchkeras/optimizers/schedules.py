@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from .. import config, dtypes
+from ..config import floatx
+from ..dtypes import is_float, to_torch
 from ..naming import explain
 from ..registry import Namespace, builtin
 
@@ -450,9 +451,9 @@ def _positive(name: str, value: Any) -> Any:
 def _rate_dtype(rate: Any) -> torch.dtype:
     """The dtype of a schedule that starts from `rate`."""
     dtype = getattr(rate, "dtype", None)
-    if dtype is None or not dtypes.is_float(dtype):
-        dtype = config.floatx()
-    return dtypes.to_torch(dtype)
+    if dtype is None or not is_float(dtype):
+        dtype = floatx()
+    return to_torch(dtype)
 
 
 def _as_step(step: Any, rate: Any) -> torch.Tensor:

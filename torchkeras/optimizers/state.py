@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from .. import config, initializers
+from ..config import floatx
 from ..dtypes import standardize_dtype
+from ..initializers import get as get_initializer
 from ..naming import auto_name, explain, name_scope
 from ..variables import Variable
 from .plan import HostScalar
@@ -55,7 +56,7 @@ class OptimizerState:
                         fix="write 1.0 instead of 1." if isinstance(learning_rate, int) else None,
                     )
                 )
-            learning_rate = self._host_variable(learning_rate, "learning_rate", config.floatx())
+            learning_rate = self._host_variable(learning_rate, "learning_rate", floatx())
         self._learning_rate = learning_rate
 
     # The step count ------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class OptimizerState:
         self._check_initialized()
         with name_scope(self.name):
             variable = Variable(
-                initializers.get(initializer),
+                get_initializer(initializer),
                 shape=tuple(shape),
                 dtype=dtype,
                 trainable=False,
@@ -190,7 +191,7 @@ class OptimizerState:
         reference = reference_variable.detach()
         value = torch.zeros_like(reference)
         if initializer != "zeros":
-            fill = initializers.get(initializer)
+            fill = get_initializer(initializer)
             with torch.device(reference.device):
                 value.copy_(fill(tuple(value.shape), dtype=standardize_dtype(value.dtype)))
         path = getattr(reference_variable, "path", None) or "variable"

@@ -62,7 +62,7 @@ def save_model(
             writing, which gets the `.keras` format.
         overwrite: Whether to replace an existing file without asking.
         zipped: `False` writes a folder with the content of a `.keras` file.
-        include_optimizer: Whether the optimizer's state belongs to it (not for `.keras`).
+        include_optimizer: Whether to save how it was compiled, and the optimizer's state.
         save_format: `"keras"`, `"h5"` or `"tf"`, as old scripts give it; the extension decides.
 
     Raises:
@@ -73,7 +73,7 @@ def save_model(
     if kwargs:
         raise ValueError(f"The following argument(s) are not supported: {list(kwargs)}")
     if hasattr(filepath, "write"):
-        save_archive(model, filepath)
+        save_archive(model, filepath, include_optimizer)
         return
     path = os.fspath(filepath)
     _refuse_remote(path)
@@ -87,9 +87,9 @@ def save_model(
                 "When using `zipped=False`, the `filepath` argument should not end in `.keras`."
                 f" Received: filepath={filepath}"
             )
-        save_folder(model, path)
+        save_folder(model, path, include_optimizer)
     elif path.endswith(".keras"):
-        save_archive(model, path)
+        save_archive(model, path, include_optimizer)
     elif path.endswith(_H5):
         _LOG.warning(
             "You are saving your model as an HDF5 file. This file format is considered legacy. We"

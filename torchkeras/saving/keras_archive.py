@@ -34,6 +34,7 @@ __all__ = [
     "load_archive",
     "load_archive_weights",
     "load_folder",
+    "model_config",
     "model_json",
     "save_archive",
     "save_folder",
@@ -52,32 +53,44 @@ _IN_MEMORY = 256 << 20
 # Saving ------------------------------------------------------------------------------------------
 
 
-def model_json(model: Any) -> tuple[str, str]:
+def model_config(model: Any, compiled: bool = True) -> dict[str, Any]:
+    """Return the configuration of a model, with or without how it was compiled."""
+    if not compiled:  # also where that cannot be written, as with PyTorch's optimizers
+        model.__dict__["get_compile_config"] = lambda: None
+    try:
+        with ObjectSharingScope():
+            return serialize_keras_object(model)
+    finally:
+        if not compiled:
+            del model.__dict__["get_compile_config"]
+
+
+def model_json(model: Any, compiled: bool = True) -> tuple[str, str]:
     """Return `config.json` and `metadata.json` of a model."""
-    with ObjectSharingScope():
-        config = serialize_keras_object(model)
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
-    return json.dumps(config), json.dumps({"keras_version": KERAS_VERSION, "date_saved": saved})
+    metadata = {"keras_version": KERAS_VERSION, "date_saved": saved}
+    return json.dumps(model_config(model, compiled)), json.dumps(metadata)
 
 
-def save_archive(model: Any, file: Any) -> None:
+def save_archive(model: Any, file: Any, include_optimizer: bool = True) -> None:
     """Write a model as a `.keras` archive.
 
     Args:
         model: The model.
         file: A path, or a file object opened for writing.
+        include_optimizer: Whether to write how it was compiled, and the optimizer's state.
     """
     _warn_if_unbuilt(model)
     if hasattr(file, "write"):
-        _write_archive(model, file, None)
+        _write_archive(model, file, None, include_optimizer)
         return
     folder = os.path.dirname(os.path.realpath(os.fspath(file)))
     with replacing(file) as stream:
-        _write_archive(model, stream, folder)
+        _write_archive(model, stream, folder, include_optimizer)
 
 
-def _write_archive(model: Any, stream: IO[bytes], folder: str | None) -> None:
-    config, metadata = model_json(model)
+def _write_archive(model: Any, stream: IO[bytes], folder: str | None, optimizer: bool) -> None:
+    config, metadata = model_json(model, optimizer)
     with (
         zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive,
         _scratch(model, folder) as weights,
@@ -85,7 +98,7 @@ def _write_archive(model: Any, stream: IO[bytes], folder: str | None) -> None:
     ):
         archive.writestr(zipfile.ZipInfo(_METADATA), metadata)
         archive.writestr(zipfile.ZipInfo(_CONFIG), config)
-        write_h5(model, weights, assets)
+        write_h5(model, weights, assets, _without_optimizer(model, optimizer))
         size = weights.seek(0, os.SEEK_END)
         weights.seek(0)
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=size > 1 << 30) as member:
@@ -142,14 +155,14 @@ class _AssetReader:
         return folder if os.path.isdir(folder) else None
 
 
-def save_folder(model: Any, folder: Any) -> None:
+def save_folder(model: Any, folder: Any, include_optimizer: bool = True) -> None:
     """Write a model as a folder; each file in it is replaced atomically."""
     _warn_if_unbuilt(model)
     os.makedirs(folder, exist_ok=True)
-    config, metadata = model_json(model)
+    config, metadata = model_json(model, include_optimizer)
     with _AssetWriter() as assets:
         with replacing(os.path.join(folder, _WEIGHTS)) as stream:
-            write_h5(model, stream, assets)
+            write_h5(model, stream, assets, _without_optimizer(model, include_optimizer))
         for name, text in ((_CONFIG, config), (_METADATA, metadata)):
             with replacing(os.path.join(folder, name)) as stream:
                 stream.write(text.encode())
@@ -158,6 +171,13 @@ def save_folder(model: Any, folder: Any) -> None:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(path, "rb") as asset, replacing(target) as stream:
                 shutil.copyfileobj(asset, stream)
+
+
+def _without_optimizer(model: Any, include_optimizer: bool) -> Any:
+    optimizer = getattr(model, "optimizer", None)
+    if include_optimizer or optimizer is None:
+        return None
+    return lambda saveable: saveable is optimizer
 
 
 def _warn_if_unbuilt(model: Any) -> None:
@@ -266,8 +286,14 @@ def build_model(
     if not compile:
         config.pop("compile_config", None)
     limit = AllocationBudget(source, weights_size) if safe_mode else contextlib.nullcontext()
-    with ObjectSharingScope(), limit:
-        model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+    try:
+        with ObjectSharingScope(), limit:
+            model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+    except FileFormatError:
+        raise
+    except (TypeError, ValueError) as error:
+        error.args = (f"{describe(source)}: {error}",)
+        raise
     if not hasattr(model, "layers") and not hasattr(model, "load_own_variables"):
         raise FileFormatError(
             source,

@@ -165,8 +165,10 @@ class _Modernizer:
         elif name == "Policy":
             home, name = "keras.dtype_policies", "DTypePolicy"
         module = config.get("module")
-        if self.is_old or module is None:
-            module = _home_of(name, home)
+        if self.is_old:
+            module = home
+        elif module is None:
+            module = _operation_module(name, inner) or home
         config.update(
             module=module, class_name=name, config=self._values(inner), registered_name=None
         )
@@ -337,14 +339,17 @@ class _Modernizer:
         return inner
 
 
-def _home_of(name: str, home: str) -> str:
-    """Return the module of a class; operations in a graph are no layers."""
-    if home == "keras.layers" and find_builtin(f"keras.layers.{name}") is None:
-        find_builtin(f"keras.src.ops.{name}")  # loads the operations
-        paths = (path for path in OPERATIONS if path.rpartition(".")[2] == name)
-        path = next(paths, None)
-        return home if path is None else path.rpartition(".")[0]
-    return home
+def _operation_module(name: str, inner: dict[str, Any]) -> str | None:
+    """Return the module of a graph operation such as `Add`, or `None` if it is a layer.
+
+    Layers of the same name have a dtype in their configuration.
+    """
+    if "dtype" in inner or "trainable" in inner:
+        return None
+    find_builtin(f"keras.src.ops.{name}")  # loads the operations
+    paths = (path for path in OPERATIONS if path.rpartition(".")[2] == name)
+    path = next(paths, None)
+    return None if path is None else path.rpartition(".")[0]
 
 
 def _is_reference(value: Any, names: Mapping[str, Any]) -> bool:

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from ..layers.layer import Layer
-from ..registry import CustomObjectScope, serialize_keras_object
+from ..registry import CustomObjectScope
 from .atomic import replacing
 from .errors import FileFormatError
 from .h5_guard import H5File, load_json, open_h5, read_attributes
-from .keras_archive import KERAS_VERSION, build_model
+from .keras_archive import KERAS_VERSION, build_model, model_config
 from .legacy_config import modernize, modernize_training, optimizer_state, to_legacy
 from .weights_h5 import to_array
 
@@ -61,7 +61,7 @@ def save_h5(model: Any, file: Any, include_optimizer: bool = True) -> None:
 
 
 def _write(model: Any, handle: Any, include_optimizer: bool) -> None:
-    config = serialize_keras_object(model)
+    config = model_config(model, include_optimizer)
     training = config.get("compile_config")
     legacy = to_legacy(config)
     # The top-level class, unlike those inside, goes by its own name.

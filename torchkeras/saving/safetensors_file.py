@@ -28,6 +28,7 @@ from .errors import FileFormatError
 from .h5_guard import load_json
 from .keras_archive import KERAS_VERSION, build_model, model_json
 from .walk import load_state, save_state
+from .weights_h5 import NO_VALUES
 
 __all__ = ["load_safetensors", "load_safetensors_weights", "save_safetensors"]
 
@@ -71,10 +72,7 @@ def save_safetensors(
     metadata = {"format": "pt", "keras_version": KERAS_VERSION}
     metadata["keras_paths"] = json.dumps(_keras_paths(model))
     if include_config:
-        config = json.loads(model_json(model)[0])
-        if not include_optimizer:
-            config.pop("compile_config", None)
-        metadata["keras_config"] = json.dumps(config)
+        metadata["keras_config"] = model_json(model, include_optimizer)[0]
     optimizer = getattr(model, "optimizer", None) if include_config and include_optimizer else None
     if optimizer is not None:
         store: dict[str, Any] = {}
@@ -169,6 +167,8 @@ def _write(
             raise ValueError(
                 f"'{name}' has dtype {tensor.dtype}, which `.safetensors` cannot hold."
             )
+        if tensor.is_meta:
+            raise ValueError(NO_VALUES.format(name))
         end = offset + tensor.numel() * tensor.element_size()
         header[name] = {
             "dtype": _DTYPES[tensor.dtype],
@@ -181,8 +181,6 @@ def _write(
     stream.write(len(encoded).to_bytes(8, "little"))
     stream.write(encoded)
     for name in names:
-        if tensors[name].is_meta:
-            raise ValueError(f"'{name}' is on the 'meta' device and has no values to save.")
         flat = tensors[name].detach().contiguous().cpu().reshape(-1)
         if flat.numel():
             stream.write(memoryview(flat.view(torch.uint8).numpy()))

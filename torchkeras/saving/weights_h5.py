@@ -27,6 +27,10 @@ __all__ = [
     "write_h5",
 ]
 
+NO_VALUES = (
+    "'{}' is on the 'meta' device and has no values to save.\n"
+    "Fix: give the model memory with `model.to_empty(device='cpu')` and load weights first."
+)
 # What NumPy has no dtype for is written as opaque bytes; an attribute says which it is.
 _OPAQUE = {
     torch.bfloat16: "bfloat16",
@@ -39,9 +43,10 @@ def to_array(value: Any) -> tuple[np.ndarray, str | None]:
     """Return a value as an array to write, and the name of its dtype if NumPy lacks it."""
     if not isinstance(value, torch.Tensor):
         return np.asarray(value), None
+    path = getattr(value, "path", None)
     value = value.detach()
     if value.is_meta:
-        raise ValueError("A tensor on the 'meta' device has no values to save.")
+        raise ValueError(NO_VALUES.format(path or "a weight"))
     value = value.cpu()
     opaque = _OPAQUE.get(value.dtype)
     if opaque is None:

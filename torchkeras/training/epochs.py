@@ -18,7 +18,8 @@ class EpochIterator:
     """Draws the batches of epoch after epoch from an adapter.
 
     Without `steps_per_epoch`, an epoch is one pass through the data. With it, an epoch is that many
-    batches of one pass that goes on from epoch to epoch and starts anew where it ends.
+    batches of one pass that goes on from epoch to epoch. An epoch in which the pass ends is cut
+    short, with a warning; the next one starts anew.
 
     Args:
         adapter: The data.
@@ -35,52 +36,62 @@ class EpochIterator:
         steps_per_execution: int = 1,
     ) -> None:
         limit = config.max_steps_per_epoch()
-        if limit is not None:
-            steps_per_epoch = min(limit, steps_per_epoch or adapter.num_batches or limit)
+        if limit is not None and limit < (steps_per_epoch or adapter.num_batches or limit + 1):
+            warnings.warn("Limiting steps_per_epoch to %d" % limit, stacklevel=4)
+            steps_per_epoch = limit
         self.adapter = adapter
         self.steps_per_epoch = steps_per_epoch
         self.device = device
         self.steps_per_execution = steps_per_execution
+        # The running pass of epochs with `steps_per_epoch`, and how many batches it has given.
         self._pass: Iterator[Any] | None = None
+        self._taken = 0
 
     @property
     def num_batches(self) -> int | None:
         """Batches in an epoch, or `None` if that is not known yet."""
         return self.steps_per_epoch or self.adapter.num_batches
 
+    def reset(self) -> None:
+        """Start anew, as at the beginning of `fit` and of each evaluation."""
+        self._pass = None
+        self.adapter.on_epoch_end()  # Keras calls the hook here as well
+
     def epoch(self) -> Iterator[Any]:
         """Yield the batches of one epoch."""
+        self.adapter.on_epoch_begin()
         if self.steps_per_epoch is None:
-            self.adapter.on_epoch_begin()
             yield from self.adapter.batches(self.device)
-            self.adapter.on_epoch_end()
-            return
-        for step in range(self.steps_per_epoch):
-            batch = self._next()
+        else:
+            yield from self._steps(self.steps_per_epoch)
+        self.adapter.on_epoch_end()
+
+    def _steps(self, count: int) -> Iterator[Any]:
+        """Yield `count` batches of the running pass, or what is left of it."""
+        total = self.adapter.num_batches
+        if self._pass is None:
+            self._start()
+        for step in range(count):
+            batch = _END if self._taken == total else next(self._pass, _END)
             if batch is _END:
                 warnings.warn(
                     "Your input ran out of data; interrupting training. Make sure that your dataset"
                     " or generator can generate at least `steps_per_epoch * epochs` batches:"
-                    f" {self.steps_per_epoch} were asked for, {step} came.",
-                    stacklevel=4,
+                    f" {count} were asked for, {step} came.",
+                    stacklevel=5,
                 )
-                return
+                self._pass = None
+                break
+            self._taken += 1
             yield batch
-
-    def _next(self) -> Any:
-        """Take a batch of the running pass, or of a new one."""
-        if self._pass is None:
+        if self._taken == total:
+            # Here and not when the next epoch begins: each start draws from the generator that
+            # shuffles, in Keras too.
             self._start()
-        batch = next(self._pass, _END)
-        if batch is _END:
-            self.adapter.on_epoch_end()
-            self._start()
-            batch = next(self._pass, _END)
-        return batch
 
     def _start(self) -> None:
-        self.adapter.on_epoch_begin()
         self._pass = iter(self.adapter.batches(self.device))
+        self._taken = 0
 
 
 _END = object()

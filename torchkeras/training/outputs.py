@@ -2,7 +2,8 @@
 
 Losses, metrics and weights may be one object, a list in the order of the outputs, a dict by output
 name, or a structure like that of the outputs. All of that is settled at the first batch: afterwards
-each is a flat list beside the flat outputs, and a model with one output and one loss calls that loss.
+each is a flat list beside the flat outputs, and a model with one output and one loss calls that
+loss.
 """
 
 from __future__ import annotations
@@ -108,6 +109,18 @@ class Outputs:
             for known in (self.keys, self.names):
                 if known and set(values) <= set(known):
                     return [values.get(key) for key in known]
+            known = self.keys or self.names
+            unknown = [key for key in values if key not in (known or values)]
+            if unknown:
+                raise ValueError(
+                    explain(
+                        f"The targets or sample weights name an output that the model does not"
+                        f" have: {unknown[0]!r}. {nearest(unknown[0], known)}".rstrip(),
+                        given=list(values),
+                        expected=known,
+                        fix="use the names of the outputs as keys.",
+                    )
+                )
         return tree.flatten(values) if tree.is_nested(values) else [values]
 
 
@@ -148,7 +161,8 @@ class CompileLoss(losses.Loss):
                 )
             )
         for item in tree.flatten(loss):
-            if isinstance(item, str) and item.lower() not in ("crossentropy", "ce"):
+            known = isinstance(item, str) and item.lower() in ("crossentropy", "ce")
+            if not known and not isinstance(item, Mapping) and not callable(item):
                 losses.get(item)  # an unknown name is an error now, not in the first step
         self._user_loss = loss
         self._user_loss_weights = loss_weights
@@ -225,6 +239,8 @@ class CompileLoss(losses.Loss):
         return spread
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor | None:
+        if y_true is None or y_pred is None:
+            raise _missing(y_true, y_pred)
         single = self._single
         if single is not None and not isinstance(y_true, (list, tuple, dict)):
             value = single.loss(y_true, y_pred, sample_weight)
@@ -244,7 +260,9 @@ class CompileLoss(losses.Loss):
         else:
             weights = [sample_weight] * len(flat_pred)
         total = None
-        for position, (index, loss, weight, _) in enumerate(self._entries):
+        for position, (index, loss, weight, name) in enumerate(self._entries):
+            if flat_true[index] is None:
+                raise _missing(None, flat_pred[index], f" for the output '{name}'")
             value = loss(flat_true[index], flat_pred[index], weights[index])
             if value.dim():
                 value = value.mean()
@@ -255,6 +273,25 @@ class CompileLoss(losses.Loss):
                 value = value * weight
             total = value if total is None else total + value
         return total
+
+
+def _missing(y_true: Any, y_pred: Any, output: str = "") -> ValueError:
+    """Say that there are no targets, or no predictions, to compute a loss of."""
+    if y_pred is None:
+        return ValueError(
+            explain(
+                "The model returned None, so there is nothing to compute a loss of.",
+                fix="return the outputs from the model's `call` method.",
+            )
+        )
+    return ValueError(
+        explain(
+            f"The model is compiled with a loss, but there are no targets `y`{output}.",
+            y_true=y_true,
+            fix="pass `y`, or data that yields `(x, y)`; or compile the model without `loss` if"
+            " its layers add their own by `add_loss`.",
+        )
+    )
 
 
 class CompileMetrics(metrics.Metric):
@@ -318,7 +355,9 @@ class CompileMetrics(metrics.Metric):
         ):
             if not spec:
                 continue
-            per_output = [_flat(spec)] if outputs.count == 1 else outputs.spread(spec, argument, False)
+            per_output = (
+                [_flat(spec)] if outputs.count == 1 else outputs.spread(spec, argument, False)
+            )
             for i, entries in enumerate(per_output):
                 for entry in _flat(entries):
                     if entry is None:

@@ -1,12 +1,13 @@
 """Train, test and predict steps, with all that can be settled before the first one.
 
-A step of a model that overrides nothing is a `TrainStep`: forward pass, loss, gradients straight from
-autograd, one fused update, and additions to the metrics on the device. It never reads a number from
-the device; what it returns is read only if somebody looks (`StepLogs`).
+A step of a model that overrides nothing is a `TrainStep`: forward pass, loss, gradients straight
+from autograd, one fused update, and additions to the metrics on the device. It never reads a number
+from the device; what it returns is read only if somebody looks (`StepLogs`).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -78,6 +79,11 @@ class TrainStep:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.variables = model.trainable_weights
+        if not self.variables:
+            warnings.warn(
+                f"The model does not have any trainable weights. (Model '{model.name}')",
+                stacklevel=4,
+            )
         self.optimizer = model.optimizer
         self.scales_loss = getattr(self.optimizer, "scales_loss", True)
         self.loss = model._compile_loss

@@ -122,7 +122,9 @@ class Trainer:
                 stacklevel=2,
             )
             jit_compile = False
-        compile_loss = CompileLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        compile_loss = (
+            CompileLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        )
         compile_metrics = None
         if metrics is not None or weighted_metrics is not None:
             compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=names)
@@ -229,7 +231,13 @@ class Trainer:
             loss = loss.sum() if loss.dim() else loss
             total = loss if total is None else total + loss
         if total is None:
-            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}': no loss to compute. Provide a `loss` argument in"
+                    " `compile()`.",
+                    fix="for example model.compile(optimizer='adam', loss='mse').",
+                )
+            )
         return total
 
     def _compute_loss(
@@ -367,7 +375,9 @@ class Trainer:
             return step
 
         def report(error: Exception) -> None:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = (
+                str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            )
             warnings.warn(
                 f"Model '{self.name}' could not be compiled and goes on without: {reason}",
                 stacklevel=3,
@@ -399,7 +409,8 @@ class Trainer:
         """Train the model for a number of passes over the data.
 
         Args:
-            x: Arrays `(samples, …)` or a structure of them, a generator of batches, a `PyDataset`, a
+            x: Arrays `(samples, …)` or a structure of them, a generator of batches, a `PyDataset`,
+            a
                 torch `DataLoader` or `Dataset`.
             y: Targets; none where `x` yields them.
             batch_size: Samples per update. Default: 32.
@@ -428,6 +439,14 @@ class Trainer:
         """
         self._assert_compile_called("fit")
         self._warn_if_trainable_state_changed()
+        if not hasattr(epochs, "__index__"):
+            raise TypeError(
+                explain(
+                    f"Model '{self.name}': `epochs` must be an integer.",
+                    given=f"epochs={epochs!r}",
+                    fix="pass for example epochs=10.",
+                )
+            )
         limit = config.max_epochs()
         if limit is not None and limit < epochs:
             warnings.warn("Limiting epochs to %d" % limit, stacklevel=2)
@@ -440,6 +459,7 @@ class Trainer:
             x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
         )
         self._build_for(iterator)
+        iterator.reset()
         validation = None
         if validation_data is not None:
             parts = unpack_x_y_sample_weight(validation_data)
@@ -458,6 +478,7 @@ class Trainer:
             )
         self.stop_training = False
         self.make_train_function()
+        schedules_step = getattr(self.optimizer, "on_epoch_end", None)
         callbacks.on_train_begin()
         logs: dict[str, Any] = {}
         for epoch in range(self._initial_epoch or initial_epoch, epochs):
@@ -468,6 +489,8 @@ class Trainer:
                 results = self._run_evaluation(validation, callbacks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
             callbacks.on_epoch_end(epoch, logs)
+            if schedules_step is not None:
+                schedules_step(logs)
             if self.stop_training:
                 break
         if hasattr(self.optimizer, "finalize_variable_values") and epochs > 0:
@@ -532,6 +555,7 @@ class Trainer:
         self, iterator: EpochIterator, callbacks: Any, verbose: int | str = "auto"
     ) -> dict[str, Any]:
         """Evaluate on an epoch; `callbacks` may be those of `fit`."""
+        iterator.reset()
         callbacks = self._callback_list(callbacks, iterator, verbose)
         self.eval()
         self.make_test_function()
@@ -748,7 +772,8 @@ class Trainer:
         names: list[str] = []
         for metric in self.metrics:
             if isinstance(metric, CompileMetrics):
-                names += [name for _, name, _, _ in metric._bound]
+                # Keras looks for the bare names, without the output's: others come last.
+                names += [inner.name for inner in metric.metrics]
             else:
                 names.append(metric.name)
         values = [logs[name] for name in names if name in logs]
@@ -850,5 +875,3 @@ def _rows(x: Any) -> int | None:
         if isinstance(leaf, (list, tuple)):
             return len(leaf)
     return None
-
-

@@ -84,6 +84,9 @@ class DataAdapter:
         # draws a number from torch's global generator, so the order of the next shuffle, and of
         # anything random that the user does with torch, depends on these draws.
         draw_loader_seed()
+        return self._one_pass(device)
+
+    def _one_pass(self, device: torch.device) -> Iterator[Any]:
         yield from self._pass(device)
         if self.num_batches is not None:
             draw_loader_seed()
