@@ -514,7 +514,8 @@ def test_masked_sequences(weighted):
             "optimizer": "adam",
             "loss": SPARSE,
             "metrics": ["accuracy"],
-            "weighted_metrics": ["accuracy"],
+            # With weights, Keras's loss multiplies the mask into them in place before metrics see them.
+            "weighted_metrics": None if weighted else ["accuracy"],
         },
         (TOKENS, TAGS),
         sample_weight=np.outer(WEIGHTS[:30], np.ones(7)) if weighted else None,
@@ -659,6 +660,7 @@ def test_on_batch_without_metrics_gives_a_number():
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
+@pytest.mark.filterwarnings("ignore:.*The structure of `inputs` doesn't match:UserWarning")
 def test_predict_structures_and_sizes():
     def run(k):
         model = two_heads(k)
@@ -956,7 +958,7 @@ def test_hooks_come_in_the_same_order():
         lambda k: {"optimizer": "adam", "loss": "mse", "metrics": ["mae", "accuracy"]},
         lambda k: {
             "optimizer": k.optimizers.SGD(0.1, momentum=0.9),
-            "loss": k.losses.Huber(0.3),
+            "loss": k.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
             "metrics": [k.metrics.MeanSquaredError(name="m")],
             "weighted_metrics": ["mae"],
             "loss_weights": [0.5],
@@ -989,6 +991,7 @@ def test_compile_configs(arguments):
 
     ours, theirs = both(make)
     assert rounded(ours.get_compile_config()) == rounded(theirs.get_compile_config())
+    clear()
     again = mlp(torchkeras)
     again.compile_from_config(theirs.get_compile_config())
     assert rounded(again.get_compile_config()) == rounded(theirs.get_compile_config())

@@ -26,7 +26,6 @@ from .ops.indexing import where
 from .registry import Namespace, builtin, get_registered_name, serialize_keras_object
 
 __all__ = [
-    "KERNELS",
     "celu",
     "deserialize",
     "elu",

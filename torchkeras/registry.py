@@ -14,6 +14,7 @@ import codecs
 import importlib
 import inspect
 import marshal
+import reprlib
 import threading
 import types
 import warnings
@@ -562,7 +563,7 @@ def _instantiate(cls: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any
         raise TypeError(
             explain(
                 f"Could not build a '{cls.__name__}' from its config: {error}",
-                config=inner,
+                config=reprlib.repr(inner),
                 fix="`from_config` must accept what `get_config` returns, and deserialize the"
                 " objects in it.",
             )

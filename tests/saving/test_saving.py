@@ -502,6 +502,28 @@ def test_truncated_files(tmp_path, name, keep):
     assert str(tmp_path / name) in str(caught.value) and "Fix:" in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FORMATS)
+def test_flipped_bytes(tmp_path, name):
+    """Loading gives a model or says what is wrong; it never breaks in another way."""
+    draw = random.Random(0)
+    trained().save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(draw.choice([1, 3, 20])):
+            # Half of them where headers are.
+            i = draw.randrange(len(data) if draw.random() < 0.5 else min(len(data), 3000))
+            damaged[i] = draw.choice([0, 255, damaged[i] ^ 1, draw.randrange(256)])
+        try:
+            load_model(io.BytesIO(bytes(damaged)))
+        except (FileFormatError, ValueError, TypeError) as error:
+            assert "<BytesIO>" in str(error)
+            refused += 1
+    assert refused > 10
+
+
 KILLED = """
 import os, sys
 import numpy as np

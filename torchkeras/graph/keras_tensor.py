@@ -92,6 +92,10 @@ class KerasTensor:
     ) -> Any:
         return cls.record_torch_function(function, args, kwargs or {})
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy belongs to no graph; a model's copy records its calls anew.
+        return {**self.__dict__, "_keras_history": None}
+
     def _no_value(self, what: str) -> TypeError:
         return TypeError(
             f"{self!r} has no values yet, so it cannot be {what}. A symbolic tensor may only be"

@@ -276,6 +276,14 @@ class _OpBase(Operation):
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is found by its path: its name in its module is the function's.
+        return _operation_from_config, (type(self)._keras_path, self.get_config())
+
+
+def _operation_from_config(path: str, config: dict[str, Any]) -> Operation:
+    return OPERATIONS[path](**config)
+
 
 @overload
 def op(function: F) -> F: ...

@@ -486,7 +486,11 @@ class Layer(LayerState, Operation):
             explain(
                 f"Layer '{self.name}' (of type {type(self).__name__}) cannot compute with these"
                 f" inputs: {error}",
-                inputs=", ".join(_describe_input(x) for x in flatten((args, kwargs))),
+                inputs=", ".join(
+                    f"{str(x.dtype).removeprefix('torch.')} of shape {known_shape(x)} on {x.device}"
+                    for x in flatten((args, kwargs))
+                    if isinstance(x, Tensor)
+                ),
                 weights=weights or "none",
                 fix="check the shapes and dtypes of what is passed to the layer.",
             )
@@ -803,12 +807,6 @@ def _as_fresh_output(output: Any) -> Any:
         fresh._keras_mask = output._keras_mask
         return fresh
     return output
-
-
-def _describe_input(x: Any) -> str:
-    if not isinstance(x, Tensor):
-        return repr(x)
-    return f"{str(x.dtype).removeprefix('torch.')} of shape {known_shape(x)} on {x.device}"
 
 
 def _cast_arguments(x: Any, dtype: torch.dtype) -> Any:

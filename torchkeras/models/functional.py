@@ -7,6 +7,7 @@ then is the module's `forward`. `model.graph.code` shows it.
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 import warnings
 from collections.abc import Callable
@@ -24,12 +25,13 @@ from ..layers.layer import get_keras_mask
 from ..naming import explain, nearest
 from ..registry import builtin
 from .lowered import LoweredModel, fits, hold
-from .model import Model
+from .model import Model, insert_base
 from .structure import functional_config, functional_from_config
 
 __all__ = ["Functional"]
 
 Tensor = torch.Tensor
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @builtin("keras.src.models.functional.Functional", "keras.models.Functional", "keras.Functional")
@@ -93,7 +95,12 @@ class Functional(LoweredModel):
         if lowering.constants._parameters or lowering.constants._buffers:
             self._modules["_constants"] = lowering.constants
         self.__dict__["fx_graph"] = lowering.fx_graph
-        self.__dict__["lowered"] = lowering.function()
+        self.__dict__["lowered"] = lowered = lowering.function()
+        if not _is_single(self._inputs_struct):
+            # What callers pass, which `torch.export` asks for; the code itself takes flat inputs.
+            lowered.__signature__ = inspect.Signature(
+                [inspect.Parameter(name, _POSITIONAL) for name in ("self", "inputs")]
+            )
         if type(self).call is Functional.call:
             self.__dict__["forward"] = types.MethodType(self.lowered, self)
 
@@ -328,35 +335,33 @@ class Functional(LoweredModel):
             return functional_from_config(cls, config, custom_objects)
         return super().from_config(config)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Functional:
-        """Copy the layers and call the copies as the originals were called."""
-        copied = super().__deepcopy__(memo)
-        values = {id(tensor): _copied_entry(tensor, memo) for tensor in self.inputs}
-
-        def value_of(x: Any) -> Any:
-            return values[id(x)] if isinstance(x, KerasTensor) else x
-
-        for node in self._sorted.nodes:
-            if all(id(tensor) in values for tensor in node.outputs):
-                continue
-            operation = memo.get(id(node.operation))
-            if operation is None:
-                operation = type(node.operation).from_config(node.operation.get_config())
-                memo[id(node.operation)] = operation
-            args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
-            results = tree.flatten(operation(*args, **kwargs))
-            values.update((id(t), x) for t, x in zip(node.outputs, results, strict=True))
-        copied.__dict__["_inputs_struct"] = tree.map_structure(value_of, self._inputs_struct)
-        copied.__dict__["_outputs_struct"] = tree.map_structure(value_of, self._outputs_struct)
-        copied.__dict__["inputs"] = tree.flatten(copied._inputs_struct)
-        copied.__dict__["outputs"] = tree.flatten(copied._outputs_struct)
-        copied._lower()
-        return copied
+    # Copies hold the calls of the graph as a list, and record them anew on the copied layers.
 
     def _state(self) -> dict[str, Any]:
-        dropped = ("inputs", "outputs", "_inputs_struct", "_outputs_struct", "_sorted", "_nodes")
-        dropped += ("operations", "fx_graph", "lowered", "forward", "graph")
-        return {key: value for key, value in super()._state().items() if key not in dropped}
+        dropped = ("inputs", "outputs", "_sorted", "_nodes", "operations")
+        dropped += ("fx_graph", "lowered", "forward", "graph")
+        state = {key: value for key, value in super()._state().items() if key not in dropped}
+        nodes = self._sorted.nodes
+        state["_calls"] = [(n.operation, n.args, n.kwargs, n.structure) for n in nodes]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for call in self.__dict__.pop("_calls"):
+            Node(*call)
+        self.__dict__["inputs"] = tree.flatten(self._inputs_struct)
+        self.__dict__["outputs"] = tree.flatten(self._outputs_struct)
+        self._lower()
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _unmade, (type(self),), self._state()
+
+
+def _unmade(cls: type) -> Functional:
+    """Make an object to be filled; a user's class may not have become functional yet."""
+    if not issubclass(cls, Functional):
+        insert_base(cls, Functional)
+    return cls.__new__(cls)
 
 
 Model._functional_class = Functional
@@ -416,14 +421,6 @@ def _spec_of_shape(inputs: list[KerasTensor], shape: Any) -> Any:
     if shape and isinstance(shape[0], (list, tuple)):
         return [KerasTensor(s, t.dtype) for s, t in zip(shape, inputs, strict=True)]
     return KerasTensor(shape, inputs[0].dtype)
-
-
-def _copied_entry(tensor: KerasTensor, memo: dict[int, Any]) -> KerasTensor:
-    """Make the copy of an input layer an entry again, and return its tensor."""
-    layer = memo[id(tensor._keras_history.operation)]
-    entry = KerasTensor(tensor.shape, tensor.dtype, name=tensor.name)
-    Node(layer, outputs=entry)
-    return entry
 
 
 def _cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:

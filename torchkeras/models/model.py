@@ -18,7 +18,7 @@ from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..training import Trainer
 from .summary import print_summary
 
-__all__ = ["Model", "model_from_json"]
+__all__ = ["Model", "insert_base", "model_from_json"]
 
 
 @builtin("keras.Model", "keras.models.Model")
@@ -55,7 +55,7 @@ class Model(Trainer, Layer):
         functional = Model._functional_class
         if _is_functional_call(args, kwargs) and not isinstance(self, functional):
             # A subclass made like a functional model is one: `MyModel(inputs, outputs)`.
-            _insert_base(type(self), functional)
+            insert_base(type(self), functional)
             functional.__init__(self, *args, **kwargs)
             return
         Trainer.__init__(self)
@@ -247,6 +247,14 @@ class Model(Trainer, Layer):
             " `torch.export.export(model, (example,))` or `torch.onnx.export`."
         )
 
+    def _state(self) -> dict[str, Any]:
+        # A copy makes its own functions at the first `fit`: these would go on to train this model.
+        state = super()._state()
+        for key in ("train_function", "test_function", "predict_function", "history"):
+            state[key] = None
+        state["_compiled_trainable_state"] = None
+        return state
+
     # Configs -------------------------------------------------------------------------------------
 
     def to_json(self, **kwargs: Any) -> str:
@@ -295,14 +303,14 @@ def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     )
 
 
-def _insert_base(cls: type, functional: type) -> None:
+def insert_base(cls: type, functional: type) -> None:
     """Put `functional` in the place of `Model` among the bases of a user's class."""
     if Model in cls.__bases__:
         cls.__bases__ = tuple(functional if base is Model else base for base in cls.__bases__)
         return
     for base in cls.__bases__:
         if issubclass(base, Model) and base is not functional:
-            _insert_base(base, functional)
+            insert_base(base, functional)
 
 
 def _specs(shape: Any, dtype: str) -> Any:

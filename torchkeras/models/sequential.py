@@ -336,31 +336,12 @@ class Sequential(LoweredModel):
     def _state(self) -> dict[str, Any]:
         state = super()._state()
         state.pop("forward", None)
-        state["_functional"] = None
         return state
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Sequential:
-        copied = super().__deepcopy__(memo)
-        if self._functional is not None:
-            for layer in copied._stack:
-                if isinstance(layer, InputLayer):
-                    layer.__dict__.update(_entry_again(layer))
-            x = copied._stack[0].output
-            for layer in copied._stack[1:]:
-                x = layer(x)
-            copied._adopt(Functional(copied._stack[0].output, x, name=copied.name))
-            copied.built = True
-        return copied
-
-
-def _entry_again(layer: InputLayer) -> dict[str, Any]:
-    """Return the graph state of a fresh input layer like a copied one."""
-    fresh = InputLayer(batch_shape=layer.batch_shape, dtype=layer.dtype, name=layer.name)
-    node = fresh._inbound_nodes[0]
-    node.operation = layer
-    tensor = node.outputs[0]
-    tensor._keras_history = tensor._keras_history._replace(operation=layer)
-    return {"_inbound_nodes": [node]}
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._functional is not None and type(self).call is Sequential.call:
+            self.__dict__["forward"] = types.MethodType(self._functional.lowered, self)
 
 
 def _entry_dtype(layer: Layer) -> str | None:

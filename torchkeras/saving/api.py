@@ -327,6 +327,6 @@ def _skipper(objects: Iterable[Any] | None) -> Any:
 def _has_v3_weights(file: Any) -> bool:
     """Whether an HDF5 file has the layout of `.weights.h5`."""
     with open_h5(file) as opened:
-        names = opened.handle.attrs.keys()
-        is_legacy = "layer_names" in names or "layer_names0" in names or "model_config" in names
-        return not is_legacy and "model_weights" not in opened.handle.keys()
+        legacy = ("layer_names", "layer_names0", "model_config")
+        is_legacy = any(opened.has_attribute(name) for name in legacy)
+        return not is_legacy and "model_weights" not in opened.names()

@@ -10,11 +10,12 @@ with h5py are accepted, as others would be loaded from plug-ins.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from .errors import FileFormatError, describe
 
 __all__ = ["H5File", "check_depth", "load_json", "open_h5", "read_attributes"]
 
+T = TypeVar("T")
+
+_ATTRIBUTE_LIMIT = 1 << 16
 # deflate, shuffle, fletcher32, n-bit, scale-offset, LZF
 _FILTERS = frozenset({1, 2, 3, 5, 6, 32000})
 # Deflate cannot shrink by more than 1032; a chunk of one repeated value comes close to it.
@@ -72,6 +76,35 @@ def load_json(text: str | bytes, file: Any, what: str = "configuration") -> Any:
     return value
 
 
+# What h5py raises for data it cannot make sense of.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+
+
+def _guarded(method: Callable[..., T]) -> Callable[..., T]:
+    """Let a method raise `FileFormatError` where h5py stumbles over the data."""
+
+    @functools.wraps(method)
+    def checked(self: H5File, *args: Any) -> T:
+        try:
+            return method(self, *args)
+        except FileFormatError:
+            raise
+        except _DAMAGE as error:
+            raise damaged(self.source, error, self.size) from error
+
+    return checked
+
+
+def damaged(source: Any, error: Exception, size: int) -> FileFormatError:
+    """Return the error for a file that ends early or has bad bytes."""
+    return FileFormatError(
+        source,
+        f"the HDF5 data is incomplete or damaged ({error})",
+        size=f"{size} bytes",
+        fix="copy or download the file again, or go back to an earlier checkpoint.",
+    )
+
+
 class H5File:
     """An open HDF5 file, read step by step through checks.
 
@@ -86,6 +119,7 @@ class H5File:
         self.source = source
         self.size = size
 
+    @_guarded
     def group(self, path: str, parent: Any = None) -> Any:
         """Return the group at `path`, or `None` if there is none."""
         current = self.handle if parent is None else parent
@@ -97,6 +131,17 @@ class H5File:
                 raise self._bad(f"'{path}' should be a group")
         return current
 
+    @_guarded
+    def names(self, group: Any = None) -> list[str]:
+        """Return the names in a group."""
+        return list(self.handle if group is None else group)
+
+    @_guarded
+    def has_attribute(self, name: str, node: Any = None) -> bool:
+        """Return whether a group or dataset has an attribute."""
+        return name in (self.handle if node is None else node).attrs
+
+    @_guarded
     def dataset(self, parent: Any, path: str) -> Any:
         """Return the checked dataset at `path` below `parent`, or `None` if there is none."""
         head, _, name = path.rpartition("/")
@@ -109,17 +154,14 @@ class H5File:
         self._check(found, path)
         return found
 
+    @_guarded
     def read(self, dataset: Any) -> np.ndarray | torch.Tensor:
         """Return a checked dataset's values; a tensor where NumPy lacks the dtype."""
         opaque = self._opaque(dataset)
-        try:
-            if opaque is not None:
-                raw = np.ascontiguousarray(np.asarray(dataset[()])).view(np.uint8)
-                flat = torch.from_numpy(raw.reshape(-1).copy()).view(opaque)
-                return flat.reshape(dataset.shape)
-            values = np.asarray(dataset[()])
-        except (OSError, RuntimeError) as error:
-            raise self._damaged(error) from error
+        values = np.asarray(dataset[()])
+        if opaque is not None:
+            raw = np.ascontiguousarray(values).view(np.uint8)
+            return torch.from_numpy(raw.reshape(-1).copy()).view(opaque).reshape(values.shape)
         return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
     def _step(self, group: Any, name: str) -> Any:
@@ -132,10 +174,7 @@ class H5File:
         if kind != h5l.TYPE_HARD:
             kinds = {h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
             raise self._bad(f"'{name}' is a {kinds.get(kind, 'user-defined')} link")
-        try:
-            return group[name]
-        except (KeyError, OSError, RuntimeError) as error:
-            raise self._damaged(error) from error
+        return group[name]
 
     def _check(self, dataset: Any, path: str) -> None:
         from h5py import h5d, h5s
@@ -173,32 +212,25 @@ class H5File:
         dtype = _OPAQUE.get(name) if isinstance(name, str) else None
         return dtype if dtype is not None and dtype.itemsize == dataset.dtype.itemsize else None
 
+    @_guarded
     def attribute(self, node: Any, name: str) -> Any:
         """Return an attribute (text as `str`, arrays of text as lists of `str`), or `None`."""
         if name not in node.attrs:
             return None
-        try:
-            handle = node.attrs.get_id(name)
-            # HDF5 reports an error for the storage of an empty list.
-            if math.prod(handle.shape or ()) and handle.get_storage_size() > self.size:
-                raise self._bad(f"its attribute '{name}' declares more than the file can hold")
-            value = node.attrs[name]
-        except (OSError, RuntimeError, TypeError) as error:
-            raise self._damaged(error) from error
+        handle = node.attrs.get_id(name)
+        # HDF5 reports an error for the storage of an empty list. Lists of strings of any length
+        # refer to bytes elsewhere; each may refer to the same ones, so their number is limited.
+        stored = handle.get_storage_size() if math.prod(handle.shape or ()) else 0
+        limit = min(self.size, _ATTRIBUTE_LIMIT) if handle.dtype.hasobject else self.size
+        if stored > limit:
+            raise self._bad(f"its attribute '{name}' declares more than the file can hold")
+        value = node.attrs[name]
         if isinstance(value, np.ndarray):
             return [_text(item) for item in value.reshape(-1).tolist()]
         return _text(value)
 
     def _bad(self, problem: str) -> FileFormatError:
         return FileFormatError(self.source, problem, fix=_DISTRUST)
-
-    def _damaged(self, error: Exception) -> FileFormatError:
-        return FileFormatError(
-            self.source,
-            f"the HDF5 data is incomplete or damaged ({error})",
-            size=f"{self.size} bytes",
-            fix="copy or download the file again, or go back to an earlier checkpoint.",
-        )
 
 
 def read_attributes(file: H5File, node: Any, name: str) -> list[str]:
@@ -235,13 +267,8 @@ def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
         stream.seek(0)
         try:
             handle = h5py.File(stream, "r")
-        except (OSError, RuntimeError) as error:
-            raise FileFormatError(
-                source,
-                f"the HDF5 data is incomplete or damaged ({error})",
-                size=f"{size} bytes",
-                fix="copy or download the file again, or go back to an earlier checkpoint.",
-            ) from error
+        except _DAMAGE as error:
+            raise damaged(source, error, size) from error
         with handle:
             yield H5File(handle, describe(source), size)
     finally:

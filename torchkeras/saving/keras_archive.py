@@ -294,6 +294,12 @@ def build_model(
     except (TypeError, ValueError) as error:
         error.args = (f"{describe(source)}: {error}",)
         raise
+    except (AttributeError, LookupError, RecursionError, OverflowError) as error:
+        raise FileFormatError(
+            source,
+            f"no model could be built from its configuration ({type(error).__name__}: {error})",
+            fix="if a class of your own raised it, mend that; else get the file again.",
+        ) from error
     if not hasattr(model, "layers") and not hasattr(model, "load_own_variables"):
         raise FileFormatError(
             source,

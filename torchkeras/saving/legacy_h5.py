@@ -208,13 +208,13 @@ def load_h5_weights(
     """
     with open_h5(file) as opened:
         group = opened.handle
-        if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
+        if not any(opened.has_attribute(name) for name in ("layer_names", "layer_names0")):
             group = opened.group("model_weights")
         if group is None:
             raise FileFormatError(
                 file,
                 "it is an HDF5 file without Keras weights",
-                found=", ".join(list(opened.handle.keys())[:8]) or "nothing",
+                found=", ".join(opened.names()[:8]) or "nothing",
                 fix="if it has the layout of `.weights.h5`, give it a name that ends so.",
             )
         load = _load_by_name if by_name else _load_by_position

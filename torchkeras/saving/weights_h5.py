@@ -108,7 +108,7 @@ class H5Reader:
     def __init__(self, file: H5File) -> None:
         self.file = file
         top = file.group("vars")
-        self._is_old = top is None or "name" not in top.attrs
+        self._is_old = top is None or not file.has_attribute("name", top)
 
     def entry(self, path: str) -> _Entry:
         """Return the entry of one path; it is empty if the file has none."""
@@ -142,6 +142,7 @@ class _Entry(Mapping):
 
     def __init__(self, file: H5File, group: Any) -> None:
         self._file, self._group = file, group
+        self._names = [] if group is None else file.names(group)
 
     def __getitem__(self, key: str) -> np.ndarray | torch.Tensor:
         return self._file.read(self._dataset(key))
@@ -157,13 +158,13 @@ class _Entry(Mapping):
         return found
 
     def __contains__(self, key: object) -> bool:
-        return self._group is not None and key in self._group.keys()
+        return key in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(() if self._group is None else self._group.keys())
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return 0 if self._group is None else len(self._group)
+        return len(self._names)
 
 
 def write_h5(model: Any, stream: IO[bytes], assets: Any = None, skip: Any = None) -> None:
@@ -210,7 +211,7 @@ def load_weights(
         FileFormatError: The file is damaged, or does not fit the model.
     """
     with open_h5(file, stream) as opened:
-        if opened.group("model_weights") is not None or "layer_names" in opened.handle.attrs:
+        if opened.group("model_weights") is not None or opened.has_attribute("layer_names"):
             raise FileFormatError(
                 file,
                 "the file has the layout of whole-model `.h5` files",

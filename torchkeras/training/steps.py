@@ -18,7 +18,7 @@ from ..graph.context import CONTEXT
 from ..naming import explain
 from .data import unpack_x_y_sample_weight
 
-__all__ = ["StepLogs", "TestStep", "TrainStep", "gradients_of"]
+__all__ = ["PredictStep", "StepLogs", "TestStep", "TrainStep", "compiled", "gradients_of"]
 
 Tensor = torch.Tensor
 
@@ -92,24 +92,50 @@ class TrainStep:
         self.penalized = any(
             getattr(variable, "regularizer", None) is not None for variable in self.variables
         )
+        self.call = model
 
     def __call__(self, data: Any) -> StepLogs:
-        model = self.model
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = model(x)
+        y_pred, loss, grads = self.differentiate(x, y, sample_weight)
+        self.tracker.add_mean(loss.detach(), batch_size_of(x))
+        if grads:
+            self.optimizer.apply(grads, self.variables)
+        if self.metrics is not None:
+            self.metrics.update_state(y, y_pred, sample_weight)
+        return StepLogs(self.model)
+
+    def differentiate(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Tensor, Any]:
+        """Return the outputs, the loss and its gradients."""
+        model = self.model
+        y_pred = self.call(x)
         if self.loss is None or self.penalized or CONTEXT.lossy:
             loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
         else:
             loss = self.loss(y, y_pred, sample_weight)
             if loss is None:
                 loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
-        self.tracker.add_mean(loss.detach(), batch_size_of(x))
-        if self.variables:
-            grads = gradients_of(self.optimizer.scale_loss(loss), self.variables)
-            self.optimizer.apply(grads, self.variables)
-        if self.metrics is not None:
-            self.metrics.update_state(y, y_pred, sample_weight)
-        return StepLogs(model)
+        if not self.variables:
+            return y_pred, loss, ()
+        return y_pred, loss, gradients_of(self.optimizer.scale_loss(loss), self.variables)
+
+    def compile(self, report: Callable[[Exception], None]) -> None:
+        """Compile the forward and the backward pass; on a failure go on without.
+
+        Nothing has been updated when they fail, so the batch is simply done again. What is left out,
+        the update and the metrics, consists of fused kernels already.
+        """
+        plain, model = self.differentiate, self.model
+
+        def fast(*data: Any) -> Any:
+            self.call = call
+            try:
+                return plain(*data)
+            finally:
+                self.call = model
+
+        call = compiled(model, report, guard=False)
+        if call is not model:
+            self.differentiate = _guarded(fast, plain, report)
 
 
 class TestStep:
@@ -122,17 +148,39 @@ class TestStep:
     __test__ = False  # not a test of pytest's
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        self.model = self.call = model
 
     def __call__(self, data: Any) -> StepLogs:
         model = self.model
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = model(x)
+        y_pred = self.call(x)
         loss = model.compute_loss(x, y, y_pred, sample_weight, training=False)
         model._loss_tracker.add_mean(loss, batch_size_of(x))
         if model._compile_metrics is not None:
             model._compile_metrics.update_state(y, y_pred, sample_weight)
         return StepLogs(model)
+
+    def compile(self, report: Callable[[Exception], None]) -> None:
+        """Compile the forward pass."""
+        self.call = compiled(self.model, report)
+
+
+class PredictStep:
+    """The outputs of a model with the standard `predict_step`.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = self.call = model
+
+    def __call__(self, data: Any) -> Any:
+        return self.call(unpack_x_y_sample_weight(data)[0])
+
+    def compile(self, report: Callable[[Exception], None]) -> None:
+        """Compile the forward pass."""
+        self.call = compiled(self.model, report)
 
 
 def batch_size_of(x: Any) -> int:
@@ -142,31 +190,40 @@ def batch_size_of(x: Any) -> int:
     return next((t.shape[0] for t in tree.flatten(x) if hasattr(t, "shape") and t.dim()), 1)
 
 
-def compiled(function: Callable[..., Any], fallback: Callable[[Exception], None]) -> Any:
-    """Compile a step with `torch.compile`; on a compiler's failure report it and go on without.
+def compiled(
+    function: Callable[..., Any], report: Callable[[Exception], None], guard: bool = True
+) -> Callable[..., Any]:
+    """Compile a function with `torch.compile`; on a failure report it and go on without.
 
     Args:
-        function: The step.
-        fallback: Told the failure, once.
+        function: A step or a model.
+        report: Told the failure, once.
+        guard: Whether failures in calls are seen to here.
     """
-    fast: Callable[..., Any] | None = torch.compile(function)
+    try:
+        fast = torch.compile(function)
+    except Exception as error:
+        report(error)
+        return function
+    return _guarded(fast, function, report) if guard else fast
+
+
+def _guarded(
+    fast: Callable[..., Any], plain: Callable[..., Any], report: Callable[[Exception], None]
+) -> Callable[..., Any]:
+    """Call `fast` until it fails where `plain` does not: then the compiler was at fault."""
+    works = True
 
     def call(*args: Any) -> Any:
-        nonlocal fast
-        if fast is None:
-            return function(*args)
+        nonlocal works
+        if not works:
+            return plain(*args)
         try:
             return fast(*args)
         except Exception as error:
-            if not _is_compiler_error(error):
-                raise
-            fallback(error)
-            fast = None
-            return function(*args)
+            result = plain(*args)
+            works = False
+            report(error)
+            return result
 
     return call
-
-
-def _is_compiler_error(error: BaseException) -> bool:
-    module = type(error).__module__
-    return module.startswith(("torch._dynamo", "torch._inductor", "torch._functorch"))

@@ -32,7 +32,7 @@ from .data import (
 )
 from .epochs import EpochIterator
 from .outputs import CompileLoss, CompileMetrics
-from .steps import TestStep, TrainStep, batch_size_of, compiled, gradients_of
+from .steps import PredictStep, TestStep, TrainStep, batch_size_of, compiled, gradients_of
 
 __all__ = ["Trainer"]
 
@@ -152,7 +152,15 @@ class Trainer:
         """Return the arguments of `compile` as a config; empty if it was not called."""
         if not self.compiled or self._compile_arguments is None:
             return {}
-        return serialize_dict(self._compile_arguments)
+        try:
+            return serialize_dict(self._compile_arguments)
+        except (NotImplementedError, TypeError) as error:  # such as PyTorch's optimizers and losses
+            warnings.warn(
+                f"How model '{self.name}' was compiled cannot be written down, so it is left out;"
+                f" call `compile` again after loading. {str(error).splitlines()[0]}",
+                stacklevel=2,
+            )
+            return {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile the model with what `get_compile_config` returned."""
@@ -354,7 +362,7 @@ class Trainer:
         """Decide what runs for each batch of `predict`."""
         if self.predict_function is not None and not force:
             return self.predict_function
-        step = self.predict_step if self._overrides("predict_step") else self._predict_one
+        step = self.predict_step if self._overrides("predict_step") else PredictStep(self)
         step = self._maybe_compiled(step)
 
         def predict_function(batches: list[Any]) -> Any:
@@ -367,22 +375,22 @@ class Trainer:
         self.__dict__["predict_function"] = predict_function
         return predict_function
 
-    def _predict_one(self, data: Any) -> Any:
-        return self(unpack_x_y_sample_weight(data)[0])
-
-    def _maybe_compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def _maybe_compiled(self, step: Any) -> Callable[..., Any]:
         if not self.jit_compile or self.run_eagerly:
             return step
 
         def report(error: Exception) -> None:
-            reason = (
-                str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            )
+            self.__dict__["jit_compile"] = False  # say so once
+            lines = [line for line in str(error).splitlines() if line.strip()]
             warnings.warn(
-                f"Model '{self.name}' could not be compiled and goes on without: {reason}",
+                f"Model '{self.name}' could not be compiled and goes on without:"
+                f" {type(error).__name__}: {' '.join(lines[:3])[:300]}",
                 stacklevel=3,
             )
 
+        if isinstance(step, (TrainStep, TestStep, PredictStep)):
+            step.compile(report)
+            return step
         return compiled(step, report)
 
     # Loops ---------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class DataAdapter:
 
 def draw_loader_seed() -> int:
     """Draw what `torch.utils.data` draws from the global generator to seed an iterator."""
-    return int(torch.empty((), dtype=torch.int64).random_().item())
+    return int(torch.empty((), dtype=torch.int64, device="cpu").random_().item())
 
 
 def _with_index(device: torch.device) -> torch.device:
@@ -195,7 +195,7 @@ def to_tensor(x: Any, name: str = "x") -> torch.Tensor:
     if isinstance(x, torch.Tensor):
         return x.detach()
     if isinstance(x, (bool, int, float, complex)):
-        return torch.tensor(x, dtype=_scalar_dtype(x))
+        return torch.tensor(x, dtype=_scalar_dtype(x), device="cpu")
     if is_scipy_sparse(x):
         x = x.toarray()
     # A copy, since the user's code may fill the same array again for its next batch.

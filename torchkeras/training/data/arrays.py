@@ -230,13 +230,13 @@ class ArrayAdapter(DataAdapter):
         if self._shuffle == "batch":
             # One batch at a time: each permutation is drawn when its batch is due.
             for start in range(0, total, batch_size):
-                order = torch.randperm(min(batch_size, total - start)) + start
+                order = torch.randperm(min(batch_size, total - start), device="cpu") + start
                 yield [_gather(leaf, order, device) for leaf in leaves]
             return
         size = max(1, CHUNK_BYTES // (self._row_bytes * batch_size)) * batch_size
         if self._shuffle:
-            generator = torch.Generator().manual_seed(draw_loader_seed())
-            order = torch.randperm(total, generator=generator)
+            generator = torch.Generator("cpu").manual_seed(draw_loader_seed())
+            order = torch.randperm(total, generator=generator, device="cpu")
             for index in order.split(size):
                 yield [_gather(leaf, index, device) for leaf in leaves]
             return
@@ -273,7 +273,7 @@ def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tenso
     if device.type != "cuda":
         return to_device(leaf.index_select(0, index), device)
     shape = (len(index), *leaf.shape[1:])
-    pinned = torch.empty(shape, dtype=leaf.dtype, pin_memory=True)
+    pinned = torch.empty(shape, dtype=leaf.dtype, device="cpu", pin_memory=True)
     torch.index_select(leaf, 0, index, out=pinned)
     return pinned.to(device, non_blocking=True)
 

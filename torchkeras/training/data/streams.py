@@ -158,12 +158,14 @@ class TorchDataLoaderAdapter(DataAdapter):
         return samples % self.batch_size or None
 
     def batches(self, device: torch.device | str = "cpu") -> Iterator[Any]:
-        """Iterate over one pass; the loader draws its own seed at the start of it."""
-        return self._pass(torch.device(device))
+        """Iterate over one pass; the loader draws its own seed now, at the start of it."""
+        return self._read(iter(self._loader), torch.device(device))
 
-    def _pass(self, device: torch.device) -> Iterator[Any]:
-        for batch in self._loader:
+    def _read(self, loaded: Iterator[Any], device: torch.device) -> Iterator[Any]:
+        for batch in loaded:
             yield convert_batch(batch, device)
+        if self.num_batches is not None:  # Keras makes another iterator here; see `DataAdapter`
+            torch.empty((), dtype=torch.int64).random_(generator=self._loader.generator)
 
 
 class IterableAdapter(DataAdapter):
