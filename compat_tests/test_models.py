@@ -228,6 +228,16 @@ def text(k):
     )
 
 
+def text_functional(k):
+    L = k.layers
+    x = k.Input((6,), dtype="int32")
+    e = L.Embedding(10, 4, mask_zero=True)(x)
+    h = L.Add()([L.LSTM(4, return_sequences=True)(e), e])
+    h = L.Dropout(0.1)(L.LayerNormalization()(h))
+    a = L.MultiHeadAttention(2, 2)(h, h)
+    return k.Model(x, L.Concatenate()([L.LSTM(3)(a + h), L.GlobalAveragePooling1D()(h)]))
+
+
 def masked_series(k):
     L = k.layers
     x = k.Input((None, 3))
@@ -303,6 +313,7 @@ ZOO = {
     feature_extractor: X4,
     residual: IMAGES,
     text: TOKENS,
+    text_functional: TOKENS,
     masked_series: SERIES,
     transformer: SERIES,
     seeded_layers: X4,
@@ -313,7 +324,7 @@ ZOO = {
 # What is not the same by design: a cut-out graph has input names of its own (Keras: the tensor's
 # name with "CLONE"), and masks are not recorded as operations of the graph.
 OWN_INPUT_NAMES = (sub_model,)
-NO_MASK_OPERATIONS = (masked_series,)
+NO_MASK_OPERATIONS = (masked_series, text_functional)
 ALL = pytest.mark.parametrize("make", list(ZOO), ids=lambda make: make.__name__)
 
 
@@ -437,3 +448,199 @@ def test_clone_model(make):
     assert not {id(w) for w in mine.weights} & {id(w) for w in ours.weights}
     for a, b in zip(mine.weights, other.weights, strict=True):
         np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)
+
+
+# Operations in the graph -----------------------------------------------------------------------
+
+GRAPHS = {
+    "slices": lambda k, x: x[:, 1:3] * 2 - x[:, :1],
+    "arithmetic": lambda k, x: 1 / (x**2 + 10) - (-x) // 2 + abs(x) % 2,
+    "comparison": lambda k, x: k.ops.cast(x > 0, "float32"),
+    "matmul": lambda k, x: x @ k.ops.transpose(x),
+    "reductions": lambda k, x: k.ops.max(x, axis=1) + k.ops.mean(x, axis=-1),
+    "shapes": lambda k, x: k.ops.expand_dims(k.ops.reshape(x, (-1, 2, 2)), 1),
+    "joins": lambda k, x: k.ops.stack([x, k.ops.concatenate([x[:, 2:], x[:, :2]], axis=-1)], 1),
+    "choice": lambda k, x: k.ops.where(x > 0, x, 0.0),
+    "constant": lambda k, x: x * np.arange(4, dtype="float32"),
+    "activations": lambda k, x: k.activations.silu(k.activations.gelu(x)),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_operations_cross_over(name):
+    def make(k):
+        x = k.Input((4,))
+        return k.Model(x, GRAPHS[name](k, x))
+
+    ours, theirs = pair(make)
+    assert [o.name for o in ours.operations] == [o.name for o in theirs.operations]
+    assert ours.output_shape == theirs.output_shape
+    expected = theirs.predict(X4, verbose=0)
+    crossed = [
+        torchkeras.models.model_from_json(theirs.to_json()),
+        keras.models.model_from_json(ours.to_json()),
+    ]
+    for model in (ours, *crossed):
+        actual = model.predict(X4, verbose=0)
+        assert actual.dtype == expected.dtype
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+# Classes of the user's ---------------------------------------------------------------------------
+
+
+def custom_layer(k):
+    class Scaled(k.layers.Layer):
+        def __init__(self, units, activation=None, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.activation = k.activations.get(activation)
+            self.inner = [k.layers.Dense(2), k.layers.Dense(2)]
+
+        def build(self, input_shape):
+            self.w = self.add_weight(
+                shape=(input_shape[-1], self.units),
+                initializer="he_normal",
+                regularizer="l2",
+                name="w",
+            )
+            self.offset = self.add_weight(shape=(), trainable=False, name="offset")
+            for layer in self.inner:
+                layer.build(input_shape)
+
+        def call(self, x, training=None):
+            y = self.activation(torch.matmul(x, self.w.value)) + self.offset
+            return y + self.inner[0](x)[:, :1] * self.inner[1](x)[:, 1:]
+
+        def get_config(self):
+            activation = k.activations.serialize(self.activation)
+            return {**super().get_config(), "units": self.units, "activation": activation}
+
+    return Scaled
+
+
+def test_custom_layers_in_a_graph():
+    classes = {}
+
+    def make(k):
+        classes[k] = cls = custom_layer(k)
+        x = k.Input((4,))
+        return k.Model(x, cls(3, "relu")(cls(5)(x)))
+
+    ours, theirs = pair(make)
+    for group in ("variables", "trainable_variables", "non_trainable_variables"):
+        a, b = getattr(ours, group), getattr(theirs, group)
+        assert [v.path for v in a] == [v.path for v in b]
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)
+    assert len(ours.losses) == len(theirs.losses) == 2
+    assert rounded(ours.get_config()) == rounded(theirs.get_config())
+    expected = theirs.predict(X4, verbose=0)
+    np.testing.assert_allclose(ours.predict(X4, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    for library, source in ((torchkeras, theirs), (keras, ours)):
+        model = library.models.model_from_json(
+            source.to_json(), custom_objects={"Scaled": classes[library]}
+        )
+        copy_weights(theirs, model)
+        np.testing.assert_allclose(model.predict(X4, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+def subclass(k):
+    class Net(k.Model):
+        def __init__(self, units=3, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.first = k.layers.Dense(units)
+            self.rest = [k.layers.Dense(2), k.layers.BatchNormalization()]
+            self.heads = {"b": k.layers.Dense(1), "a": [k.layers.Dense(4)]}
+            self.gain = self.add_weight(shape=(2,), name="gain")
+            self.seen = k.metrics.Mean(name="seen")
+
+        def call(self, x, training=False):
+            x = self.first(x)
+            for layer in self.rest:
+                x = layer(x)
+            return self.heads["b"](x) * self.gain[0]
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+    return Net
+
+
+@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
+def test_subclassed_models():
+    def make(k):
+        model = subclass(k)(units=5)
+        model(torch.tensor(X4))
+        return model
+
+    ours, theirs = pair(make)
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    for group in ("weights", "trainable_weights", "non_trainable_weights"):
+        a, b = getattr(ours, group), getattr(theirs, group)
+        assert [v.path for v in a] == [v.path for v in b]
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)
+    assert [m.name for m in ours.metrics] == [m.name for m in theirs.metrics]
+    assert ours.count_params() == theirs.count_params()
+    a, b = ours.get_config(), theirs.get_config()
+    assert a["units"] == b["units"] == 5 and a["trainable"] == b["trainable"]
+    for library, config in ((torchkeras, b), (keras, a)):
+        assert subclass(library).from_config(config).units == 5
+    np.testing.assert_allclose(
+        ours.predict(X4, verbose=0), theirs.predict(X4, verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
+def freezing_steps(model):
+    """Freeze and thaw a nested model, noting what is trainable after each step."""
+    states = []
+    model.get_layer("block").trainable = False
+    states.append([w.trainable for w in model.weights])
+    model.layers[-1].trainable = False
+    states.append([w.trainable for w in model.weights])
+    states.append((len(model.trainable_weights), len(model.non_trainable_weights)))
+    model.trainable = True
+    states.append([w.trainable for w in model.weights])
+    model.trainable = False
+    states.append([layer.trainable for layer in model.layers])
+    states.append(model.get_config()["trainable"])
+    return states
+
+
+def test_freezing():
+    ours, theirs = pair(nested)
+    assert freezing_steps(ours) == freezing_steps(theirs)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda k: functional(k).get_layer("nope"),
+        lambda k: functional(k).get_layer(index=9),
+        lambda k: functional(k).get_layer(),
+        lambda k: functional(k).get_layer("dense", 0),
+        lambda k: k.Sequential([3]),
+        lambda k: k.Sequential([k.layers.Dense(1, name="a"), k.layers.Dense(1, name="a")]),
+        lambda k: k.Sequential([k.Input((3,)), k.Input((3,))]),
+        lambda k: k.Sequential().build((None, 3)),
+        lambda k: k.Sequential([k.layers.Dense(2)]).output_shape,
+        lambda k: k.Sequential([k.layers.Dense(2)]).count_params(),
+        lambda k: k.Sequential().pop(),
+        lambda k: k.Model([], []),
+        lambda k: k.Model(k.Input((3,)), 3),
+        lambda k: k.Model(k.Input((3,)), k.layers.add([k.Input((3,)), k.Input((3,))])),
+        lambda k: functional(k)(X4[:, :3]),
+        lambda k: functional(k)(X4[0]),
+        lambda k: functional_two_inputs(k)([X4]),
+        lambda k: functional_two_inputs(k)({"a": X4, "c": Z4}),
+        lambda k: functional_dicts(k)([X4, Z4]),
+        lambda k: functional(k).set_weights([]),
+        lambda k: functional(k).set_weights([np.zeros((1, 1))] * 4),
+        lambda k: k.models.clone_model(sequential(k), call_function=lambda f, *a: f(*a)),
+        lambda k: functional(k).summary(layer_range=["a", "b"]),
+    ],
+)
+def test_errors_have_the_same_type(action):
+    assert_same_error(action)

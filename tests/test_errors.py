@@ -185,12 +185,7 @@ def test_no_targets():
 
 @pytest.mark.parametrize(
     ("x", "expected"),
-    [
-        (X[:0], "0 samples"),
-        ([], "no data"),
-        (None, "no data"),
-        (iter([]), "at least one batch"),
-    ],
+    [(X[:0], "0 samples"), ([], "no data"), (None, "no data"), (iter([]), "at least one batch")],
     ids=["array", "list", "None", "generator"],
 )
 def test_empty_data(x, expected):

@@ -112,7 +112,18 @@ def run_steps(model, data, count=1):
     assert {value.device.type for value in (*logs.values(), *val_logs.values())} == {"meta"}
     assert {t.device.type for t in keras.tree.flatten(outputs)} == {"meta"}
     assert {w.device.type for w in model.weights} == {"meta"}
+    assert updates(model) in (None, count + 1)
     return logs
+
+
+def updates(model):
+    """How many updates the optimizer made; `None` where it counts otherwise, or on the device."""
+    optimizer = model.optimizer
+    if not isinstance(optimizer, optimizers.Optimizer) or optimizer.gradient_accumulation_steps:
+        return None
+    if isinstance(optimizer, optimizers.LossScaleOptimizer):
+        return None
+    return int(optimizer.iterations)
 
 
 @pytest.fixture(autouse=True)
@@ -201,10 +212,7 @@ LAYERS = {
         (lambda: layers.Embedding(10, 3), "tokens"),
         (lambda: [layers.Embedding(10, 3, mask_zero=True), layers.LSTM(2)], "tokens"),
         (
-            lambda: [
-                layers.Embedding(10, 3, mask_zero=True),
-                layers.GlobalAveragePooling1D(),
-            ],
+            lambda: [layers.Embedding(10, 3, mask_zero=True), layers.GlobalAveragePooling1D()],
             "tokens",
         ),
     ],
@@ -274,16 +282,11 @@ LAYERS = {
         (lambda: masked(layers.SimpleRNN(3)), SERIES),
     ],
     "SimpleRNNCell": [(lambda: layers.RNN(layers.SimpleRNNCell(3)), SERIES)],
-    "Softmax": [
-        (lambda: layers.Softmax(), VECTOR),
-        (lambda: layers.Softmax(axis=[1, 2]), SERIES),
-    ],
+    "Softmax": [(lambda: layers.Softmax(), VECTOR), (lambda: layers.Softmax(axis=[1, 2]), SERIES)],
     "SpatialDropout1D": [(lambda: layers.SpatialDropout1D(0.3), SERIES)],
     "SpatialDropout2D": [(lambda: layers.SpatialDropout2D(0.3), IMAGE)],
     "SpatialDropout3D": [(lambda: layers.SpatialDropout3D(0.3), VOLUME)],
-    "StackedRNNCells": [
-        (lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)])), SERIES),
-    ],
+    "StackedRNNCells": [(lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)])), SERIES)],
     "Subtract": [(lambda: layers.Subtract(), [VECTOR, VECTOR])],
     "TimeDistributed": [
         (lambda: layers.TimeDistributed(layers.Dense(2)), SERIES),
@@ -430,10 +433,7 @@ LOSSES = {
         lambda: losses.CategoricalCrossentropy(),
         lambda: losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
     ),
-    "CategoricalFocalCrossentropy": (
-        "categorical",
-        lambda: losses.CategoricalFocalCrossentropy(),
-    ),
+    "CategoricalFocalCrossentropy": ("categorical", lambda: losses.CategoricalFocalCrossentropy()),
     "CategoricalGeneralizedCrossEntropy": (
         "sparse",
         lambda: losses.CategoricalGeneralizedCrossEntropy(),
@@ -573,10 +573,7 @@ METRICS = {
         lambda: metrics.SparseCategoricalCrossentropy(),
         lambda: "crossentropy",
     ),
-    "SparseTopKCategoricalAccuracy": (
-        "sparse",
-        lambda: metrics.SparseTopKCategoricalAccuracy(k=2),
-    ),
+    "SparseTopKCategoricalAccuracy": ("sparse", lambda: metrics.SparseTopKCategoricalAccuracy(k=2)),
     "SpecificityAtSensitivity": (
         "binary",
         lambda: metrics.SpecificityAtSensitivity(0.5, num_thresholds=20),
@@ -648,9 +645,7 @@ SCHEDULES = {
     "PiecewiseConstantDecay": lambda: schedules.PiecewiseConstantDecay([2, 4], [0.3, 0.2, 0.1]),
     "PolynomialDecay": lambda: schedules.PolynomialDecay(0.1, 10, cycle=True),
 }
-OPTIMIZERS_WITHOUT_A_LINE = {
-    "LearningRateSchedule": "the base class of schedules",
-}
+OPTIMIZERS_WITHOUT_A_LINE = {"LearningRateSchedule": "the base class of schedules"}
 OPTIONS = [
     {},
     {"clipnorm": 1.0},
@@ -743,6 +738,24 @@ def test_overridden_train_step():
         model.build((None, *VECTOR))
         model.compile("adam", "mse")
     run_steps(model, (meta(BATCH, *VECTOR), meta(BATCH, 1)))
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "batch"])
+def test_a_device_scope_around_fit_does_not_reach_the_data(shuffle):
+    """Samples are permuted on the host, also where `torch.device("cuda")` is in force."""
+    model = model_on_the_cpu()
+    x, y = torch.rand(20, WIDTH), torch.rand(20, 2)
+    with torch.device("meta"):
+        history = model.fit(x, y, batch_size=6, shuffle=shuffle, verbose=0)
+        outputs = model.predict(x, verbose=0)
+    assert history.history["loss"][0] > 0
+    assert outputs.shape == (20, 2)
+
+
+def model_on_the_cpu():
+    model = keras.Sequential([keras.Input(VECTOR), layers.Dropout(0.1), layers.Dense(2)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
 
 
 # The tables, and that a failure is one -----------------------------------------------------------

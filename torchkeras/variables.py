@@ -21,7 +21,7 @@ from .config import default_device, floatx
 from .dtypes import standardize_dtype, to_torch
 from .naming import auto_name, current_path, explain
 
-__all__ = ["Variable", "standardize_shape"]
+__all__ = ["CastVariable", "Variable", "standardize_shape"]
 
 # What a copy of a variable takes along, besides its value.
 _FIELDS = (
@@ -237,6 +237,68 @@ class Variable(torch.nn.Parameter):
         dtype = standardize_dtype(self.dtype)
         value = "" if self.is_meta else f", value={self.numpy()}"
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}{value}>"
+
+
+class CastVariable(torch.Tensor):
+    """A variable as a layer sees it that computes in another dtype.
+
+    It is the cast value, through which gradients flow, with the names and methods of the variable.
+
+    Example:
+        >>> v = Variable([1.5], name="v")
+        >>> seen = CastVariable.of(v, torch.bfloat16)
+        >>> seen.assign_add([1.0]).tolist(), seen.dtype, seen.name
+        ([2.5], torch.bfloat16, 'v')
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+    variable: Variable
+
+    @classmethod
+    def of(cls, variable: Variable, dtype: torch.dtype) -> CastVariable:
+        """Cast a variable."""
+        self = variable.to(dtype).as_subclass(cls)
+        self.variable = variable
+        return self
+
+    @property
+    def value(self) -> CastVariable:
+        """The cast value."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """The name of the variable."""
+        return self.variable.name
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the variable."""
+        return self.variable.trainable
+
+    def assign(self, value: Any) -> Variable:
+        """Overwrite the variable."""
+        return self.variable.assign(value)
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the variable."""
+        return self.variable.assign_add(value)
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the variable."""
+        return self.variable.assign_sub(value)
+
+    def numpy(self, *, force: bool = True) -> np.ndarray:
+        """Copy the cast value to a NumPy array on the host."""
+        value = self.detach().as_subclass(torch.Tensor)
+        value = value.float() if value.dtype == torch.bfloat16 else value
+        return torch.Tensor.numpy(value, force=force).copy()
+
+    def __getattr__(self, name: str) -> Any:
+        # `path`, `regularizer`, `constraint`, …
+        if name == "variable" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.variable, name)
 
 
 def standardize_shape(shape: Any) -> tuple[int | None, ...]:

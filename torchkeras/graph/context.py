@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from ..variables import CastVariable, Variable
+
 __all__ = ["CONTEXT", "Context"]
 
 
@@ -37,7 +39,7 @@ class Context(threading.local):
     meta: bool = False
     device: torch.device | None = None
     real_device: torch.device | None = None
-    view: Callable[[torch.Tensor], torch.Tensor] | None = None
+    view: Callable[[torch.Tensor, bool], torch.Tensor] | None = None
     entered: bool = False
 
     def __init__(self) -> None:
@@ -50,7 +52,8 @@ class Context(threading.local):
         self.view = None if autocast is None and not meta else self._see
         return former
 
-    def _see(self, weight: torch.Tensor) -> torch.Tensor:
+    def _see(self, weight: torch.Tensor, plain: bool) -> torch.Tensor:
+        """Return what a layer gets for a weight; if not `plain`, with the methods of a variable."""
         dtype = weight.dtype
         if (
             self.autocast is not None
@@ -58,9 +61,13 @@ class Context(threading.local):
             and getattr(weight, "autocast", True)
         ):
             dtype = self.autocast
+        bare = plain or not isinstance(weight, Variable)
         if self.meta:
-            return torch.zeros_like(weight, dtype=dtype, device=self.device)
-        return weight.to(dtype)
+            stand_in = torch.zeros_like(weight, dtype=dtype, device=self.device)
+            return stand_in if bare else weight.rewrap(stand_in)
+        if bare or dtype is weight.dtype or torch.compiler.is_compiling():
+            return weight.to(dtype)
+        return CastVariable.of(weight, dtype)
 
 
 CONTEXT = Context()

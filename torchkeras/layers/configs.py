@@ -67,6 +67,9 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
     if not _is_ours(own_init) and _is_ours(own_config):
         # The whole class is the user's, and writes no config.
         arguments = init_config(layer, drop=_BASE)
+        parameters = inspect.signature(own_init.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            config = {key: value for key, value in config.items() if key in parameters}
         return {**config, **{k: serialize_value(v) for k, v in arguments.items()}}
     excluded = getattr(cls, "_config_excludes", ())  # arguments that Keras's configs leave out
     for name in config_names(cls):

@@ -623,7 +623,11 @@ class Layer(LayerState, Operation):
         return kwargs, previous
 
     def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        outputs = self.compute_output_spec(*args, **kwargs)
+        former = CONTEXT.set_view(_Plan(self).autocast, CONTEXT.meta)
+        try:
+            outputs = self.compute_output_spec(*args, **kwargs)
+        finally:
+            CONTEXT.set_view(*former)
         return map_structure(_as_fresh_output, outputs)
 
     def _attach_mask(self, spec: CallSpec, outputs: Any, previous_mask: Any) -> None:

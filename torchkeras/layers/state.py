@@ -30,6 +30,8 @@ _module_setattr = torch.nn.Module.__setattr__
 class LayerState(torch.nn.Module):
     """The half of `Layer` that keeps its state; not used by itself."""
 
+    _static_masks: bool  # set by `Layer`; true of the library's own layers
+
     def _require_init(self) -> None:
         if "_call_signature" not in self.__dict__:
             raise RuntimeError(
@@ -85,11 +87,19 @@ class LayerState(torch.nn.Module):
             if name in parameters:
                 weight = parameters[name]
                 view = CONTEXT.view
-                return weight if view is None or weight is None else view(weight)
+                return (
+                    weight if view is None or weight is None else view(weight, self._static_masks)
+                )
             modules = attributes["_modules"]
             if name in modules:
                 return modules[name]
-        return super().__getattr__(name)
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            found = getattr(type(self), name, None)
+            if isinstance(found, property):
+                found.fget(self)  # the property's own words: it was this that had no value
+            raise
 
     def __delattr__(self, name: str) -> None:
         value = self.__dict__.get(name)

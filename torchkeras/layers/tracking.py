@@ -104,6 +104,10 @@ class TrackedTuple(Tracked, tuple):
     def __init__(self, items: Any) -> None:
         """A tuple is filled when it is made."""
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Written directly: where `torch.compile` is loaded, torch notes a weak reference here.
+        self.__dict__.update(state)
+
     def _plain(self) -> list[Any]:
         return list(tuple.__iter__(self))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import tree
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
 from ..naming import explain
+from ..tree import flatten, map_structure
 from .functional import Functional
 from .model import Model
 from .sequential import Sequential
@@ -46,6 +46,12 @@ def clone_model(
     cache = kwargs.pop("cache", None)
     if kwargs:
         raise ValueError(f"Unexpected keyword argument(s): {tuple(kwargs)}")
+    if not isinstance(model, Model):
+        raise ValueError(
+            explain(
+                "`clone_model` clones models.", given=f"{model!r} of type {type(model).__name__}"
+            )
+        )
     clone = _Cloner(clone_function, call_function, recursive, {} if cache is None else cache)
     if isinstance(model, Sequential):
         if call_function is not None:
@@ -101,7 +107,7 @@ class _Cloner:
 def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> Sequential:
     stack = list(model._stack)
     if input_tensors is not None:
-        tensors = tree.flatten(input_tensors)
+        tensors = flatten(input_tensors)
         if len(tensors) != 1 or not isinstance(tensors[0], KerasTensor):
             raise ValueError(
                 "Argument `input_tensors` of a Sequential model must be one symbolic tensor."
@@ -122,7 +128,7 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
             for x in model.inputs
         ]
     else:
-        entries = tree.flatten(input_tensors)
+        entries = flatten(input_tensors)
         if len(entries) != len(model.inputs) or not all(
             isinstance(x, KerasTensor) for x in entries
         ):
@@ -143,15 +149,15 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
     for node in (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]):
         if all(id(x) in values for x in node.outputs):
             continue
-        args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
+        args, kwargs = map_structure(value_of, (node.args, node.kwargs))
         operation = clone(node.operation)
         if clone.call_function is not None:
             results = clone.call_function(operation, *args, **kwargs)
         else:
             results = operation(*args, **kwargs)
         values.update(
-            (id(x), result) for x, result in zip(node.outputs, tree.flatten(results), strict=True)
+            (id(x), result) for x, result in zip(node.outputs, flatten(results), strict=True)
         )
-    inputs = tree.map_structure(value_of, model.input)
-    outputs = tree.map_structure(value_of, model.output)
+    inputs = map_structure(value_of, model.input)
+    outputs = map_structure(value_of, model.output)
     return type(model)(inputs, outputs, name=model.name)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from .. import dtypes, tree
+from ..dtypes import to_torch
 from ..graph.context import CONTEXT
 from ..graph.keras_tensor import KerasTensor
 from ..graph.lower import Lowering, attach_mask, sort_graph
@@ -24,6 +24,7 @@ from ..layers import Input, InputSpec, Layer
 from ..layers.layer import get_keras_mask
 from ..naming import explain, nearest
 from ..registry import builtin
+from ..tree import flatten, map_structure
 from .lowered import LoweredModel, fits, hold
 from .model import Model, insert_base
 from .structure import functional_config, functional_from_config
@@ -61,15 +62,25 @@ class Functional(LoweredModel):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", None)
+        for what, struct in (("inputs", inputs), ("outputs", outputs)):
+            if not flatten(struct):
+                raise ValueError(
+                    explain(
+                        f"`{what}` of a functional model cannot be empty.",
+                        inputs=inputs,
+                        outputs=outputs,
+                        fix="pass at least one symbolic tensor.",
+                    )
+                )
         _check_tensors(inputs, "inputs")
         _check_tensors(outputs, "outputs")
-        if not all(_is_entry(tensor) for tensor in tree.flatten(inputs)):
+        if not all(_is_entry(tensor) for tensor in flatten(inputs)):
             inputs, outputs = _cut_out(inputs, outputs)
         Model.__init__(self, name=name, **kwargs)
         self.__dict__["_inputs_struct"] = inputs
         self.__dict__["_outputs_struct"] = outputs
-        self.__dict__["inputs"] = tree.flatten(inputs)
-        self.__dict__["outputs"] = tree.flatten(outputs)
+        self.__dict__["inputs"] = flatten(inputs)
+        self.__dict__["outputs"] = flatten(outputs)
         self._lower()
         self.__dict__.update(_build_shapes={"input_shape": None}, built=True)
         if trainable is not None:
@@ -82,7 +93,7 @@ class Functional(LoweredModel):
         self.__dict__["_nodes"] = set(graph.nodes)
         self.__dict__["operations"] = graph.operations
         names = (tensor.dtype for tensor in self.inputs)
-        input_dtypes = [None if name == "string" else dtypes.to_torch(name) for name in names]
+        input_dtypes = [None if name == "string" else to_torch(name) for name in names]
         self.__dict__["_input_dtypes"] = input_dtypes
         single = len(input_dtypes) == 1
         self.__dict__["_entry"] = (input_dtypes[0], self.inputs[0].shape) if single else None
@@ -121,7 +132,7 @@ class Functional(LoweredModel):
         """
         flat = self._standardize(inputs)
         if mask is not None:
-            for x, x_mask in zip(flat, tree.flatten(mask), strict=False):
+            for x, x_mask in zip(flat, flatten(mask), strict=False):
                 attach_mask(x, x_mask)
         if any(get_keras_mask(x) is not None for x in flat):
             return self._interpret(flat)
@@ -137,11 +148,11 @@ class Functional(LoweredModel):
         for node in self._sorted.nodes:
             if all(id(tensor) in values for tensor in node.outputs):
                 continue
-            args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
-            results = tree.flatten(node.operation(*args, **kwargs))
+            args, kwargs = map_structure(value_of, (node.args, node.kwargs))
+            results = flatten(node.operation(*args, **kwargs))
             values.update((id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True))
         single = _is_single(self._outputs_struct)
-        return tree.map_structure(value_of, self.outputs[0] if single else self._outputs_struct)
+        return map_structure(value_of, self.outputs[0] if single else self._outputs_struct)
 
     def _standardize(self, inputs: Any) -> tuple[Any, ...]:
         """Bring inputs into the flat order, dtypes and ranks of the model's."""
@@ -173,7 +184,7 @@ class Functional(LoweredModel):
         elif _is_single(struct) and not isinstance(inputs, (list, tuple)):
             flat = [inputs]
         if flat is None:
-            flat = tree.flatten(inputs)
+            flat = flatten(inputs)
             if isinstance(struct, dict) and not isinstance(inputs, dict):
                 if list(struct) != sorted(struct):
                     raise self._wrong_structure(inputs)
@@ -219,8 +230,8 @@ class Functional(LoweredModel):
         return attach_mask(x, mask)
 
     def _structure_message(self, inputs: Any) -> str:
-        names = tree.map_structure(lambda tensor: tensor.name, self._inputs_struct)
-        given = tree.map_structure(
+        names = map_structure(lambda tensor: tensor.name, self._inputs_struct)
+        given = map_structure(
             lambda x: f"Tensor(shape={tuple(x.shape)})" if hasattr(x, "shape") else repr(x), inputs
         )
         return (
@@ -238,19 +249,19 @@ class Functional(LoweredModel):
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Return the outputs as symbolic tensors, for inputs of any admissible shape."""
-        flat = tree.flatten(inputs)
+        flat = flatten(inputs)
         known = [x.shape for x in flat] == [tensor.shape for tensor in self.inputs]
         if known and not any(x._keras_mask is not None for x in flat):
             struct = self._outputs_struct
             outputs = self.outputs[0] if _is_single(struct) else struct
-            return tree.map_structure(_copy_spec, outputs)
+            return map_structure(_copy_spec, outputs)
         return Operation.compute_output_spec(self, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shapes of the outputs for shapes of the inputs."""
         from_shape = functools.partial(_spec_of_shape, self.inputs)
         outputs = self.compute_output_spec(from_shape(input_shape))
-        return tree.map_structure(lambda tensor: tensor.shape, outputs)
+        return map_structure(lambda tensor: tensor.shape, outputs)
 
     # Structure -----------------------------------------------------------------------------------
 
@@ -349,8 +360,8 @@ class Functional(LoweredModel):
         super().__setstate__(state)
         for call in self.__dict__.pop("_calls"):
             Node(*call)
-        self.__dict__["inputs"] = tree.flatten(self._inputs_struct)
-        self.__dict__["outputs"] = tree.flatten(self._outputs_struct)
+        self.__dict__["inputs"] = flatten(self._inputs_struct)
+        self.__dict__["outputs"] = flatten(self._outputs_struct)
         self._lower()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -390,7 +401,7 @@ def _is_entry(tensor: KerasTensor) -> bool:
 
 
 def _check_tensors(struct: Any, what: str) -> None:
-    for x in tree.flatten(struct):
+    for x in flatten(struct):
         if not isinstance(x, KerasTensor):
             raise ValueError(
                 explain(
@@ -425,8 +436,8 @@ def _spec_of_shape(inputs: list[KerasTensor], shape: Any) -> Any:
 
 def _cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     """Make new entries of intermediate tensors, and record the calls behind them anew."""
-    flat = tree.flatten(inputs)
-    nodes = sort_graph(flat, tree.flatten(outputs)).nodes
+    flat = flatten(inputs)
+    nodes = sort_graph(flat, flatten(outputs)).nodes
     values: dict[int, KerasTensor] = {}
     for tensor in flat:
         if _is_entry(tensor):
@@ -447,9 +458,9 @@ def _cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     for node in nodes:
         if node.is_input or all(id(tensor) in values for tensor in node.outputs):
             continue
-        args, kwargs = tree.map_structure(value_of, (node.args, node.kwargs))
-        Node(node.operation, args, kwargs, tree.map_structure(value_of, node.structure))
-    return tree.map_structure(value_of, inputs), tree.map_structure(value_of, outputs)
+        args, kwargs = map_structure(value_of, (node.args, node.kwargs))
+        Node(node.operation, args, kwargs, map_structure(value_of, node.structure))
+    return map_structure(value_of, inputs), map_structure(value_of, outputs)
 
 
 def _constructs_functional(cls: type) -> bool:

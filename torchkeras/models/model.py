@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .. import saving
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Layer
 from ..naming import explain, nearest
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..saving import load_weights, save_model, save_weights
 from ..training import Trainer
 from .summary import print_summary
 
@@ -101,9 +101,8 @@ class Model(Trainer, Layer):
             if layer.name == name:
                 return layer
         names = [layer.name for layer in self.layers]
-        raise ValueError(
-            f"No such layer: {name}. {nearest(name, names)} Existing layers are: {names}."
-        )
+        hint = f"No such layer: {name}. {nearest(name, names)}".rstrip()
+        raise ValueError(f"{hint} Existing layers are: {names}.")
 
     def summary(
         self,
@@ -209,7 +208,7 @@ class Model(Trainer, Layer):
             zipped: Whether `.keras` is one file (the default) or a folder.
             kwargs: `include_optimizer`, as in Keras.
         """
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def save_weights(
         self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
@@ -222,7 +221,7 @@ class Model(Trainer, Layer):
             max_shard_size: Gigabytes in one file; more go into further ones.
         """
         kwargs = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
-        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
+        save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
     def load_weights(
         self, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
@@ -234,7 +233,7 @@ class Model(Trainer, Layer):
             skip_mismatch: Leave layers whose weights do not fit as they are, with a warning.
             kwargs: `by_name`, for `.h5` files, and `objects_to_skip`.
         """
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def export(self, filepath: str | Path, format: str = "torch", **kwargs: Any) -> None:  # noqa: A002
         """Not available yet.
@@ -250,7 +249,8 @@ class Model(Trainer, Layer):
     def _state(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
         state = super()._state()
-        for key in ("train_function", "test_function", "predict_function", "history"):
+        functions = ("train_function", "test_function", "predict_function", "_train_step")
+        for key in (*functions, "history"):
             state[key] = None
         state["_compiled_trainable_state"] = None
         return state

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from .. import tree
 from ..graph.keras_tensor import KerasTensor
 from ..layers import InputLayer, Layer, TorchModuleWrapper
 from ..layers.layer import get_keras_mask
 from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
+from ..tree import map_structure
 from ..variables import standardize_shape
 from .functional import Functional
 from .lowered import LoweredModel, hold
@@ -216,7 +216,7 @@ class Sequential(LoweredModel):
             if layer._call_signature.takes_training and training is not None:
                 kwargs["training"] = training
             outputs = layer(outputs, **kwargs)
-            mask = tree.map_structure(get_keras_mask, outputs)
+            mask = map_structure(get_keras_mask, outputs)
         return outputs
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

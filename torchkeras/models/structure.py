@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from .. import tree
 from ..graph.keras_tensor import KerasHistory, KerasTensor
 from ..graph.operation import Node, Operation
 from ..naming import explain
@@ -19,6 +18,7 @@ from ..registry import (
     find_builtin,
     serialize_keras_object,
 )
+from ..tree import map_structure
 
 __all__ = ["functional_config", "functional_from_config", "layer_from_config"]
 
@@ -51,8 +51,8 @@ def functional_config(model: Any) -> dict[str, Any]:
             "name": model.name,
             "trainable": model.trainable,
             "layers": layers,
-            "input_layers": tree.map_structure(reference, model._inputs_struct),
-            "output_layers": tree.map_structure(reference, model._outputs_struct),
+            "input_layers": map_structure(reference, model._inputs_struct),
+            "output_layers": map_structure(reference, model._outputs_struct),
         }
     )
 
@@ -81,7 +81,7 @@ def _serialize_node(node: Node, indices: dict[Node, int]) -> dict[str, Any]:
         stand_in._keras_history = KerasHistory(operation, position, part)
         return stand_in
 
-    args, kwargs = tree.map_structure(renumber, (node.args, node.kwargs))
+    args, kwargs = map_structure(renumber, (node.args, node.kwargs))
     return {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
 
 
@@ -179,7 +179,7 @@ def _deserialize_node(data: Any, created: dict[str, Any]) -> tuple[Any, dict[str
         history = getattr(x, "_pre_serialization_keras_history", None)
         return x if history is None else _output(created, *history)
 
-    return tree.map_structure(revive, (args, kwargs))
+    return map_structure(revive, (args, kwargs))
 
 
 def _deserialize_old_node(data: list[Any], created: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

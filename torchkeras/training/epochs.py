@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from .. import config
+from ..config import max_steps_per_epoch
 from .data import DataAdapter
 
-__all__ = ["EpochIterator"]
+__all__ = ["EpochIterator", "is_due", "numbered"]
 
 
 class EpochIterator:
@@ -35,9 +35,9 @@ class EpochIterator:
         device: torch.device,
         steps_per_execution: int = 1,
     ) -> None:
-        limit = config.max_steps_per_epoch()
+        limit = max_steps_per_epoch()
         if limit is not None and limit < (steps_per_epoch or adapter.num_batches or limit + 1):
-            warnings.warn("Limiting steps_per_epoch to %d" % limit, stacklevel=4)
+            warnings.warn(f"Limiting steps_per_epoch to {limit}", stacklevel=4)
             steps_per_epoch = limit
         self.adapter = adapter
         self.steps_per_epoch = steps_per_epoch
@@ -95,3 +95,33 @@ class EpochIterator:
 
 
 _END = object()
+
+
+def numbered(iterator: EpochIterator) -> Iterator[tuple[int, int, list[Any]]]:
+    """Yield the batches of an epoch in groups, with the numbers of the first and the last."""
+    size = iterator.steps_per_execution
+    if size == 1:
+        for number, batch in enumerate(iterator.epoch()):
+            yield number, number, [batch]
+        return
+    group: list[Any] = []
+    first = 0
+    for number, batch in enumerate(iterator.epoch()):
+        group.append(batch)
+        if len(group) == size:
+            yield first, number, group
+            first, group = number + 1, []
+    if group:
+        yield first, first + len(group) - 1, group
+
+
+def is_due(epoch: int, validation_freq: Any) -> bool:
+    """Whether to validate after an epoch, counted from 0."""
+    if isinstance(validation_freq, int):
+        return (epoch + 1) % validation_freq == 0
+    if isinstance(validation_freq, (list, tuple, set)):
+        return epoch + 1 in validation_freq
+    raise ValueError(
+        "Expected `validation_freq` to be a list or int. Received: validation_freq="
+        f"{validation_freq} of the type {type(validation_freq)}."
+    )

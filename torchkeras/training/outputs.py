@@ -13,8 +13,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import losses, metrics, tree
+from ..losses import Loss
+from ..losses import get as get_loss
+from ..losses import resolve as resolve_loss
+from ..metrics import Mean, Metric
+from ..metrics import get as get_metric
+from ..metrics import resolve as resolve_metric
 from ..naming import explain, nearest
+from ..tree import flatten, is_nested, lists_to_tuples, map_structure, map_structure_up_to
 
 __all__ = ["CompileLoss", "CompileMetrics"]
 
@@ -30,9 +36,10 @@ class Outputs:
     """
 
     def __init__(self, y_pred: Any, names: Sequence[str] | None) -> None:
-        self.structure = tree.map_structure(lambda _: None, y_pred)
-        self.nested = tree.is_nested(y_pred)
-        self.count = len(tree.flatten(y_pred)) if self.nested else 1
+        self.structure = map_structure(lambda _: None, y_pred)
+        self.nested = is_nested(y_pred)
+        self.count = len(flatten(y_pred)) if self.nested else 1
+        self.deep = isinstance(y_pred, (list, tuple)) and any(map(is_nested, y_pred))
         self.names = list(names) if names and len(names) == self.count else None
         self.keys: list[str] | None = None
         if isinstance(y_pred, Mapping) and len(y_pred) == self.count:
@@ -74,11 +81,13 @@ class Outputs:
                 )
             )
         if isinstance(spec, (list, tuple)):
-            if len(spec) == self.count:
-                return list(spec)
-            flat = self._flatten_like_outputs(spec)
+            flat = None
+            if self.deep or len(spec) != self.count:
+                flat = self._flatten_like_outputs(spec)
             if flat is not None:
                 return flat
+            if len(spec) == self.count:
+                return list(spec)
         elif repeat:
             return [spec] * self.count
         raise ValueError(
@@ -93,11 +102,11 @@ class Outputs:
     def _flatten_like_outputs(self, spec: Any) -> list[Any] | None:
         try:
             parts: list[Any] = []
-            tree.map_structure_up_to(
-                tree.lists_to_tuples(self.structure),
+            map_structure_up_to(
+                lists_to_tuples(self.structure),
                 lambda _, part: parts.append(part),
-                tree.lists_to_tuples(self.structure),
-                tree.lists_to_tuples(spec),
+                lists_to_tuples(self.structure),
+                lists_to_tuples(spec),
             )
             return parts
         except (ValueError, TypeError, KeyError, IndexError):
@@ -121,7 +130,7 @@ class Outputs:
                         fix="use the names of the outputs as keys.",
                     )
                 )
-        return tree.flatten(values) if tree.is_nested(values) else [values]
+        return flatten(values) if is_nested(values) else [values]
 
 
 class _Entry(NamedTuple):
@@ -131,7 +140,7 @@ class _Entry(NamedTuple):
     name: str
 
 
-class CompileLoss(losses.Loss):
+class CompileLoss(Loss):
     """The loss of a model: the weighted sum of the losses of its outputs.
 
     Args:
@@ -160,10 +169,10 @@ class CompileLoss(losses.Loss):
                     given=f"{loss_weights!r} (of type {type(loss_weights).__name__})",
                 )
             )
-        for item in tree.flatten(loss):
+        for item in flatten(loss):
             known = isinstance(item, str) and item.lower() in ("crossentropy", "ce")
             if not known and not isinstance(item, Mapping) and not callable(item):
-                losses.get(item)  # an unknown name is an error now, not in the first step
+                get_loss(item)  # an unknown name is an error now, not in the first step
         self._user_loss = loss
         self._user_loss_weights = loss_weights
         self.output_names = output_names
@@ -182,18 +191,18 @@ class CompileLoss(losses.Loss):
         self._outputs = outputs = Outputs(y_pred, self.output_names)
         specs = outputs.spread(self._user_loss, "loss", repeat=True)
         weights = self._spread_weights(specs)
-        flat_pred = tree.flatten(y_pred)
+        flat_pred = flatten(y_pred)
         flat_true = self._flatten_targets(y_true, specs)
         labels = outputs.labels()
         for i, (spec, weight) in enumerate(zip(specs, weights, strict=True)):
             for part in spec if isinstance(spec, (list, tuple)) else (spec,):
                 if part is None:
                     continue
-                resolved = losses.resolve(part, _shape(flat_true[i]), _shape(flat_pred[i]))
+                resolved = resolve_loss(part, _shape(flat_true[i]), _shape(flat_pred[i]))
                 label = resolved.name if labels[i] is None else labels[i]
                 self._entries.append(_Entry(i, resolved, weight, label))
         if len(self._entries) > 1:
-            self.metrics = [metrics.Mean(name=f"{entry.name}_loss") for entry in self._entries]
+            self.metrics = [Mean(name=f"{entry.name}_loss") for entry in self._entries]
         elif self._entries and not outputs.nested:
             self._single = self._entries[0]
         self.built = True
@@ -227,8 +236,8 @@ class CompileLoss(losses.Loss):
             raise ValueError(
                 explain(
                     "y_true and y_pred have different structures.",
-                    y_true=tree.map_structure(lambda _: "*", y_true),
-                    y_pred=tree.map_structure(lambda _: "*", self._outputs.structure),
+                    y_true=map_structure(lambda _: "*", y_true),
+                    y_pred=map_structure(lambda _: "*", self._outputs.structure),
                     fix="pass one target per output that has a loss, in a list or in a dict by"
                     " output name.",
                 )
@@ -253,9 +262,9 @@ class CompileLoss(losses.Loss):
         """Compute the total loss, and note the loss of each output."""
         if not self.built:
             self.build(y_true, y_pred)
-        flat_pred = tree.flatten(y_pred)
+        flat_pred = flatten(y_pred)
         flat_true = self._flatten_targets(y_true)
-        if tree.is_nested(sample_weight):
+        if is_nested(sample_weight):
             weights = self._outputs.flatten(sample_weight)
         else:
             weights = [sample_weight] * len(flat_pred)
@@ -294,7 +303,7 @@ def _missing(y_true: Any, y_pred: Any, output: str = "") -> ValueError:
     )
 
 
-class CompileMetrics(metrics.Metric):
+class CompileMetrics(Metric):
     """The metrics of a model, by output.
 
     Args:
@@ -323,7 +332,7 @@ class CompileMetrics(metrics.Metric):
                         fix=f"write {argument}=[{value!r}].",
                     )
                 )
-            for item in tree.flatten(value or []):
+            for item in flatten(value or []):
                 if isinstance(item, str) and item.lower() not in _RESOLVED_BY_SHAPE:
                     _check_name(item)
         self._user_metrics = metrics
@@ -346,7 +355,7 @@ class CompileMetrics(metrics.Metric):
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Bind the metrics to the outputs; "accuracy" becomes the one that fits the shapes."""
         self._outputs = outputs = Outputs(y_pred, self.output_names)
-        flat_true, flat_pred = outputs.flatten(y_true), tree.flatten(y_pred)
+        flat_true, flat_pred = outputs.flatten(y_true), flatten(y_pred)
         labels = outputs.labels() if outputs.count > 1 else [None]
         taken: dict[str, int] = {}
         for spec, argument, weighted in (
@@ -362,7 +371,7 @@ class CompileMetrics(metrics.Metric):
                 for entry in _flat(entries):
                     if entry is None:
                         continue
-                    metric = metrics.resolve(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
+                    metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
                     name = self._name(metric.name, labels[i], weighted, taken)
                     self._bound.append((i, name, metric, weighted))
         self.built = True
@@ -388,7 +397,7 @@ class CompileMetrics(metrics.Metric):
                 else:
                     metric.update_state(y_true, y_pred)
             return
-        flat_true, flat_pred = self._outputs.flatten(y_true), tree.flatten(y_pred)
+        flat_true, flat_pred = self._outputs.flatten(y_true), flatten(y_pred)
         weights = [None] * len(flat_pred)
         if sample_weight is not None:
             weights = self._outputs.flatten(sample_weight)
@@ -417,11 +426,11 @@ _RESOLVED_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
 def _check_name(name: str) -> None:
-    metrics.get(name)
+    get_metric(name)
 
 
 def _flat(spec: Any) -> list[Any]:
-    return tree.flatten(spec) if tree.is_nested(spec) else [spec]
+    return flatten(spec) if is_nested(spec) else [spec]
 
 
 def _shape(x: Any) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from .. import tree
 from ..graph.context import CONTEXT
 from ..naming import explain
+from ..tree import flatten
 from .data import unpack_x_y_sample_weight
 
 __all__ = ["PredictStep", "StepLogs", "TestStep", "TrainStep", "compiled", "gradients_of"]
@@ -78,21 +78,37 @@ class TrainStep:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.variables = model.trainable_weights
-        if not self.variables:
-            warnings.warn(
-                f"The model does not have any trainable weights. (Model '{model.name}')",
-                stacklevel=4,
-            )
+        self._find_variables()
         self.optimizer = model.optimizer
+        if self.optimizer is None and self.variables:
+            raise ValueError(
+                explain(
+                    f"Model '{model.name}' was compiled without an optimizer, so it can be"
+                    " evaluated but not trained.",
+                    fix="for example model.compile(optimizer='adam', loss='mse').",
+                )
+            )
         self.scales_loss = getattr(self.optimizer, "scales_loss", True)
         self.loss = model._compile_loss
         self.tracker = model._loss_tracker
         self.metrics = model._compile_metrics
+        self.call = model
+
+    def _find_variables(self) -> None:
+        self.variables = self.model.trainable_weights
+        if not self.variables and self.model.built:
+            warnings.warn(
+                f"The model does not have any trainable weights. (Model '{self.model.name}')",
+                stacklevel=4,
+            )
         self.penalized = any(
             getattr(variable, "regularizer", None) is not None for variable in self.variables
         )
-        self.call = model
+
+    def is_stale(self) -> bool:
+        """Whether other weights are to be trained by now."""
+        now = self.model.trainable_weights
+        return [id(weight) for weight in now] != [id(weight) for weight in self.variables]
 
     def __call__(self, data: Any) -> StepLogs:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
@@ -108,6 +124,8 @@ class TrainStep:
         """Return the outputs, the loss and its gradients."""
         model = self.model
         y_pred = self.call(x)
+        if not self.variables:  # of a model that this call has built
+            self._find_variables()
         if self.loss is None or self.penalized or CONTEXT.lossy:
             loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
         else:
@@ -121,8 +139,8 @@ class TrainStep:
     def compile(self, report: Callable[[Exception], None]) -> None:
         """Compile the forward and the backward pass; on a failure go on without.
 
-        Nothing has been updated when they fail, so the batch is simply done again. What is left out,
-        the update and the metrics, consists of fused kernels already.
+        Nothing has been updated when they fail, so the batch is simply done again. What is left
+        out, the update and the metrics, consists of fused kernels already.
         """
         plain, model = self.differentiate, self.model
 
@@ -187,7 +205,7 @@ def batch_size_of(x: Any) -> int:
     """Return the number of samples in a batch."""
     if isinstance(x, Tensor):
         return x.shape[0]
-    return next((t.shape[0] for t in tree.flatten(x) if hasattr(t, "shape") and t.dim()), 1)
+    return next((t.shape[0] for t in flatten(x) if hasattr(t, "shape") and t.dim()), 1)
 
 
 def compiled(
@@ -221,9 +239,10 @@ def _guarded(
         try:
             return fast(*args)
         except Exception as error:
-            result = plain(*args)
-            works = False
-            report(error)
-            return result
+            failure = error
+        result = plain(*args)  # raises too if the fault is the user's
+        works = False
+        report(failure)
+        return result
 
     return call

@@ -10,27 +10,31 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from .. import config, metrics, optimizers, tree
 from ..callbacks import CallbackList
 from ..callbacks.logs import as_numbers
+from ..config import max_epochs
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
+from ..metrics import Mean, Metric
 from ..naming import explain
+from ..optimizers import LossScaleOptimizer
+from ..optimizers import get as get_optimizer
 from ..registry import deserialize_keras_object, serialize_dict
+from ..tree import flatten, map_structure
 from .data import (
     class_weight_to_sample_weights,
     make_adapter,
     train_validation_split,
     unpack_x_y_sample_weight,
 )
-from .epochs import EpochIterator
+from .epochs import EpochIterator, is_due, numbered
 from .outputs import CompileLoss, CompileMetrics
 from .steps import PredictStep, TestStep, TrainStep, batch_size_of, compiled, gradients_of
 
@@ -59,6 +63,7 @@ class Trainer:
             test_function=None,
             predict_function=None,
             _initial_epoch=None,
+            _train_step=None,
             _compile_loss=None,
             _compile_metrics=None,
             _loss_tracker=None,
@@ -110,8 +115,8 @@ class Trainer:
             steps_per_execution=steps_per_execution,
             jit_compile=False if jit_compile == "auto" else jit_compile,
         )
-        arguments["optimizer"] = optimizer = optimizers.get(optimizer)
-        scaled = optimizers.LossScaleOptimizer
+        arguments["optimizer"] = optimizer = get_optimizer(optimizer)
+        scaled = LossScaleOptimizer
         half = self.dtype_policy.name == "mixed_float16"
         if auto_scale_loss and half and optimizer is not None and not isinstance(optimizer, scaled):
             optimizer = scaled(optimizer, name="loss_scale_optimizer")
@@ -324,11 +329,14 @@ class Trainer:
     def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `fit`."""
         if self.train_function is not None and not force:
-            return self.train_function
+            # Layers may have been frozen since; it is looked at once per `fit` or single batch.
+            standard = self._train_step
+            if standard is None or not standard.is_stale():
+                return self.train_function
         parts = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
         custom = self._overrides(*parts)
-        step = self.train_step if custom else TrainStep(self)
-        step = self._maybe_compiled(step)
+        self.__dict__["_train_step"] = None if custom else TrainStep(self)
+        step = self._maybe_compiled(self._train_step or self.train_step)
 
         def train_function(batches: list[Any]) -> Any:
             logs = None
@@ -370,7 +378,7 @@ class Trainer:
                 outputs = [step(data) for data in batches]
             if len(outputs) == 1:
                 return outputs[0]
-            return tree.map_structure(lambda *parts: torch.cat(parts), *outputs)
+            return map_structure(lambda *parts: torch.cat(parts), *outputs)
 
         self.__dict__["predict_function"] = predict_function
         return predict_function
@@ -455,9 +463,9 @@ class Trainer:
                     fix="pass for example epochs=10.",
                 )
             )
-        limit = config.max_epochs()
+        limit = max_epochs()
         if limit is not None and limit < epochs:
-            warnings.warn("Limiting epochs to %d" % limit, stacklevel=2)
+            warnings.warn(f"Limiting epochs to {limit}", stacklevel=2)
             epochs = limit
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(
@@ -493,7 +501,7 @@ class Trainer:
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             logs = self._run_epoch(iterator, callbacks)
-            if validation is not None and _is_due(epoch, validation_freq):
+            if validation is not None and is_due(epoch, validation_freq):
                 results = self._run_evaluation(validation, callbacks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
             callbacks.on_epoch_end(epoch, logs)
@@ -513,7 +521,7 @@ class Trainer:
         outer_training = CONTEXT.training
         logs: Any = {}
         try:
-            for first, last, batches in _numbered(iterator):
+            for first, last, batches in numbered(iterator):
                 callbacks.on_train_batch_begin(first)
                 logs = train_function(batches)
                 callbacks.on_train_batch_end(last, logs)
@@ -571,7 +579,7 @@ class Trainer:
         callbacks.on_test_begin()
         self.reset_metrics()
         logs: Any = {}
-        for first, last, batches in _numbered(iterator):
+        for first, last, batches in numbered(iterator):
             callbacks.on_test_batch_begin(first)
             logs = self.test_function(batches)
             callbacks.on_test_batch_end(last, logs)
@@ -608,7 +616,7 @@ class Trainer:
         self.stop_predicting = False
         callbacks.on_predict_begin()
         parts = []
-        for first, last, batches in _numbered(iterator):
+        for first, last, batches in numbered(iterator):
             callbacks.on_predict_batch_begin(first)
             outputs = self.predict_function(batches)
             parts.append(outputs)
@@ -618,7 +626,7 @@ class Trainer:
         callbacks.on_predict_end()
         if not parts:
             raise ValueError("`predict` was given no data: there was not a single batch.")
-        return tree.map_structure(_concatenate, *parts)
+        return map_structure(_concatenate, *parts)
 
     def train_on_batch(
         self,
@@ -686,7 +694,7 @@ class Trainer:
             outputs = self.predict_function([data])
         finally:
             self.train(was_training)
-        return tree.map_structure(_concatenate, outputs)
+        return map_structure(_concatenate, outputs)
 
     # Their parts ---------------------------------------------------------------------------------
 
@@ -725,7 +733,7 @@ class Trainer:
         )
 
     def _build_for(self, iterator: EpochIterator) -> None:
-        """Make weights, losses, metrics and optimizer slots that the first batch shows the need of."""
+        """Make weights, losses, metrics and optimizer slots as the first batch needs them."""
         if not self._is_ready():
             self._build_on(iterator.adapter.peek(iterator.device))
 
@@ -752,7 +760,7 @@ class Trainer:
 
     def _infer_outputs(self, x: Any, ready: bool) -> Any:
         """Run the model on the shapes of a batch, or, where that fails, on the batch."""
-        specs = tree.map_structure(_spec_of, x)
+        specs = map_structure(_spec_of, x)
         try:
             if ready:
                 return infer_spec(self.__call__, (specs,), {"training": False})
@@ -760,8 +768,13 @@ class Trainer:
         except Exception:
             if ready:
                 return None  # the first step will bind them, or say what is wrong
-            with torch.no_grad():
-                return self(x, training=False)
+            try:
+                with torch.no_grad():
+                    return self(x, training=False)
+            except NotImplementedError:
+                if self._overrides("train_step"):
+                    return None  # a model without `call`, such as a GAN's pair of networks
+                raise
 
     def _bind(self, y: Any, y_pred: Any) -> None:
         for part in (self._compile_loss, self._compile_metrics):
@@ -816,8 +829,8 @@ class Trainer:
             self.__dict__["_compiled_trainable_state"] = state
 
 
-def _new_loss_tracker() -> metrics.Metric:
-    return metrics.Mean(name="loss")
+def _new_loss_tracker() -> Metric:
+    return Mean(name="loss")
 
 
 def _checked_steps(steps_per_execution: Any) -> int:
@@ -826,35 +839,6 @@ def _checked_steps(steps_per_execution: Any) -> int:
             f"`steps_per_execution` must be a positive integer, got {steps_per_execution!r}."
         )
     return steps_per_execution
-
-
-def _numbered(iterator: EpochIterator) -> Iterator[tuple[int, int, list[Any]]]:
-    """Yield the batches of an epoch in groups, with the numbers of the first and the last."""
-    size = iterator.steps_per_execution
-    if size == 1:
-        for number, batch in enumerate(iterator.epoch()):
-            yield number, number, [batch]
-        return
-    group: list[Any] = []
-    first = 0
-    for number, batch in enumerate(iterator.epoch()):
-        group.append(batch)
-        if len(group) == size:
-            yield first, number, group
-            first, group = number + 1, []
-    if group:
-        yield first, first + len(group) - 1, group
-
-
-def _is_due(epoch: int, validation_freq: Any) -> bool:
-    if isinstance(validation_freq, int):
-        return (epoch + 1) % validation_freq == 0
-    if isinstance(validation_freq, (list, tuple, set)):
-        return epoch + 1 in validation_freq
-    raise ValueError(
-        "Expected `validation_freq` to be a list or int. Received: validation_freq="
-        f"{validation_freq} of the type {type(validation_freq)}."
-    )
 
 
 def _concatenate(*parts: Any) -> np.ndarray:
@@ -876,7 +860,7 @@ def _spec_of(x: Any) -> Any:
 
 def _rows(x: Any) -> int | None:
     """Return the number of samples in arrays, all of which make up one batch."""
-    for leaf in tree.flatten(x):
+    for leaf in flatten(x):
         shape = getattr(leaf, "shape", None)
         if shape:
             return int(shape[0])

@@ -165,7 +165,9 @@ class TorchDataLoaderAdapter(DataAdapter):
         for batch in loaded:
             yield convert_batch(batch, device)
         if self.num_batches is not None:  # Keras makes another iterator here; see `DataAdapter`
-            torch.empty((), dtype=torch.int64).random_(generator=self._loader.generator)
+            generator = self._loader.generator
+            place = "cpu" if generator is None else generator.device
+            torch.empty((), dtype=torch.int64, device=place).random_(generator=generator)
 
 
 class IterableAdapter(DataAdapter):

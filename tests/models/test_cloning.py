@@ -1,0 +1,140 @@
+"""`clone_model`: new weights, the same architecture; clone and call functions."""
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import layers as L
+from torchkeras.models import Functional, Model, Sequential, clone_model
+from torchkeras.random import set_seed
+
+X = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+
+
+def functional():
+    x = L.Input((3,), name="x")
+    shared = L.Dense(3, name="shared", kernel_regularizer="l2")
+    h = torch.tanh(shared(x)) + shared(shared(x))
+    return Model(x, {"out": L.Dense(2, name="tail")(h), "h": h}, name="model")
+
+
+def sequential():
+    return Sequential([L.Input((3,)), L.Dense(4, name="a"), L.Dense(2, name="b")], name="stack")
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_clones_have_weights_of_their_own(make):
+    model = make()
+    clone = clone_model(model)
+    assert type(clone) is type(model) and clone.name == model.name
+    assert [w.path for w in clone.weights] == [w.path for w in model.weights]
+    assert not {id(w) for w in clone.weights} & {id(w) for w in model.weights}
+    clone.set_weights(model.get_weights())
+    torch.testing.assert_close(clone(X), model(X))
+
+
+def test_the_same_seed_gives_the_same_clone():
+    set_seed(3)
+    model = functional()
+    set_seed(3)
+    clone = clone_model(model)
+    for a, b in zip(model.get_weights(), clone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_calls_are_cloned_with_the_layers_shared():
+    clone = clone_model(functional())
+    assert len(clone.get_layer("shared")._inbound_nodes) == 3
+    assert len(clone.losses) == 1
+
+
+def test_clone_function_sees_layers_but_inputs():
+    seen = []
+
+    def widen(layer):
+        seen.append(layer.name)
+        config = layer.get_config()
+        if layer.name == "a":
+            config["units"] = 7
+        return type(layer).from_config(config)
+
+    clone = clone_model(sequential(), clone_function=widen)
+    assert seen == ["a", "b"]
+    assert [tuple(w.shape) for w in clone.weights] == [(3, 7), (7,), (7, 2), (2,)]
+
+
+def test_call_function_stands_in_for_calls():
+    def twice(layer, *args, **kwargs):
+        result = layer(*args, **kwargs)
+        return result * 2 if isinstance(layer, L.Dense) else result
+
+    x = L.Input((3,))
+    model = Model(x, L.Dense(2)(x))
+    clone = clone_model(model, call_function=twice)
+    clone.set_weights(model.get_weights())
+    torch.testing.assert_close(clone(X), 2 * model(X))
+
+
+def test_other_inputs():
+    new = L.Input((3,), name="other")
+    for make in (functional, sequential):
+        clone = clone_model(make(), input_tensors=new)
+        assert clone.inputs[0].name == "other"
+    with pytest.raises(ValueError, match="input_tensors"):
+        clone_model(functional(), input_tensors=[new, new])
+    with pytest.raises(ValueError, match="input_tensors"):
+        clone_model(sequential(), input_tensors=X)
+
+
+def test_inner_models():
+    x = L.Input((3,))
+    model = Model(x, sequential()(x))
+    seen = []
+
+    def same(layer):
+        seen.append(layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    clone_model(model, clone_function=same)
+    assert seen == ["stack"]
+    seen.clear()
+    clone = clone_model(model, clone_function=same, recursive=True)
+    assert seen == ["a", "b"]
+    assert clone(X).shape == (4, 2)
+
+
+def test_trainable_is_kept():
+    model = sequential()
+    model.layers[0].trainable = False
+    assert [layer.trainable for layer in clone_model(model).layers] == [False, True]
+
+
+def test_subclasses_are_cloned_by_their_config():
+    class Mine(Model):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+
+        def call(self, x):
+            return x
+
+    assert clone_model(Mine(3)).units == 3
+    with pytest.raises(ValueError, match="subclass of `Model`"):
+        clone_model(Mine(3), clone_function=lambda layer: layer)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: clone_model(3), "clones models"),
+        (lambda: clone_model(sequential(), call_function=lambda f, *a: f(*a)), "Sequential"),
+        (lambda: clone_model(sequential(), nonsense=1), "nonsense"),
+    ],
+)
+def test_errors(action, message):
+    with pytest.raises(ValueError, match=message):
+        action()
+
+
+def test_a_clone_is_functional():
+    assert isinstance(clone_model(functional()), Functional)
