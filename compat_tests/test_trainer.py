@@ -4,29 +4,32 @@ Both libraries build the same model after the same seed and train on the same da
 values of everything they report must agree.
 """
 
-import os
-
-os.environ.setdefault("KERAS_BACKEND", "torch")
-
 import keras
 import numpy as np
 import pytest
 import torch
-from oracle import as_list, assert_same_error, seed_both, to_numpy
+from fitting import (
+    BINARY,
+    CLOSE,
+    LABELS,
+    ONE_HOT,
+    RNG,
+    WEIGHTS,
+    X2,
+    X,
+    Y,
+    assert_same_history,
+    assert_same_weights,
+    both,
+    clear,
+    fit_both,
+    mlp,
+    two_heads,
+    two_heads_dict,
+)
+from oracle import as_list, assert_same_error
 
 import torchkeras
-
-# Float32 on both sides, summed in another order; a dozen updates amplify the last digits.
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-
-RNG = np.random.default_rng(1)
-X = RNG.normal(size=(50, 6)).astype("float32")
-X2 = RNG.normal(size=(50, 3)).astype("float32")
-Y = (X @ RNG.normal(size=(6, 1)) + 0.1).astype("float32")
-BINARY = (Y > 0).astype("float32")
-LABELS = RNG.integers(0, 3, (50,)).astype("int32")
-ONE_HOT = np.eye(3, dtype="float32")[LABELS]
-WEIGHTS = RNG.uniform(0.1, 2.0, (50,)).astype("float32")
 
 
 @pytest.fixture(autouse=True)
@@ -34,84 +37,6 @@ def _fresh_names():
     clear()
     yield
     clear()
-
-
-def clear():
-    keras.utils.clear_session(free_memory=False)
-    torchkeras.utils.clear_session(free_memory=False)
-
-
-def mlp(k, units=1, activation=None, **kwargs):
-    L = k.layers
-    x = k.Input((6,))
-    h = L.Dense(8, activation="tanh")(x)
-    return k.Model(x, L.Dense(units, activation=activation, **kwargs)(h))
-
-
-def two_heads(k):
-    L = k.layers
-    x = k.Input((6,), name="x")
-    h = L.Dense(8, activation="tanh")(x)
-    outputs = [L.Dense(1, name="value")(h), L.Dense(3, activation="softmax", name="kind")(h)]
-    return k.Model(x, outputs)
-
-
-def two_heads_dict(k):
-    L = k.layers
-    a, b = k.Input((6,), name="a"), k.Input((3,), name="b")
-    h = L.Concatenate()([L.Dense(4)(a), L.Dense(4)(b)])
-    outputs = {"value": L.Dense(1, name="v")(h), "kind": L.Dense(3, "softmax", name="k")(h)}
-    return k.Model({"a": a, "b": b}, outputs)
-
-
-def both(action, seed=3):
-    """Run `action(library)` in both libraries after the same seed."""
-    results = []
-    for library in (torchkeras, keras):
-        clear()
-        seed_both(seed)
-        results.append(action(library))
-    return results
-
-
-def assert_same_history(ours, theirs, **close):
-    ours, theirs = ours.history, theirs.history
-    assert list(ours) == list(theirs)
-    for name in theirs:
-        np.testing.assert_allclose(ours[name], theirs[name], err_msg=name, **{**CLOSE, **close})
-
-
-def assert_same_weights(ours, theirs, **close):
-    for a, b in zip(ours.weights, theirs.weights, strict=True):
-        np.testing.assert_allclose(
-            to_numpy(a), to_numpy(b), err_msg=b.path, **{**CLOSE, "atol": 1e-4, **close}
-        )
-
-
-def fit_both(make, compile_args, data, close=None, **fit_args):
-    """Fit in both and compare histories and weights.
-
-    Args:
-        make: `make(library)` gives the model.
-        compile_args: Arguments of `compile`, or a function of the library that gives them.
-        data: `(x, y)`, or a function of the library.
-        fit_args: Arguments of `fit`; functions of no argument make them anew for each library.
-    """
-
-    def train(k):
-        model = make(k)
-        arguments = compile_args(k) if callable(compile_args) else compile_args
-        model.compile(**arguments)
-        x, y = data(k) if callable(data) else data
-        kwargs = {"verbose": 0, "epochs": 3, "shuffle": False, **fit_args}
-        history = model.fit(x, y, **{n: v() if callable(v) else v for n, v in kwargs.items()})
-        return model, history
-
-    (ours, our_history), (theirs, their_history) = both(train)
-    assert_same_history(our_history, their_history, **(close or {}))
-    assert our_history.epoch == their_history.epoch
-    assert_same_weights(ours, theirs, **(close or {}))
-    return ours, theirs
 
 
 # Optimizers and losses -----------------------------------------------------------------------
@@ -736,215 +661,6 @@ def test_predict_structures_and_sizes():
         for one, other in zip(as_list(a), as_list(b), strict=True):
             assert one.shape == other.shape
             np.testing.assert_allclose(one, other, **CLOSE)
-
-
-# Overridden parts ----------------------------------------------------------------------------
-
-
-def custom_train_step(k):
-    """As in Keras's guide for torch: by hand, with `zero_grad`, `backward` and `.value.grad`."""
-
-    class Custom(k.Model):
-        def train_step(self, data):
-            x, y = data
-            self.zero_grad()
-            y_pred = self(x, training=True)
-            loss = self.compute_loss(y=y, y_pred=y_pred)
-            loss.backward()
-            weights = self.trainable_weights[:]
-            gradients = [v.value.grad for v in weights]
-            with torch.no_grad():
-                self.optimizer.apply(gradients, weights)
-            for metric in self.metrics:
-                if metric.name == "loss":
-                    metric.update_state(loss)
-                else:
-                    metric.update_state(y, y_pred)
-            return {m.name: m.result() for m in self.metrics}
-
-    return Custom
-
-
-def custom_low_level(k):
-    """A `train_step` that tracks its own metrics and needs no compiled loss."""
-
-    class Custom(k.Model):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.loss_tracker = k.metrics.Mean(name="loss")
-            self.mae_metric = k.metrics.MeanAbsoluteError(name="mae")
-            self.loss_fn = k.losses.MeanSquaredError()
-
-        def train_step(self, data):
-            x, y = data
-            self.zero_grad()
-            y_pred = self(x, training=True)
-            loss = self.loss_fn(y, y_pred)
-            loss.backward()
-            weights = self.trainable_weights[:]
-            with torch.no_grad():
-                self.optimizer.apply([v.value.grad for v in weights], weights)
-            self.loss_tracker.update_state(loss)
-            self.mae_metric.update_state(y, y_pred)
-            return {"loss": self.loss_tracker.result(), "mae": self.mae_metric.result()}
-
-        @property
-        def metrics(self):
-            return [self.loss_tracker, self.mae_metric]
-
-    return Custom
-
-
-def custom_compute_loss(k):
-    class Custom(k.Model):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.extra = k.metrics.Mean(name="extra")
-
-        def compute_loss(self, x, y, y_pred, sample_weight, training=True):
-            loss = ((y - y_pred) ** 2).mean() + 0.01 * sum(self.losses, torch.tensor(0.0))
-            self.extra.update_state(loss * 2)
-            return loss
-
-    return Custom
-
-
-def custom_compute_loss_old(k):
-    class Custom(k.Model):
-        def compute_loss(self, x, y, y_pred, sample_weight):
-            return ((y - y_pred) ** 2).mean() * 2
-
-    return Custom
-
-
-def custom_compute_metrics(k):
-    class Custom(k.Model):
-        def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            results = super().compute_metrics(x, y, y_pred, sample_weight)
-            return {**results, "bias": (y_pred - y).mean()}
-
-    return Custom
-
-
-def custom_test_step(k):
-    class Custom(k.Model):
-        def test_step(self, data):
-            x, y = data
-            y_pred = self(x, training=False)
-            self.compute_loss(y=y, y_pred=y_pred)
-            for metric in self.metrics:
-                if metric.name != "loss":
-                    metric.update_state(y, y_pred)
-            return {m.name: m.result() for m in self.metrics}
-
-    return Custom
-
-
-def custom_calls_super(k):
-    class Custom(k.Model):
-        def train_step(self, data):
-            logs = super().train_step(data)
-            return {**logs, "twice": logs["loss"] * 2}
-
-    return Custom
-
-
-CUSTOM = [
-    (custom_train_step, {"optimizer": "sgd", "loss": "mse"}),
-    (custom_low_level, {"optimizer": "sgd"}),
-    (custom_compute_loss, {"optimizer": "sgd"}),
-    (custom_compute_loss, {"optimizer": "sgd", "loss": "mae", "metrics": ["mae"]}),
-    (custom_compute_loss_old, {"optimizer": "sgd", "metrics": ["mae"]}),
-    (custom_compute_metrics, {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]}),
-    (custom_test_step, {"optimizer": "sgd", "loss": "mse"}),
-    (custom_calls_super, {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]}),
-]
-
-
-@pytest.mark.parametrize(("custom", "arguments"), CUSTOM, ids=lambda v: getattr(v, "__name__", ""))
-@pytest.mark.parametrize("style", ["functional", "subclassed"])
-def test_overridden_steps(custom, arguments, style):
-    def make(k):
-        L = k.layers
-        cls = custom(k)
-        if style == "functional":
-            x = k.Input((6,))
-            h = L.Dense(4, activation="tanh", kernel_regularizer="l2")(x)
-            return cls(x, L.Dense(1)(h))
-
-        class Net(cls):
-            def __init__(self):
-                super().__init__()
-                self.hidden = L.Dense(4, activation="tanh", kernel_regularizer="l2")
-                self.head = L.Dense(1)
-
-            def call(self, x):
-                return self.head(self.hidden(x))
-
-        return Net()
-
-    validate = custom not in (custom_low_level,)
-    fit_both(make, arguments, (X, Y), validation_data=(X, Y) if validate else None, batch_size=16)
-
-
-# Subclassed models ---------------------------------------------------------------------------
-
-
-def block_class(k):
-    L = k.layers
-
-    class Block(L.Layer):
-        def __init__(self, units, **kwargs):
-            super().__init__(**kwargs)
-            self.units = units
-            self.dense = L.Dense(units, activation="relu")
-            self.drop = L.Dropout(0.2)
-
-        def build(self, input_shape):
-            self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
-            self.count = self.add_weight(
-                shape=(), initializer="zeros", trainable=False, name="count"
-            )
-            self.dense.build(input_shape)
-
-        def call(self, x, training=None):
-            h = self.drop(self.dense(x), training=training) * self.scale
-            self.add_loss(1e-3 * (h**2).sum())
-            if training:
-                self.count.assign_add(1.0)
-            return h
-
-    return Block
-
-
-def test_subclassed_model_with_everything():
-    def make(k):
-        L = k.layers
-        Block = block_class(k)
-
-        class Net(k.Model):
-            def __init__(self):
-                super().__init__()
-                self.blocks = [Block(5), Block(4)]
-                self.heads = {"out": L.Dense(1)}
-                self.seen = k.metrics.Mean(name="seen")
-
-            def call(self, x, training=False):
-                for block in self.blocks:
-                    x = block(x, training=training)
-                self.seen.update_state(x.sum())
-                return self.heads["out"](x)
-
-        return Net()
-
-    ours, theirs = fit_both(
-        make,
-        {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]},
-        (X, Y),
-        batch_size=16,
-        validation_data=(X, Y),
-    )
-    assert [w.path for w in ours.weights] == [w.path for w in theirs.weights]
 
 
 # Stopping ------------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ def test_hooks_fire_on_both_paths():
     assert seen == [(1, 2)] * 2
 
 
-@pytest.mark.parametrize("x", [np.ones((1, 3)), np.ones((1, 3), "int64"), torch.ones(1, 3).double()])
+@pytest.mark.parametrize(
+    "x", [np.ones((1, 3)), np.ones((1, 3), "int64"), torch.ones(1, 3).double()]
+)
 def test_inputs_become_tensors_of_the_compute_dtype(x):
     layer = Dense(2)
     for _ in range(2):

@@ -30,7 +30,12 @@ def test_lists_behave_like_lists_and_show_in_the_state_dict():
     holder.blocks.append(built())
     holder.blocks += [built()]
     holder.blocks.extend([torch.nn.Linear(1, 1)])
-    assert keys(holder) == ["blocks.0.kernel", "blocks.1.kernel", "blocks.2.bias", "blocks.2.weight"]
+    assert keys(holder) == [
+        "blocks.0.kernel",
+        "blocks.1.kernel",
+        "blocks.2.bias",
+        "blocks.2.weight",
+    ]
     del holder.blocks[1:]
     assert keys(holder) == ["blocks.0.kernel"]
     holder.blocks[0] = built()

@@ -17,6 +17,13 @@ A = RNG.normal(size=(5, 4)).astype("float32")
 B = RNG.normal(size=(5, 3)).astype("float32")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """Torch limits how often a function is compiled, and models share theirs."""
+    yield
+    torch.compiler.reset()
+
+
 def two_by_two(kind):
     """A model of two inputs and two outputs, in lists, tuples or dicts."""
     a, b = L.Input((4,), name="a"), L.Input((3,), name="b")

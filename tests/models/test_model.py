@@ -1,6 +1,7 @@
 """Subclassed models: tracking, building, configs, freezing, copies, and use as torch modules."""
 
 import copy
+import gc
 import pickle
 import types
 
@@ -10,10 +11,18 @@ import torch
 
 from torchkeras import layers as L
 from torchkeras import metrics
+from torchkeras.graph.context import CONTEXT
 from torchkeras.models import Model, Sequential, model_from_json
 from torchkeras.registry import CustomObjectScope
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """Torch limits how often a function is compiled, and models share theirs."""
+    yield
+    torch.compiler.reset()
 
 
 class Net(Model):
@@ -261,6 +270,40 @@ def test_losses_of_a_call_and_of_weights():
         assert len(model.losses) == 3
     by_hand = y.sum() + 0.01 * y.abs().sum() / 6 + 0.01 * (model.dense.kernel**2).sum()
     torch.testing.assert_close(sum(model.losses), by_hand)
+
+
+class Adds(Model):
+    """Adds a loss of its own, and has a layer that does."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(2, activity_regularizer="l2")
+
+    def call(self, x):
+        self.add_loss(0.1 * x.sum())
+        return self.dense(x)
+
+
+def test_losses_of_compiled_models():
+    model = Adds()
+    model(X)
+    expected = [loss.item() for loss in model.losses]
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    for _ in range(2):
+        compiled(torch.tensor(X))
+        assert [loss.item() for loss in model.losses] == pytest.approx(expected)
+
+
+def test_losses_of_one_model_do_not_slow_down_or_outlive_another():
+    model = Adds()
+    model(X)
+    assert len(CONTEXT.lossy) >= 2
+    other = Sequential([L.Input((4,)), L.Dense(2)])
+    torch.compile(other, fullgraph=True, backend="eager")(torch.tensor(X))
+    assert len(model.losses) == 2  # those of its last call, still
+    del model
+    gc.collect()
+    assert CONTEXT.lossy == []
 
 
 # Copies and torch ----------------------------------------------------------------------------

@@ -13,6 +13,13 @@ from torchkeras.models import Sequential, model_from_json
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    """Torch limits how often a function is compiled, and models share theirs."""
+    yield
+    torch.compiler.reset()
+
+
 def by_hand(model, x):
     """Pass `x` through the layers of a model, one by one."""
     for layer in model.layers:

@@ -422,6 +422,27 @@ def test_jit_compile_never_changes_or_ends_a_run(where, cls, monkeypatch):
     assert len(told) == (where is not None)
 
 
+def test_compiled_steps_see_the_losses_of_layers():
+    class Adds(L.Layer):
+        def call(self, x):
+            self.add_loss(x.mean())
+            return x
+
+    def run(**kwargs):
+        model = Sequential([L.Input((4,)), L.Dense(2, kernel_initializer="ones"), Adds()])
+        model.compile("sgd", "mse", **kwargs)
+        return model.fit(X, X[:, :2], epochs=2, shuffle=False, verbose=0).history["loss"]
+
+    def by_torch(function):
+        return real(function, backend="eager")
+
+    expected = run()
+    real = torch.compile
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", by_torch)
+        assert run(jit_compile=True) == pytest.approx(expected)
+
+
 def test_mistakes_are_not_taken_for_the_compilers(monkeypatch):
     monkeypatch.setattr(torch, "compile", fake_compiler(None))
 

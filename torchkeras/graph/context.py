@@ -31,7 +31,8 @@ class Context(threading.local):
         view: What reading a weight as a layer's attribute applies to it, or `None`. Derived from
             `autocast` and `meta`, so that the common case costs one test.
         entered: An outermost call is open; it has cleared the losses of the one before.
-        lossy: Layers that have received losses through `add_loss` since they were last cleared.
+        lossy: Weak references to layers that have received losses through `add_loss` since they
+            were last cleared.
     """
 
     training: bool | None = None

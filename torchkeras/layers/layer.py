@@ -15,6 +15,7 @@ import copy
 import functools
 import inspect
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -387,9 +388,13 @@ class Layer(LayerState, Operation):
                     " `add_loss` inside the `call` method of a layer."
                 )
             self._losses.append(item if isinstance(item, Tensor) else torch.as_tensor(item))
-        self.__dict__.update(_adds_losses=True, _plan=None)
-        if all(layer is not self for layer in CONTEXT.lossy):
-            CONTEXT.lossy.append(self)
+        if not self._adds_losses:
+            self.__dict__.update(_adds_losses=True, _plan=None)
+        lossy = CONTEXT.lossy
+        if torch.compiler.is_compiling() or any(known() is self for known in lossy):
+            return
+        # A dead layer leaves the list, so that models without losses stay on their fast paths.
+        lossy.append(weakref.ref(self, lambda dead: _drop(lossy, dead)))
 
     @property
     def losses(self) -> list[Tensor]:
@@ -405,12 +410,17 @@ class Layer(LayerState, Operation):
 
     def _clear_losses(self) -> None:
         """Forget the losses of the call before, here and in the layers inside."""
-        if CONTEXT.lossy:
+        if torch.compiler.is_compiling():
+            for layer in self._flatten_layers():
+                layer._losses.clear()
+        elif CONTEXT.lossy:
             inside = {id(layer) for layer in self._flatten_layers()}
-            for layer in CONTEXT.lossy:
-                if id(layer) in inside:
-                    layer._losses.clear()
-            CONTEXT.lossy = [layer for layer in CONTEXT.lossy if id(layer) not in inside]
+            for known in list(CONTEXT.lossy):
+                layer = known()
+                if layer is None or id(layer) in inside:
+                    _drop(CONTEXT.lossy, known)
+                    if layer is not None:
+                        layer._losses.clear()
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Not available since Keras 3.
@@ -802,6 +812,11 @@ def _specs_of(shapes: Any, dtype: str) -> Any:
     if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
         return KerasTensor(tuple(shapes), dtype)
     return type(shapes)(_specs_of(shape, dtype) for shape in shapes)
+
+
+def _drop(items: list[Any], item: Any) -> None:
+    """Remove an item from a list by identity, if it is there."""
+    items[:] = [other for other in items if other is not item]
 
 
 def _as_fresh_output(output: Any) -> Any:

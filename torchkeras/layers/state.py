@@ -240,6 +240,9 @@ class LayerState(torch.nn.Module):
     @property
     def _layers(self) -> list[Any]:
         """The child layers and other modules, in the order they were assigned."""
+        return self._children()
+
+    def _children(self) -> list[Any]:
         return _unique(_children(self))
 
     @property

@@ -274,7 +274,7 @@ class Functional(LoweredModel):
     def _layers(self) -> list[Any]:
         """The layers of the graph, then other modules assigned to attributes."""
         inner = {id(layer): layer for layer in self.layers}
-        inner.update((id(layer), layer) for layer in Layer._layers.fget(self))
+        inner.update((id(layer), layer) for layer in self._children())
         return list(inner.values())
 
     @property

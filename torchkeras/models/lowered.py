@@ -44,7 +44,7 @@ class LoweredModel(Model):
                     and get_keras_mask(x) is None
                 ):
                     return self._enter((x,), None)
-            elif kwargs.keys() <= {"training"} and not any_symbolic(x):
+            if kwargs.keys() <= {"training"} and not any_symbolic(x):
                 flat = self._standardize(x)
                 if all(get_keras_mask(part) is None for part in flat):
                     return self._enter(flat, kwargs.get("training"))

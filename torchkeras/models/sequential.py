@@ -246,7 +246,7 @@ class Sequential(LoweredModel):
     @property
     def _layers(self) -> list[Any]:
         inner = {id(layer): layer for layer in self._stack}
-        inner.update((id(layer), layer) for layer in Layer._layers.fget(self))
+        inner.update((id(layer), layer) for layer in self._children())
         return list(inner.values())
 
     def _of_functional(self, attribute: str, what: str) -> Any:

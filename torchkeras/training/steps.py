@@ -7,6 +7,7 @@ from the device; what it returns is read only if somebody looks (`StepLogs`).
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -144,6 +145,14 @@ class TrainStep:
         """
         plain, model = self.differentiate, self.model
 
+        def first(x: Any) -> Any:
+            nonlocal call
+            call = compiled_model
+            y_pred = compiled_model(x)
+            # Compiled code keeps no list of the layers that have added losses.
+            self.penalized |= any(layer._adds_losses for layer in model._flatten_layers())
+            return y_pred
+
         def fast(*data: Any) -> Any:
             self.call = call
             try:
@@ -151,8 +160,9 @@ class TrainStep:
             finally:
                 self.call = model
 
-        call = compiled(model, report, guard=False)
-        if call is not model:
+        call = first
+        compiled_model = compiled(model, report, guard=False)
+        if compiled_model is not model:
             self.differentiate = _guarded(fast, plain, report)
 
 
@@ -219,11 +229,30 @@ def compiled(
         guard: Whether failures in calls are seen to here.
     """
     try:
-        fast = torch.compile(function)
+        fast = torch.compile(_own_code(function))
     except Exception as error:
         report(error)
         return function
     return _guarded(fast, function, report) if guard else fast
+
+
+def _own_code(function: Any) -> Any:
+    """Return a model's `__call__` with a code object of its own; other callables as they are.
+
+    All models share one such function, and torch limits how often it compiles the same one.
+    """
+    if not isinstance(function, torch.nn.Module):
+        return function
+    call = type(function).__call__
+    copy = types.FunctionType(
+        call.__code__.replace(),
+        call.__globals__,
+        call.__name__,
+        call.__defaults__,
+        call.__closure__,
+    )
+    copy.__kwdefaults__ = call.__kwdefaults__
+    return types.MethodType(copy, function)
 
 
 def _guarded(

@@ -8,7 +8,6 @@ beforehand.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,12 +21,9 @@ from ..config import max_epochs
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
-from ..metrics import Mean, Metric
 from ..naming import explain
-from ..optimizers import LossScaleOptimizer
-from ..optimizers import get as get_optimizer
-from ..registry import deserialize_keras_object, serialize_dict
 from ..tree import flatten, map_structure
+from .compiling import Compiled
 from .data import (
     class_weight_to_sample_weights,
     make_adapter,
@@ -35,7 +31,7 @@ from .data import (
     unpack_x_y_sample_weight,
 )
 from .epochs import EpochIterator, is_due, numbered
-from .outputs import CompileLoss, CompileMetrics
+from .outputs import CompileMetrics
 from .steps import PredictStep, TestStep, TrainStep, batch_size_of, compiled, gradients_of
 
 __all__ = ["Trainer"]
@@ -43,245 +39,8 @@ __all__ = ["Trainer"]
 Tensor = torch.Tensor
 
 
-class Trainer:
+class Trainer(Compiled):
     """The training half of a model; `Model` inherits it beside `Layer`."""
-
-    def __init__(self) -> None:
-        # Written directly: a model's `__setattr__` would track what belongs to `compile`.
-        self.__dict__.update(
-            compiled=False,
-            optimizer=None,
-            loss=None,
-            stop_training=False,
-            stop_evaluating=False,
-            stop_predicting=False,
-            history=None,
-            run_eagerly=False,
-            jit_compile=False,
-            steps_per_execution=1,
-            train_function=None,
-            test_function=None,
-            predict_function=None,
-            _initial_epoch=None,
-            _train_step=None,
-            _compile_loss=None,
-            _compile_metrics=None,
-            _loss_tracker=None,
-            _compile_arguments=None,
-            _compiled_trainable_state=None,
-        )
-
-    # Compiling -----------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Set what training minimizes, how, and what it reports.
-
-        Args:
-            optimizer: A name, an optimizer, or a `torch.optim` class or instance.
-            loss: A name, a `Loss`, a function `(y_true, y_pred)` or a `torch.nn` loss module; for
-                several outputs a list, or a dict by output name.
-            loss_weights: Factors of the outputs' losses, likewise.
-            metrics: Names, metrics and functions in a list; for several outputs a list of lists, or
-                a dict by output name.
-            weighted_metrics: Metrics that see sample weights and class weights.
-            run_eagerly: Never compile steps.
-            steps_per_execution: Batches between two calls of the callbacks' batch hooks.
-            jit_compile: Compile steps with `torch.compile`. `"auto"` does not.
-            auto_scale_loss: Under the policy `mixed_float16`, scale the loss against underflow.
-
-        Raises:
-            ValueError: An unknown name, with the nearest known one, or arguments that do not go
-                together.
-        """
-        names = getattr(self, "output_names", None)
-        arguments = dict(
-            optimizer=optimizer,
-            loss=loss,
-            loss_weights=loss_weights,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=False if jit_compile == "auto" else jit_compile,
-        )
-        arguments["optimizer"] = optimizer = get_optimizer(optimizer)
-        scaled = LossScaleOptimizer
-        half = self.dtype_policy.name == "mixed_float16"
-        if auto_scale_loss and half and optimizer is not None and not isinstance(optimizer, scaled):
-            optimizer = scaled(optimizer, name="loss_scale_optimizer")
-        if jit_compile is True and run_eagerly:
-            warnings.warn(
-                "If `run_eagerly` is True, then `jit_compile` cannot also be True. Disabling"
-                " `jit_compile`.",
-                stacklevel=2,
-            )
-            jit_compile = False
-        compile_loss = (
-            CompileLoss(loss, loss_weights, output_names=names) if loss is not None else None
-        )
-        compile_metrics = None
-        if metrics is not None or weighted_metrics is not None:
-            compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=names)
-        self.__dict__.update(
-            optimizer=optimizer,
-            loss=loss,
-            run_eagerly=run_eagerly,
-            jit_compile=jit_compile is True,
-            steps_per_execution=_checked_steps(steps_per_execution),
-            stop_training=False,
-            compiled=True,
-            train_function=None,
-            test_function=None,
-            predict_function=None,
-            _compile_loss=compile_loss,
-            _compile_metrics=compile_metrics,
-            _loss_tracker=_new_loss_tracker(),
-            _compile_arguments=arguments,
-            _compiled_trainable_state={
-                id(layer): layer.trainable for layer in self._flatten_layers()
-            },
-        )
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Return the arguments of `compile` as a config; empty if it was not called."""
-        if not self.compiled or self._compile_arguments is None:
-            return {}
-        try:
-            return serialize_dict(self._compile_arguments)
-        except (NotImplementedError, TypeError) as error:  # such as PyTorch's optimizers and losses
-            warnings.warn(
-                f"How model '{self.name}' was compiled cannot be written down, so it is left out;"
-                f" call `compile` again after loading. {str(error).splitlines()[0]}",
-                stacklevel=2,
-            )
-            return {}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile the model with what `get_compile_config` returned."""
-        if type(self).compile is not Trainer.compile:
-            warnings.warn(
-                "`compile()` was not called as part of model loading because the model's"
-                " `compile()` method is custom. Override `get_compile_config()` and"
-                " `compile_from_config(config)` too, or call `compile()` after loading.",
-                stacklevel=2,
-            )
-            return
-        self.compile(**deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    @property
-    def compiled_loss(self) -> Any:
-        """The bound losses."""
-        return self._compile_loss
-
-    @property
-    def compiled_metrics(self) -> Any:
-        """The bound metrics."""
-        return self._compile_metrics
-
-    # Losses and metrics --------------------------------------------------------------------------
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss tracker, the compiled metrics, and those tracked as attributes."""
-        found: list[Any] = []
-        if self.compiled:
-            found += [m for m in (self._loss_tracker, self._compile_metrics) if m is not None]
-            if self._compile_loss is not None:
-                found += self._compile_loss.metrics
-        found += self._metrics
-        for layer in self._flatten_layers(include_self=False):
-            if not isinstance(layer, Trainer):
-                found += layer._metrics
-        return list({id(metric): metric for metric in found}.values())
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of `metrics`."""
-        return [metric.name for metric in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Start all metrics from nothing."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Return the total loss of a batch: the compiled loss, and the model's own `losses`.
-
-        Args:
-            x: Inputs.
-            y: Targets.
-            y_pred: Outputs of the model.
-            sample_weight: Weights of the samples.
-            training: Whether it is for an update.
-
-        Raises:
-            ValueError: There is no loss at all.
-        """
-        total = None
-        if self._compile_loss is not None:
-            total = self._compile_loss(y, y_pred, sample_weight)
-        for loss in self.losses:
-            loss = loss.sum() if loss.dim() else loss
-            total = loss if total is None else total + loss
-        if total is None:
-            raise ValueError(
-                explain(
-                    f"Model '{self.name}': no loss to compute. Provide a `loss` argument in"
-                    " `compile()`.",
-                    fix="for example model.compile(optimizer='adam', loss='mse').",
-                )
-            )
-        return total
-
-    def _compute_loss(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
-    ) -> Tensor:
-        """Call `compute_loss`, also one without a `training` parameter."""
-        parameters = inspect.signature(self.compute_loss).parameters
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        kwargs = {"training": training} if takes_any or "training" in parameters else {}
-        return self.compute_loss(x, y, y_pred, sample_weight, **kwargs)
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Add a batch to the compiled metrics, and return the values of all metrics."""
-        if self._compile_metrics is not None:
-            self._compile_metrics.update_state(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """Return the values of all metrics by name, as tensors."""
-        results: dict[str, Any] = {}
-        for metric in self.metrics:
-            if isinstance(metric, CompileMetrics) and not metric.built:
-                continue
-            value = metric.result()
-            if isinstance(value, Mapping):
-                results.update(value)
-            else:
-                results[metric.name] = value
-        return results
 
     # Steps ---------------------------------------------------------------------------------------
 
@@ -494,7 +253,8 @@ class Trainer:
             )
         self.stop_training = False
         self.make_train_function()
-        schedules_step = getattr(self.optimizer, "on_epoch_end", None)
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        schedules_step = getattr(inner, "on_epoch_end", None)
         callbacks.on_train_begin()
         logs: dict[str, Any] = {}
         for epoch in range(self._initial_epoch or initial_epoch, epochs):
@@ -735,6 +495,7 @@ class Trainer:
     def _build_for(self, iterator: EpochIterator) -> None:
         """Make weights, losses, metrics and optimizer slots as the first batch needs them."""
         if not self._is_ready():
+            iterator.adapter.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
             self._build_on(iterator.adapter.peek(iterator.device))
 
     def _is_ready(self) -> bool:
@@ -800,45 +561,6 @@ class Trainer:
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
-
-    def _assert_compile_called(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(
-                explain(
-                    f"Model '{self.name}': you must call `compile()` before calling `{method}()`.",
-                    fix="for example model.compile(optimizer='adam', loss='mse').",
-                )
-            )
-
-    def _warn_if_trainable_state_changed(self) -> None:
-        known = self._compiled_trainable_state
-        if known is None:
-            return
-        state = {id(layer): layer.trainable for layer in self._flatten_layers()}
-        changed = [
-            layer.name
-            for layer in self._flatten_layers()
-            if id(layer) in known and known[id(layer)] != layer.trainable
-        ]
-        if changed:
-            warnings.warn(
-                "The `trainable` state of layers has changed since the model was compiled:"
-                f" {changed}. Call `compile()` again so that training follows it.",
-                stacklevel=3,
-            )
-            self.__dict__["_compiled_trainable_state"] = state
-
-
-def _new_loss_tracker() -> Metric:
-    return Mean(name="loss")
-
-
-def _checked_steps(steps_per_execution: Any) -> int:
-    if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-        raise ValueError(
-            f"`steps_per_execution` must be a positive integer, got {steps_per_execution!r}."
-        )
-    return steps_per_execution
 
 
 def _concatenate(*parts: Any) -> np.ndarray:
