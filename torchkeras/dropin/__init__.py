@@ -31,13 +31,11 @@ def install() -> None:
     Call it before anything imports them. Where real ones were imported already, they are put aside,
     with a warning: objects made with them stay what they are.
 
-    Example:
-        >>> import torchkeras
-        >>> torchkeras.dropin.install()
-        >>> from tensorflow.keras.layers import Dense
-        >>> Dense is torchkeras.layers.Dense
-        True
-        >>> torchkeras.dropin.uninstall()
+    Example (no doctest, since it changes what the whole process imports):
+
+        import torchkeras
+        torchkeras.dropin.install()
+        from tensorflow.keras.layers import Dense  # torchkeras.layers.Dense
     """
     if is_installed():
         return
