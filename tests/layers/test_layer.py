@@ -407,3 +407,18 @@ def test_compile_and_export():
     torch.testing.assert_close(compiled(x), expected)
     exported = torch.export.export(net, (x,)).module()
     torch.testing.assert_close(exported(x), expected)
+
+
+@pytest.mark.parametrize("size", ["1D", "2D", "3D"])
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("AvgPool", "AveragePooling"),
+        ("Convolution", "Conv"),
+        ("GlobalAvgPool", "GlobalAveragePooling"),
+        ("GlobalMaxPool", "GlobalMaxPooling"),
+        ("MaxPool", "MaxPooling"),
+    ],
+)
+def test_other_names(alias, name, size):
+    assert getattr(layers, alias + size) is getattr(layers, name + size)
