@@ -29,7 +29,6 @@ OURS = {
         "run_clear_session_hooks",
         "standardize_data_format",
     },
-    "callbacks": {"LazyLogs", "MonitorCallback", "Progbar", "print_msg"},
 }
 
 

@@ -13,11 +13,10 @@ from torchkeras.callbacks import (
     CallbackList,
     History,
     LambdaCallback,
-    LazyLogs,
     ProgbarLogger,
 )
 from torchkeras.callbacks.callback import BATCH_HOOKS, HOOKS, is_default
-from torchkeras.callbacks.logs import as_numbers
+from torchkeras.callbacks.logs import LazyLogs, as_numbers
 
 
 class Model:

@@ -9,9 +9,9 @@ import pytest
 from torchkeras.callbacks import (
     EarlyStopping,
     LearningRateScheduler,
-    MonitorCallback,
     ReduceLROnPlateau,
 )
+from torchkeras.callbacks.monitor import MonitorCallback
 
 
 class Optimizer:

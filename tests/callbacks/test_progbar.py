@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from torchkeras import config
-from torchkeras.callbacks import CallbackList, Progbar, ProgbarLogger, print_msg
+from torchkeras.callbacks import CallbackList, ProgbarLogger
 from torchkeras.callbacks import progbar as module
+from torchkeras.callbacks.console import print_msg
+from torchkeras.callbacks.progbar import Progbar
 
 
 class Clock:

@@ -383,3 +383,19 @@ def test_hooks_of_torch_fire():
     model.layers[1].register_forward_hook(lambda module, args, output: seen.append(output.shape))
     model(A)
     assert seen == [(5, 4)]
+
+
+def test_a_state_dict_fits_a_second_model_of_the_process():
+    def build():
+        x = L.Input((4,))
+        inner = Sequential([L.Input((3,)), L.Dense(3), L.Dense(2)])
+        return Model(x, inner(L.Dense(3)(x)))
+
+    first, second = build(), build()
+    assert list(first.state_dict()) != list(second.state_dict())
+    second.load_state_dict(first.state_dict())
+    batch = torch.rand(2, 4)
+    torch.testing.assert_close(second(batch), first(batch))
+    other = Model(first.inputs, L.Dense(2, name="head")(first.outputs[0]))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict(first.state_dict())

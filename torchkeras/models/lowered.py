@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -70,6 +71,19 @@ class LoweredModel(Model):
         finally:
             CONTEXT.training, CONTEXT.entered = outer_training, outer_entered
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load weights as any module does, also those of an equal model built before this one.
+
+        Layers without a name of their own are numbered on within a process: `dense`, then `dense_1`
+        in a second model. Where nothing but such numbers differs, the order decides.
+        """
+        own, given = list(self.state_dict()), list(state_dict)
+        if set(own) != set(given) and [*map(_unnumbered, own)] == [*map(_unnumbered, given)]:
+            state_dict = dict(zip(own, state_dict.values(), strict=True))
+        return super().load_state_dict(state_dict, strict, assign)
+
     def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
         """The layers inside have attached what masks there are."""
 
@@ -90,6 +104,11 @@ def fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
         if wanted is not None and size != wanted:
             return False
     return True
+
+
+def _unnumbered(key: str) -> str:
+    """Leave the numbers of automatic names out of a key of a state dict."""
+    return re.sub(r"_\d+(?=\.)", "", key)
 
 
 def hold(model: Model, layer: torch.nn.Module) -> str:
