@@ -1,7 +1,15 @@
-"""What all tests share: tests marked `cuda` skip where there is no CUDA device."""
+"""What all tests share: a seed, and skips of tests marked `cuda` where there is no such device."""
 
 import pytest
 import torch
+
+from torchkeras.utils import set_random_seed
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Start each test from the same random numbers."""
+    set_random_seed(0)
 
 
 def pytest_collection_modifyitems(items):

@@ -273,7 +273,7 @@ def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> 
         >>> as_tensor([1, 2]).dtype, as_tensor([1, 2.5]).dtype
         (torch.int32, torch.float32)
     """
-    if hasattr(x, "__torch_function__"):
+    if isinstance(x, torch.Tensor) or hasattr(x, "__torch_function__"):
         return x if dtype is None else x.to(to_torch(dtype))
     if device is None:
         device = default_device()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -124,6 +125,8 @@ class LayerState(torch.nn.Module):
     # Weights -------------------------------------------------------------------------------------
 
     def _name_scope(self) -> Any:
+        if torch.compiler.is_compiling():  # compiled code makes no variables
+            return contextlib.nullcontext()
         return name_scope(self.name, caller=self)
 
     def _device(self) -> torch.device:
