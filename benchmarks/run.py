@@ -34,17 +34,21 @@ print(time.perf_counter() - start)
 """
 FIRST_MODEL = "{0}.Sequential([{0}.Input((4,)), {0}.layers.Dense(1)])"
 
+# glibc gives freed memory back to the system, or not, by chance of the heap's layout, and the page
+# faults that follow may double a step's time. All engines keep it, so that no figure is of chance.
+KEEP_MEMORY = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+
 Results = dict[tuple[str, str], dict[str, Any]]
 
 
 def run_process(arguments: list[str], threads: int) -> str:
     """Run Python with `arguments` and the thread limits; return what it prints."""
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
     path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
-    environment.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # imports are timed with bytecode, as installed
+    # Imports are timed with bytecode, as installed.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env=environment
     )
