@@ -27,6 +27,7 @@ __all__ = [
     "is_integer",
     "result_type",
     "standardize_dtype",
+    "to_numpy",
     "to_torch",
 ]
 
@@ -253,6 +254,21 @@ def _join(names: set[str]) -> str:
     if not least:
         raise ValueError(f"No common dtype for {sorted(names)}; cast them to one dtype first.")
     return least[0]
+
+
+def to_numpy(tensor: torch.Tensor, force: bool = True) -> np.ndarray:
+    """The values of a tensor as a NumPy array, on the host; it may share their memory.
+
+    Args:
+        tensor: Of any dtype; `bfloat16`, which NumPy lacks, becomes `float32`.
+        force: Whether to copy from another device.
+
+    Example:
+        >>> to_numpy(torch.ones(2, dtype=torch.bfloat16)).dtype
+        dtype('float32')
+    """
+    value = tensor.detach().as_subclass(torch.Tensor)
+    return (value.float() if value.dtype is torch.bfloat16 else value).numpy(force=force)
 
 
 def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> Any:

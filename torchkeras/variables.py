@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .config import default_device, floatx
-from .dtypes import standardize_dtype, to_torch
+from .dtypes import standardize_dtype, to_numpy, to_torch
 from .naming import auto_name, current_path, explain
 
 __all__ = ["CastVariable", "Variable", "standardize_shape"]
@@ -198,10 +198,7 @@ class Variable(torch.nn.Parameter):
 
     def numpy(self, *, force: bool = True) -> np.ndarray:
         """Copy the value to a NumPy array on the host."""
-        value = self.detach()
-        if value.dtype == torch.bfloat16:
-            value = value.float()
-        return torch.Tensor.numpy(value, force=force).copy()
+        return to_numpy(self, force).copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -290,9 +287,7 @@ class CastVariable(torch.Tensor):
 
     def numpy(self, *, force: bool = True) -> np.ndarray:
         """Copy the cast value to a NumPy array on the host."""
-        value = self.detach().as_subclass(torch.Tensor)
-        value = value.float() if value.dtype == torch.bfloat16 else value
-        return torch.Tensor.numpy(value, force=force).copy()
+        return to_numpy(self, force).copy()
 
     def __getattr__(self, name: str) -> Any:
         # `path`, `regularizer`, `constraint`, …

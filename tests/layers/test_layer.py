@@ -241,6 +241,13 @@ class TestState:
             layer.set_weights([values[0].T, values[1]])
         np.testing.assert_array_equal(layer.get_weights()[1], values[1])
 
+    def test_weights_in_bfloat16_come_as_float32(self):
+        layer = Dense(2, dtype="bfloat16")
+        layer.build((None, 3))
+        assert layer.get_weights()[0].dtype == np.float32
+        layer.set_weights([2 * weight for weight in layer.get_weights()])
+        assert layer.kernel.dtype == torch.bfloat16
+
     def test_count_params_needs_a_built_layer(self):
         layer = Dense(2)
         with pytest.raises(ValueError, match="isn't built"):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchkeras.layers import _spatial
+from torchkeras.ops import windows
 
 
 @given(
@@ -14,7 +15,7 @@ from torchkeras.layers import _spatial
     dilation=st.integers(1, 3),
 )
 def test_same_padding_gives_ceil_of_size_over_stride(size, window, stride, dilation):
-    before, after = _spatial.same_padding(size, window, stride, dilation)
+    before, after = windows.same_padding(size, window, stride, dilation)
     extent = (window - 1) * dilation + 1
     assert 0 <= after - before <= 1
     steps = (size + before + after - extent) // stride + 1
@@ -44,10 +45,10 @@ def test_unknown_axes_stay_unknown():
 @pytest.mark.parametrize("value", [0, -1, (1, 2, 3), "3", 2.5, (1, None), None])
 def test_standardize_tuple_refuses(value):
     with pytest.raises(ValueError, match="kernel_size"):
-        _spatial.standardize_tuple(value, 2, "kernel_size")
+        windows.standardize_tuple(value, 2, "kernel_size")
 
 
 def test_permutations_undo_each_other():
     for rank in (1, 2, 3):
-        first, last = _spatial.to_channels_first(rank), _spatial.to_channels_last(rank)
+        first, last = windows.to_channels_first(rank), windows.to_channels_last(rank)
         assert [first[i] for i in last] == list(range(rank + 2))

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from ..dtypes import to_numpy
+
 __all__ = ["LazyLogs", "as_numbers", "as_logs"]
 
 
@@ -38,9 +40,7 @@ def _as_number(value: Any) -> Any:
     if type(value) is float:
         return value
     if isinstance(value, torch.Tensor):
-        value = value.detach()
-        value = value.float() if value.dtype == torch.bfloat16 else value
-        value = value.cpu().numpy()
+        value = to_numpy(value)
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -6,25 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..naming import current_path, explain
-from ..ops.windows import (
-    same_padding,
-    standardize_padding,
-    standardize_tuple,
-    to_channels_first,
-    to_channels_last,
-    torch_padding,
-)
 
-__all__ = [
-    "conv_output_shape",
-    "pool_output_shape",
-    "same_padding",
-    "standardize_padding",
-    "standardize_tuple",
-    "to_channels_first",
-    "to_channels_last",
-    "torch_padding",
-]
+__all__ = ["conv_output_shape", "pool_output_shape"]
 
 Shape = Sequence["int | None"]
 

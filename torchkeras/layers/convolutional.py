@@ -20,11 +20,7 @@ from torch.nn import functional as F
 from ..activations import KERNELS, linear
 from ..config import standardize_data_format
 from ..naming import explain
-from ..registry import builtin
-from ..variables import Variable
-from ._kernel import KernelLayer
-from ._spatial import (
-    conv_output_shape,
+from ..ops.windows import (
     same_padding,
     standardize_padding,
     standardize_tuple,
@@ -32,6 +28,10 @@ from ._spatial import (
     to_channels_last,
     torch_padding,
 )
+from ..registry import builtin
+from ..variables import Variable
+from ._kernel import KernelLayer
+from ._spatial import conv_output_shape
 from .input_spec import InputSpec
 
 __all__ = ["BaseConv", "Conv1D", "Conv2D", "Conv3D"]

@@ -16,15 +16,15 @@ from torch.nn import functional as F
 
 from ..config import standardize_data_format
 from ..naming import explain
-from ..registry import builtin
-from ._spatial import (
-    pool_output_shape,
+from ..ops.windows import (
     same_padding,
     standardize_tuple,
     to_channels_first,
     to_channels_last,
     torch_padding,
 )
+from ..registry import builtin
+from ._spatial import pool_output_shape
 from .input_spec import InputSpec
 from .layer import Layer
 

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from ..config import standardize_data_format
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
+from ..ops.windows import standardize_tuple, torch_padding
 from ..registry import builtin
-from ._spatial import standardize_tuple, torch_padding
 from .input_spec import InputSpec
 from .layer import Layer
 

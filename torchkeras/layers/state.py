@@ -11,7 +11,7 @@ import torch
 
 from ..config import default_device
 from ..constraints import get as get_constraint
-from ..dtypes import standardize_dtype, to_torch
+from ..dtypes import standardize_dtype, to_numpy, to_torch
 from ..graph.context import CONTEXT
 from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
@@ -353,7 +353,7 @@ class LayerState(torch.nn.Module):
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of all weights as NumPy arrays."""
-        return [w.detach().cpu().numpy().copy() for w in self.weights]
+        return [to_numpy(weight).copy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite the values of all weights.

@@ -101,8 +101,7 @@ class Functional(LoweredModel):
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
                 keys[operation] = hold(self, operation)
-        structure = self.outputs[0] if _is_single(self._outputs_struct) else self._outputs_struct
-        lowering = Lowering(graph, self.inputs, structure, keys)
+        lowering = Lowering(graph, self.inputs, self._returned(), keys)
         if lowering.constants._parameters or lowering.constants._buffers:
             self._modules["_constants"] = lowering.constants
         self.__dict__["fx_graph"] = lowering.fx_graph
@@ -114,6 +113,10 @@ class Functional(LoweredModel):
             )
         if type(self).call is Functional.call:
             self.__dict__["forward"] = types.MethodType(self.lowered, self)
+
+    def _returned(self) -> Any:
+        """Return the outputs in the structure that a call gives: one alone is not in a list."""
+        return self.outputs[0] if _is_single(self._outputs_struct) else self._outputs_struct
 
     @functools.cached_property
     def graph(self) -> torch.fx.GraphModule:
@@ -151,8 +154,7 @@ class Functional(LoweredModel):
             args, kwargs = map_structure(value_of, (node.args, node.kwargs))
             results = flatten(node.operation(*args, **kwargs))
             values.update((id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True))
-        single = _is_single(self._outputs_struct)
-        return map_structure(value_of, self.outputs[0] if single else self._outputs_struct)
+        return map_structure(value_of, self._returned())
 
     def _standardize(self, inputs: Any) -> tuple[Any, ...]:
         """Bring inputs into the flat order, dtypes and ranks of the model's."""
@@ -252,9 +254,7 @@ class Functional(LoweredModel):
         flat = flatten(inputs)
         known = [x.shape for x in flat] == [tensor.shape for tensor in self.inputs]
         if known and not any(x._keras_mask is not None for x in flat):
-            struct = self._outputs_struct
-            outputs = self.outputs[0] if _is_single(struct) else struct
-            return map_structure(_copy_spec, outputs)
+            return map_structure(_copy_spec, self._returned())
         return Operation.compute_output_spec(self, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -235,9 +236,8 @@ class Compiled:
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
     ) -> Tensor:
         """Call `compute_loss`, also one without a `training` parameter."""
-        parameters = inspect.signature(self.compute_loss).parameters
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        kwargs = {"training": training} if takes_any or "training" in parameters else {}
+        function = getattr(self.compute_loss, "__func__", self.compute_loss)
+        kwargs = {"training": training} if _takes_training(function) else {}
         return self.compute_loss(x, y, y_pred, sample_weight, **kwargs)
 
     def compute_metrics(
@@ -299,3 +299,11 @@ def _checked_steps(steps_per_execution: Any) -> int:
             f"`steps_per_execution` must be a positive integer, got {steps_per_execution!r}."
         )
     return steps_per_execution
+
+
+@functools.cache
+def _takes_training(compute_loss: Callable[..., Any]) -> bool:
+    """Whether a `compute_loss` may be told that it is for an update; looked at once."""
+    parameters = inspect.signature(compute_loss).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return takes_any or "training" in parameters

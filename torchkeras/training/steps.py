@@ -89,7 +89,6 @@ class TrainStep:
                     fix="for example model.compile(optimizer='adam', loss='mse').",
                 )
             )
-        self.scales_loss = getattr(self.optimizer, "scales_loss", True)
         self.loss = model._compile_loss
         self.tracker = model._loss_tracker
         self.metrics = model._compile_metrics

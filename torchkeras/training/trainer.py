@@ -18,6 +18,7 @@ import torch
 from ..callbacks import CallbackList
 from ..callbacks.logs import as_numbers
 from ..config import max_epochs
+from ..dtypes import to_numpy
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
@@ -568,9 +569,7 @@ def _concatenate(*parts: Any) -> np.ndarray:
     if not isinstance(parts[0], Tensor):
         return np.concatenate([np.asarray(part) for part in parts])
     joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-    if joined.dtype == torch.bfloat16:
-        joined = joined.float()
-    return joined.detach().cpu().numpy()
+    return to_numpy(joined)
 
 
 def _spec_of(x: Any) -> Any:
