@@ -376,3 +376,25 @@ def test_forgetting_super_init():
 
     with pytest.raises(RuntimeError, match="forgot to call `super"):
         Forgot()
+
+
+def test_a_built_model_takes_the_fast_path_and_forgets_old_losses(monkeypatch):
+    class Noted(L.Layer):
+        def call(self, x):
+            self.add_loss(x.sum())
+            return x
+
+    class Fast(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.noted = L.Dense(2), Noted()
+
+        def call(self, x):
+            return self.noted(self.dense(x))
+
+    model, x = Fast(), torch.ones(1, 3)
+    expected = model(x)
+    monkeypatch.setattr(Fast, "_full_call", None)
+    for _ in range(2):
+        torch.testing.assert_close(model(x), expected)
+        assert len(model.losses) == 1

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
+from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Layer
@@ -66,7 +69,18 @@ class Model(Trainer, Layer):
         cls._static_masks = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._full_call(args, kwargs)
+        slow = self._plan is None or kwargs or CONTEXT.view is not None
+        if slow or torch.compiler.is_compiling():
+            return self._full_call(args, kwargs)
+        if CONTEXT.entered:
+            return Layer.__call__(self, *args)
+        CONTEXT.entered = True
+        if CONTEXT.lossy:
+            self._clear_losses()
+        try:
+            return Layer.__call__(self, *args)
+        finally:
+            CONTEXT.entered = False
 
     @property
     def layers(self) -> list[Layer]:
