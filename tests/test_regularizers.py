@@ -52,7 +52,7 @@ def test_names_and_configs(name):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="L2: `l2` must be a finite number of at least 0.*-1"):
+    with pytest.raises(ValueError, match=r"L2\.l2: expected a non-negative float(.|\n)*-1"):
         regularizers.L2(-1)
     with pytest.raises(ValueError, match="Did you mean"):
         regularizers.get("l1_12")

@@ -64,12 +64,24 @@ class Regularizer:
         return cls(**config)
 
 
-def _factor(owner: object, name: str, value: Any) -> float:
+def validate_float_arg(value: Any, name: str) -> float:
+    """Check that a factor is a non-negative, finite number.
+
+    Args:
+        value: What was given.
+        name: The argument, for the message, as `"L1.l1"`.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, (float, int)) and math.isfinite(value) and value >= 0:
         return float(value)
     raise ValueError(
-        f"{type(owner).__name__}: `{name}` must be a finite number of at least 0. "
-        f"Received: {value!r}"
+        explain(
+            f"{name}: expected a non-negative float (finite).",
+            given=repr(value),
+            fix="use 0 for no penalty.",
+        )
     )
 
 
@@ -92,8 +104,8 @@ class L1L2(Regularizer):
     _arguments = ("l1", "l2")
 
     def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
-        self.l1 = _factor(self, "l1", 0.0 if l1 is None else l1)
-        self.l2 = _factor(self, "l2", 0.0 if l2 is None else l2)
+        self.l1 = validate_float_arg(0.0 if l1 is None else l1, "L1L2.l1")
+        self.l2 = validate_float_arg(0.0 if l2 is None else l2, "L1L2.l2")
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = as_tensor(x)
@@ -122,7 +134,7 @@ class L1(Regularizer):
     _arguments = ("l1",)
 
     def __init__(self, l1: float | None = 0.01) -> None:
-        self.l1 = _factor(self, "l1", 0.01 if l1 is None else l1)
+        self.l1 = validate_float_arg(0.01 if l1 is None else l1, "L1.l1")
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self.l1 * as_tensor(x).abs().sum()
@@ -146,7 +158,7 @@ class L2(Regularizer):
     _arguments = ("l2",)
 
     def __init__(self, l2: float | None = 0.01) -> None:
-        self.l2 = _factor(self, "l2", 0.01 if l2 is None else l2)
+        self.l2 = validate_float_arg(0.01 if l2 is None else l2, "L2.l2")
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self.l2 * as_tensor(x).square().sum()
@@ -175,7 +187,7 @@ class OrthogonalRegularizer(Regularizer):
     _arguments = ("factor", "mode")
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor = _factor(self, "factor", factor)
+        self.factor = validate_float_arg(factor, "OrthogonalRegularizer.factor")
         if mode not in ("rows", "columns"):
             raise ValueError(
                 f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns'. Received: {mode!r}"

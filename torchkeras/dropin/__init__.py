@@ -3,7 +3,8 @@
 An import finder, first on `sys.meta_path`, answers for these names whether or not the packages of
 that name are installed. `keras.layers` and its like are the very modules of torchkeras; `keras`
 itself is `dropin/keras.py`, which differs from `torchkeras` in one thing: its version is that of
-the Keras API, which libraries test. `tensorflow` is the stand-in `dropin/tensorflow.py`.
+the Keras API, which libraries test. What they import from `keras.src` is found by the table in
+`dropin/internals.py`. `tensorflow` is the stand-in `dropin/tensorflow.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import sys
 import warnings
 from types import ModuleType
 
-from .finder import FINDER, is_replaced
+from ..naming import explain
+from .finder import FINDER, PACKAGES, package_of
 
 __all__ = ["install", "is_installed", "uninstall"]
 
@@ -25,11 +27,18 @@ def is_installed() -> bool:
     return FINDER in sys.meta_path
 
 
-def install() -> None:
+def install(*packages: str) -> None:
     """Make `import keras`, `import tensorflow` and their submodules mean torchkeras from here on.
 
     Call it before anything imports them. Where real ones were imported already, they are put aside,
     with a warning: objects made with them stay what they are.
+
+    Args:
+        packages: Of "keras", "tensorflow" and "tf_keras" those to replace, beside what earlier
+            calls replaced; all by default. `install("keras")` leaves a real TensorFlow in place.
+
+    Raises:
+        ValueError: There is no stand-in for a package.
 
     Example (no doctest, since it changes what the whole process imports):
 
@@ -37,18 +46,28 @@ def install() -> None:
         torchkeras.dropin.install()
         from tensorflow.keras.layers import Dense  # torchkeras.layers.Dense
     """
-    if is_installed():
-        return
-    _set_aside.update({name: sys.modules.pop(name) for name in _replaced_modules()})
-    if _set_aside:
-        names = ", ".join(sorted(name for name in _set_aside if "." not in name))
+    unknown = set(packages) - set(PACKAGES)
+    if unknown:
+        raise ValueError(
+            explain(
+                f"dropin.install: there is no stand-in for {', '.join(sorted(unknown))}.",
+                fix=f"choose from {', '.join(PACKAGES)}.",
+            )
+        )
+    new = set(packages or PACKAGES) - FINDER.packages
+    FINDER.packages |= new
+    real = {name: sys.modules.pop(name) for name in list(sys.modules) if package_of(name) in new}
+    _set_aside.update(real)
+    if real:
+        names = ", ".join(sorted(name for name in real if "." not in name))
         warnings.warn(
             f"{names} had been imported before torchkeras.dropin.install(): code that did so goes "
             "on using it. Call install() first.",
             RuntimeWarning,
             stacklevel=2,
         )
-    sys.meta_path.insert(0, FINDER)
+    if not is_installed():
+        sys.meta_path.insert(0, FINDER)
 
 
 def uninstall() -> None:
@@ -56,11 +75,9 @@ def uninstall() -> None:
     if not is_installed():
         return
     sys.meta_path.remove(FINDER)
-    for name in _replaced_modules():
-        del sys.modules[name]
+    for name in list(sys.modules):
+        if package_of(name) in FINDER.packages:
+            del sys.modules[name]
+    FINDER.packages.clear()
     sys.modules.update(_set_aside)
     _set_aside.clear()
-
-
-def _replaced_modules() -> list[str]:
-    return [name for name in sys.modules if is_replaced(name)]

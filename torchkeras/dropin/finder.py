@@ -10,8 +10,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from ..naming import explain
+from .internals import has_path, view
 
-__all__ = ["FINDER", "AliasFinder", "is_replaced"]
+__all__ = ["FINDER", "PACKAGES", "AliasFinder", "package_of"]
+
+# What can be replaced, each by its own.
+PACKAGES = ("keras", "tensorflow", "tf_keras")
 
 _LIBRARY = __package__.partition(".")[0]
 _KERAS = f"{_LIBRARY}.dropin.keras"
@@ -30,9 +34,9 @@ _CORRIDORS = ("tensorflow.python", "keras._tf_keras")
 _NO_TENSORFLOW = "tensorboard.compat.notf"
 
 
-def is_replaced(name: str) -> bool:
-    """Tell whether importing the module `name` is answered here."""
-    return name.partition(".")[0] in ("keras", "tensorflow", "tf_keras") or name == _NO_TENSORFLOW
+def package_of(name: str) -> str:
+    """Name the package whose replacement answers for the module `name`."""
+    return "tensorflow" if name == _NO_TENSORFLOW else name.partition(".")[0]
 
 
 def _target(name: str) -> str | None:
@@ -63,15 +67,25 @@ class _AliasLoader(Loader):
 class _EmptyLoader(Loader):
     """Makes an empty package."""
 
-    def create_module(self, spec: ModuleSpec) -> None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
         pass
 
 
+class _SourceLoader(_EmptyLoader):
+    """Makes the stand-in for a module of `keras.src`."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return view(spec.name)
+
+
 class AliasFinder(MetaPathFinder):
     """Finds the stand-ins; an unknown submodule of theirs is an error that names it."""
+
+    def __init__(self) -> None:
+        self.packages: set[str] = set()  # those replaced now
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -81,8 +95,10 @@ class AliasFinder(MetaPathFinder):
             # `from keras import x` for an unknown x comes here; nothing lies below these two files.
             stem = _KERAS if fullname.startswith(_KERAS + ".") else _TENSORFLOW
             raise _missing(stem.rpartition(".")[2] + fullname[len(stem) :])
-        if not is_replaced(fullname):
+        if package_of(fullname) not in self.packages:
             return None
+        if has_path(fullname):
+            return importlib.util.spec_from_loader(fullname, _SourceLoader(), is_package=True)
         stand_in = _target(fullname)
         if stand_in is None:
             if fullname not in _CORRIDORS and fullname != _NO_TENSORFLOW:

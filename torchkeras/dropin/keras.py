@@ -6,6 +6,7 @@ behaviour torchkeras follows; `torchkeras.__version__` stays torchkeras's own.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -15,6 +16,11 @@ __all__ = _torchkeras.__all__
 
 __version__ = "3.15.1"
 __path__: list[str] = []  # a package for the import system; `dropin.finder` answers below it
+
+
+# `import keras` makes NumPy know the dtype names "bfloat16" and "float8_e4m3fn"; scripts use them.
+with contextlib.suppress(ImportError):
+    importlib.import_module("ml_dtypes")
 
 
 def version() -> str:

@@ -1,0 +1,352 @@
+"""The inside of Keras, `keras.src…`, by the paths under which libraries and its tests import it.
+
+Keras keeps a class per file, torchkeras a topic per file, so several paths there lead to one module
+here. `_FOLDERS` is the table; `view(path)` gives the module that stands in for a path. It holds
+nothing of its own: names are looked up in our modules, and set there, so that patching
+`keras.src.utils.io_utils.print_msg` patches what torchkeras calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from ..graph.operation import OPERATIONS
+from ..naming import explain, nearest
+
+__all__ = ["KerasSource", "has_path", "view"]
+
+_LIBRARY = __package__.partition(".")[0]
+_ROOT = "keras.src"
+
+# Folder of keras.src -> {our modules, searched in this order: files of that folder they serve}.
+# The folder itself is searched for in all of its modules. A name that is not found there is looked
+# up in the package of the first part of the path (`keras.src.layers.rnn.gru` -> `layers`).
+_FOLDERS: dict[str, dict[str, str]] = {
+    "": {"": "api_export version"},
+    "activations": {"activations": "activations"},
+    "backend": {
+        "backend config dropin.engine dtypes variables graph.keras_tensor graph.infer"
+        " graph.context graph.scopes graph.remat graph.masks naming ops.core ops.numpy ops": "",
+        "config": "config",
+        "dropin.engine ops.core ops dtypes variables": "core",
+        "ops.image": "image",
+        "ops.linalg": "linalg",
+        "ops.math": "math",
+        "ops.nn": "nn",
+        "ops.numpy": "numpy",
+        "random": "random",
+    },
+    "backend.common": {
+        "backend dtypes variables graph.keras_tensor naming": "",
+        "dropin.padding ops.windows": "backend_utils",
+        "dtypes dropin.engine": "dtypes",
+        "graph.context config backend": "global_state",
+        "graph.keras_tensor graph.infer": "keras_tensor",
+        "graph.masks": "masking tensor_attributes",
+        "naming": "name_scope",
+        "graph.remat": "remat",
+        "graph.scopes": "stateless_scope symbolic_scope",
+        "variables dtypes dropin.engine naming graph.context": "variables",
+    },
+    "backend.torch": {
+        "dropin.engine ops.core ops.numpy ops.nn ops.math ops dtypes variables config": "core",
+        "ops.image": "image",
+        "ops.linalg": "linalg",
+        "ops.math": "math",
+        "ops.nn": "nn",
+        "ops.numpy": "numpy",
+        "random": "random",
+        "layers.layer": "layer",
+        "training.trainer": "trainer",
+    },
+    "callbacks": {
+        "callbacks.callback": "callback",
+        "callbacks.callback_list": "callback_list",
+        "callbacks.checkpoint": "backup_and_restore model_checkpoint",
+        "callbacks.ema": "swap_ema_weights",
+        "callbacks.history": "csv_logger history lambda_callback remote_monitor terminate_on_nan",
+        "callbacks.monitor": "early_stopping monitor_callback reduce_lr_on_plateau",
+        "callbacks.progbar": "progbar_logger",
+        "callbacks.schedule": "learning_rate_scheduler",
+        "callbacks.tensorboard": "tensorboard",
+        "callbacks": "orbax_checkpoint",
+    },
+    "constraints": {"constraints": "constraints"},
+    "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
+    "initializers": {
+        "initializers": "constant_initializers initializer random_initializers",
+    },
+    "layers": {
+        "layers.input_spec": "input_spec",
+        "layers.layer": "layer",
+        "layers.index_lookup": "",
+    },
+    "layers.activations": {"layers.activation": "activation elu leaky_relu prelu relu softmax"},
+    "layers.attention": {
+        "layers.attention": "grouped_query_attention multi_head_attention",
+        "layers.dot_attention": "additive_attention attention",
+    },
+    "layers.convolutional": {
+        "layers.convolutional": "base_conv conv1d conv2d conv3d",
+        "layers.transposed": "base_conv_transpose conv1d_transpose conv2d_transpose"
+        " conv3d_transpose",
+        "layers.depthwise": "base_depthwise_conv base_separable_conv depthwise_conv1d"
+        " depthwise_conv2d separable_conv1d separable_conv2d",
+    },
+    "layers.core": {
+        "layers.core": "dense einsum_dense identity lambda_layer",
+        "layers.embedding": "embedding reversible_embedding",
+        "layers.input_layer": "input_layer",
+        "layers.masking": "masking",
+        "layers.wrapper": "wrapper",
+    },
+    "layers.merging": {
+        "layers.merging": "add average base_merge concatenate dot maximum minimum multiply subtract"
+    },
+    "layers.normalization": {
+        "layers.normalization layers.batch_normalization layers.spectral_normalization": "batch_normalization group_normalization layer_normalization"
+        " rms_normalization spectral_normalization unit_normalization"
+    },
+    "layers.pooling": {
+        "layers.pooling": "adaptive_average_pooling1d adaptive_average_pooling2d"
+        " adaptive_average_pooling3d adaptive_max_pooling1d adaptive_max_pooling2d"
+        " adaptive_max_pooling3d average_pooling1d average_pooling2d average_pooling3d"
+        " base_adaptive_pooling base_global_pooling base_pooling global_average_pooling1d"
+        " global_average_pooling2d global_average_pooling3d global_max_pooling1d"
+        " global_max_pooling2d global_max_pooling3d max_pooling1d max_pooling2d max_pooling3d"
+    },
+    "layers.preprocessing": {
+        "layers.data_layer": "data_layer",
+        "layers.encoding": "category_encoding discretization",
+        "layers.hashing": "hashed_crossing hashing",
+        "layers.index_lookup": "index_lookup",
+        "layers.lookup": "integer_lookup string_lookup",
+        "layers.preprocessing": "normalization pipeline rescaling",
+        "layers.spectrogram": "mel_spectrogram stft_spectrogram",
+        "layers.text_vectorization": "text_vectorization",
+        "utils.feature_space": "feature_space",
+    },
+    "layers.preprocessing.image_preprocessing": {
+        "layers.preprocessing": "aug_mix auto_contrast base_image_preprocessing_layer center_crop"
+        " clahe cut_mix equalization max_num_bounding_box mix_up rand_augment random_brightness"
+        " random_color_degeneration random_color_jitter random_contrast random_crop"
+        " random_elastic_transform random_erasing random_flip random_gaussian_blur"
+        " random_grayscale random_hue random_invert random_perspective random_posterization"
+        " random_rotation random_saturation random_sharpness random_shear random_translation"
+        " random_zoom resizing solarization"
+    },
+    "layers.regularization": {
+        "layers.regularization": "activity_regularization alpha_dropout dropout gaussian_dropout"
+        " gaussian_noise spatial_dropout"
+    },
+    "layers.reshaping": {
+        "layers.reshaping": "cropping1d cropping2d cropping3d flatten permute repeat_vector reshape"
+        " up_sampling1d up_sampling2d up_sampling3d zero_padding1d zero_padding2d zero_padding3d"
+    },
+    "layers.rnn": {
+        "layers.rnn": "rnn stacked_rnn_cells",
+        "layers.bidirectional": "bidirectional",
+        "layers.conv_lstm": "conv_lstm conv_lstm1d conv_lstm2d conv_lstm3d",
+        "layers.wrapper": "time_distributed",
+        "layers.recurrent layers.recurrent_cells": "gru lstm simple_rnn dropout_rnn_cell",
+    },
+    "legacy": {},
+    "legacy.saving": {
+        "saving.legacy_h5": "legacy_h5_format",
+        "saving.legacy_config": "json_utils saving_utils",
+        "legacy.saving": "serialization",
+    },
+    "losses": {"losses.loss": "loss", "losses": "losses"},
+    "metrics": {
+        "metrics.accuracy": "accuracy_metrics",
+        "metrics.confusion metrics.auc": "confusion_metrics metrics_utils",
+        "metrics.f_score": "f_score_metrics",
+        "metrics.iou": "iou_metrics",
+        "metrics.metric": "metric",
+        "metrics.probabilistic": "hinge_metrics probabilistic_metrics",
+        "metrics.reduction": "reduction_metrics",
+        "metrics.regression": "correlation_metrics regression_metrics",
+    },
+    "models": {
+        "models.cloning": "cloning",
+        "models.functional": "functional",
+        "models.model": "model",
+        "models.sequential": "sequential",
+    },
+    "ops": {
+        "ops graph.keras_tensor graph.operation": "",
+        "ops.core": "core",
+        "ops.einops": "einops",
+        "ops.image": "image",
+        "ops.linalg": "linalg",
+        "ops.math": "math",
+        "ops.nn": "nn",
+        "ops.numpy": "numpy",
+        "random": "random",
+        "graph.operation graph.lower graph.sources": "function node operation operation_utils"
+        " symbolic_arguments",
+    },
+    "optimizers": {
+        "optimizers.adam": "adam adamw",
+        "optimizers.loss_scale": "loss_scale_optimizer",
+        "optimizers.optimizer": "base_optimizer optimizer",
+        "optimizers.rmsprop": "rmsprop",
+        "optimizers.sgd": "sgd",
+        "optimizers": "adadelta adafactor adagrad adamax ftrl lamb lion multi_optimizer muon nadam"
+        " schedule_free_adamw",
+    },
+    "optimizers.schedules": {"optimizers.schedules": "learning_rate_schedule"},
+    "random": {"random": "random seed_generator"},
+    "regularizers": {"regularizers": "regularizers"},
+    "saving": {
+        "saving registry": "object_registration serialization_lib",
+        "saving.api": "saving_api",
+        "saving.file_editor": "file_editor",
+        "saving.saving_lib": "saving_lib",
+        "saving.walk": "keras_saveable",
+    },
+    "trainers": {
+        "training.outputs": "compile_utils",
+        "training.epochs": "epoch_iterator",
+        "training.trainer": "trainer",
+    },
+    "trainers.data_adapters": {
+        "training.data.selection": "",
+        "training.data.arrays": "array_data_adapter array_slicing",
+        "training.data.adapter": "data_adapter data_adapter_utils",
+        "training.data.py_dataset": "py_dataset_adapter",
+        "training.data.streams": "generator_data_adapter grain_dataset_adapter tf_dataset_adapter"
+        " torch_data_loader_adapter",
+    },
+    "tree": {"tree": "tree_api torchtree_impl"},
+    "utils": {
+        "utils.arrays": "numerical_utils sequence_utils",
+        "backend": "backend_utils dtype_utils",
+        "callbacks.console config": "io_utils",
+        "callbacks.progbar": "progbar",
+        "config": "traceback_utils",
+        "naming": "naming",
+        "random": "rng_utils",
+        "models.summary": "summary_utils",
+        "layers.tracking": "tracking",
+        "layers.torch_module_wrapper": "torch_utils",
+        "dropin.optional": "module_utils",
+        "utils.config": "config",
+        "utils.datasets": "dataset_utils timeseries_dataset_utils",
+        "utils.files utils.archives": "file_utils",
+        "utils.images": "image_utils",
+        "utils.visualize": "model_visualization",
+        "layers.foreign": "jax_layer",
+        "utils": "argument_validation audio_dataset_utils code_stats image_dataset_utils jax_utils"
+        " python_utils text_dataset_utils tf_utils",
+    },
+}
+
+
+def _rows() -> Iterator[tuple[str, list[str]]]:
+    """Yield each path below `keras.src` with the modules of torchkeras that hold its names."""
+    for folder, parts in _FOLDERS.items():
+        top = folder.partition(".")[0]
+        every = [module for modules in parts for module in modules.split()]
+        yield folder, list(dict.fromkeys([*every, top]))
+        for modules, files in parts.items():
+            for file in files.split():
+                yield f"{folder}.{file}".lstrip("."), list(dict.fromkeys([*modules.split(), top]))
+
+
+_PATHS = dict(_rows())
+_OPERATION_FILES = ("numpy.", "nn.", "core.", "math.", "linalg.", "image.")
+
+
+class KerasSource(ModuleType):
+    """A module of `keras.src` by its path there; its names are those of modules of ours.
+
+    Args:
+        path: Below `keras.src`, as `"layers.core.dense"`; the empty string is `keras.src` itself.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{_ROOT}.{path}".rstrip("."), f"Stand-in for `{_ROOT}.{path}` of Keras.")
+        # What was set through this view, with the module that holds it and what it was before.
+        patched: dict[str, tuple[ModuleType, Any]] = {}
+        self.__dict__.update(_path=path, _patched=patched, __path__=[])
+
+    def _modules(self) -> Iterator[ModuleType]:
+        for name in _PATHS[self._path]:
+            try:
+                yield importlib.import_module(f"{_LIBRARY}.{name}".rstrip("."))
+            except ModuleNotFoundError as error:  # a part of Keras that is not built yet
+                if not (error.name or "").startswith(_LIBRARY):
+                    raise
+
+    def _owner(self, name: str) -> ModuleType | None:
+        return next((module for module in self._modules() if hasattr(module, name)), None)
+
+    def _operation(self, name: str) -> type | None:
+        """Find the class of an op; `keras.src.ops` has those of all its parts."""
+        parts = _OPERATION_FILES if self._path == "ops" else ("",)
+        names = (f"{self.__name__}.{part}{name}" for part in parts)
+        return next((OPERATIONS[name] for name in names if name in OPERATIONS), None)
+
+    def __getattr__(self, name: str) -> Any:
+        below = f"{self._path}.{name}".lstrip(".")
+        owner = None if name.startswith("__") and name != "__all__" else self._owner(name)
+        value = getattr(owner, name, None)
+        if below in _PATHS and (owner is None or isinstance(value, ModuleType)):
+            return importlib.import_module(f"{_ROOT}.{below}")
+        if owner is not None:
+            return value
+        operation = self._operation(name)
+        if operation is not None:
+            return operation
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(
+            explain(
+                f"'{self.__name__}' has no '{name}' in torchkeras, which stands in for Keras here.",
+                fix=nearest(name, dir(self)) or "use the public API of `keras`.",
+            )
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, KerasSource) or name.startswith("__"):
+            # The import system binds submodules, after which a function of the same name would be
+            # hidden: Keras has both a file and a function `name_scope`.
+            if name.startswith("__") or self._owner(name) is None:
+                super().__setattr__(name, value)
+            return
+        owner = self._owner(name)
+        if owner is None:
+            super().__setattr__(name, value)
+        else:
+            self._patched.setdefault(name, (owner, getattr(owner, name)))
+            setattr(owner, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Undo what was set through this view, as `mock.patch` does at its end."""
+        if name in self._patched:
+            owner, value = self._patched.pop(name)
+            setattr(owner, name, value)
+        else:
+            super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        names = {name for module in self._modules() for name in dir(module)}
+        return sorted(names | {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path})
+
+
+def _parent(path: str) -> str | None:
+    return path.rpartition(".")[0] if path else None
+
+
+def has_path(name: str) -> bool:
+    """Tell whether `name`, as `keras.src.layers.core.dense`, is a module of Keras known here."""
+    return name == _ROOT or (name.startswith(_ROOT + ".") and name[len(_ROOT) + 1 :] in _PATHS)
+
+
+def view(name: str) -> KerasSource:
+    """Make the stand-in for the module `name` of Keras's source."""
+    return KerasSource(name[len(_ROOT) + 1 :])
