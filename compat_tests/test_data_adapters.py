@@ -28,7 +28,7 @@ def oracle_passes(count, **kwargs):
 
 
 def our_passes(count, **kwargs):
-    adapter = data.make_adapter(**kwargs)
+    adapter = data.get_data_adapter(**kwargs)
     return [list(adapter.batches()) for _ in range(count)]
 
 
@@ -111,7 +111,7 @@ def test_arrays(case, shuffle):
 @pytest.mark.parametrize("batch_size, steps", [(None, None), (None, 3), (7, 3), (64, None)])
 def test_attributes(batch_size, steps):
     theirs = oracle.get_data_adapter(table(50), batch_size=batch_size, steps_per_epoch=steps)
-    ours = data.make_adapter(table(50), batch_size=batch_size, steps_per_epoch=steps)
+    ours = data.get_data_adapter(table(50), batch_size=batch_size, steps_per_epoch=steps)
     for name in ("num_batches", "batch_size", "has_partial_batch", "partial_batch_size"):
         assert getattr(ours, name) == getattr(theirs, name)
 
@@ -119,7 +119,7 @@ def test_attributes(batch_size, steps):
 BAD = {
     "lengths": dict(x=np.zeros(3), y=np.zeros(4)),
     "weight_length": dict(x=np.zeros(3), y=np.zeros(3), sample_weight=np.zeros(2)),
-    "strings": dict(x=np.array(["a"])),
+    "string_targets": dict(x=np.zeros(1), y=np.array(["a"])),
     "objects": dict(x=np.array([None])),
     "numbers": dict(x=[1, 2]),
     "number_targets": dict(x=np.zeros(2), y=[1, 2]),
@@ -170,7 +170,7 @@ def test_bad_generators(make, kwargs):
     with pytest.raises(ValueError):
         oracle.get_data_adapter(make(), **kwargs)
     with pytest.raises(ValueError):
-        data.make_adapter(make(), **kwargs)
+        data.get_data_adapter(make(), **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_bad_generators(make, kwargs):
 )
 def test_generator_batches(batch):
     theirs = next(iter(oracle.get_data_adapter(iter_of(batch)).get_torch_dataloader()))
-    ours = next(data.make_adapter(iter_of(batch)).batches())
+    ours = next(data.get_data_adapter(iter_of(batch)).batches())
     assert_same(ours, theirs)
 
 

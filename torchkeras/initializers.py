@@ -441,19 +441,21 @@ class VarianceScaling(RandomInitializer):
         output_axes: Sequence[int] | None = None,
     ) -> None:
         if scale <= 0.0:
-            raise ValueError(f"VarianceScaling: `scale` must be positive. Received: {scale}")
+            raise ValueError(
+                f"VarianceScaling: Argument `scale` must be positive float. Received: {scale}"
+            )
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ValueError(
-                "VarianceScaling: `mode` must be 'fan_in', 'fan_out' or 'fan_avg'. "
-                f"Received: {mode!r}"
+                "VarianceScaling: Invalid `mode` argument: expected 'fan_in', 'fan_out' or"
+                f" 'fan_avg'. Received: {mode!r}"
             )
         distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
         if distribution not in ("uniform", "truncated_normal", "untruncated_normal"):
             raise ValueError(
-                "VarianceScaling: `distribution` must be 'truncated_normal', 'untruncated_normal' "
-                f"or 'uniform'. Received: {distribution!r}"
+                "VarianceScaling: Invalid `distribution` argument: expected 'truncated_normal',"
+                f" 'untruncated_normal' or 'uniform'. Received: {distribution!r}"
             )
         self.scale = scale
         self.mode = mode
@@ -684,7 +686,7 @@ def _values(given: torch.Tensor | np.ndarray | np.generic) -> Callable[..., torc
         if tuple(shape) != tuple(given.shape):
             raise ValueError(
                 explain(
-                    "The weight and the values given as its initializer differ in shape.",
+                    f"Expected `shape` to be that of the values given, {tuple(given.shape)}.",
                     weight=tuple(shape),
                     values=tuple(given.shape),
                     fix=f"give values of shape {tuple(shape)}.",

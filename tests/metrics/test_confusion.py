@@ -150,7 +150,7 @@ def test_top_k_and_class_id():
     assert metrics.Precision(top_k=2)(y_true, y_pred) == 0.5
     assert metrics.Recall(class_id=2)(y_true, y_pred) == 0.0
     assert metrics.Recall(class_id=2, thresholds=0.3)(y_true, y_pred) == 1.0
-    with pytest.raises(ValueError, match="column per class"):
+    with pytest.raises(ValueError, match="2D array with shape"):
         metrics.Recall(class_id=2)(torch.ones(3), torch.ones(3))
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from torchkeras import config
 from torchkeras.training.data import (
-    ArrayAdapter,
+    ArrayDataAdapter,
     class_weight_to_sample_weights,
-    make_adapter,
+    get_data_adapter,
     train_validation_split,
 )
 from torchkeras.training.data import arrays as arrays_module
@@ -41,7 +41,7 @@ def rows(adapter, device="cpu"):
 )
 def test_floats_become_floatx_and_the_rest_keeps_its_kind(given_dtype, expected):
     x = np.array([[0, 1], [1, 0]]).astype(given_dtype)
-    (batch,) = rows(ArrayAdapter(x))
+    (batch,) = rows(ArrayDataAdapter(x))
     assert batch.dtype == expected
     np.testing.assert_array_equal(batch.numpy(), x)
 
@@ -50,7 +50,7 @@ def test_floatx_is_respected():
     before = config.floatx()
     config.set_floatx("float64")
     try:
-        (batch,) = rows(ArrayAdapter(torch.zeros(2, 2)))
+        (batch,) = rows(ArrayDataAdapter(torch.zeros(2, 2)))
         weights = class_weight_to_sample_weights([0, 1], {0: 2.0})
     finally:
         config.set_floatx(before)
@@ -67,7 +67,7 @@ def test_every_sample_comes_once_and_together_with_its_target(total, batch_size,
     x = np.stack([np.arange(total), np.arange(total) ** 2], 1).astype("float32")
     before, arrays_module.CHUNK_BYTES = arrays_module.CHUNK_BYTES, chunk
     try:
-        adapter = ArrayAdapter(x, np.arange(total), batch_size=batch_size, shuffle=shuffle)
+        adapter = ArrayDataAdapter(x, np.arange(total), batch_size=batch_size, shuffle=shuffle)
         batches = rows(adapter)
     finally:
         arrays_module.CHUNK_BYTES = before
@@ -88,7 +88,7 @@ def test_every_sample_comes_once_and_together_with_its_target(total, batch_size,
 
 
 def test_shuffle_differs_between_passes_and_repeats_with_the_seed():
-    adapter = ArrayAdapter(np.arange(100), batch_size=10, shuffle=True)
+    adapter = ArrayDataAdapter(np.arange(100), batch_size=10, shuffle=True)
 
     def passes():
         torch.manual_seed(3)
@@ -101,13 +101,13 @@ def test_shuffle_differs_between_passes_and_repeats_with_the_seed():
 
 def test_views_share_memory_when_not_shuffled():
     x = torch.arange(8.0)
-    for batch in ArrayAdapter(x, batch_size=3).batches():
+    for batch in ArrayDataAdapter(x, batch_size=3).batches():
         assert batch.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
 
 
 def test_nested_structures_keep_their_form():
     x = {"b": np.zeros((4, 2)), "a": [np.ones((4, 1)), (np.ones(4), None)]}
-    adapter = ArrayAdapter(x, (np.zeros(4), np.ones(4)), np.ones(4), batch_size=4)
+    adapter = ArrayDataAdapter(x, (np.zeros(4), np.ones(4)), np.ones(4), batch_size=4)
     ((xb, yb, wb),) = rows(adapter)
     assert list(xb) == ["b", "a"]
     assert isinstance(xb["a"], list) and xb["a"][1][1] is None
@@ -124,7 +124,7 @@ def test_nested_structures_keep_their_form():
     ],
 )
 def test_form_of_a_batch(args, form):
-    (batch,) = rows(ArrayAdapter(*args))
+    (batch,) = rows(ArrayDataAdapter(*args))
     assert type(batch) is form
     if form is tuple:
         assert len(batch) == len(args)
@@ -132,19 +132,21 @@ def test_form_of_a_batch(args, form):
 
 def test_pandas():
     frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
-    ((x, y),) = rows(make_adapter(frame, frame["a"]))
+    ((x, y),) = rows(get_data_adapter(frame, frame["a"]))
     assert x.dtype == torch.float32 and x.tolist() == [[1.0, 0.5], [2.0, 1.5]]
     assert y.dtype == torch.int64 and y.tolist() == [[1], [2]]
-    (mixed,) = rows(make_adapter(pd.DataFrame({"a": [1, 2], "b": [True, False]})))
+    (mixed,) = rows(get_data_adapter(pd.DataFrame({"a": [1, 2], "b": [True, False]})))
     assert mixed.tolist() == [[1, 1], [2, 0]]
-    (columns,) = rows(make_adapter(dict(frame)))
+    (columns,) = rows(get_data_adapter(dict(frame)))
     assert columns["b"].tolist() == [[0.5], [1.5]]
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_scipy_sparse_rows_become_dense(shuffle):
     dense = np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 3.0]])
-    adapter = make_adapter(scipy.sparse.coo_matrix(dense), np.arange(3), None, 2, shuffle=shuffle)
+    adapter = get_data_adapter(
+        scipy.sparse.coo_matrix(dense), np.arange(3), None, 2, shuffle=shuffle
+    )
     for x, y in adapter.batches():
         assert x.dtype == torch.float32
         np.testing.assert_array_equal(x.numpy(), dense[y.numpy()])
@@ -157,26 +159,26 @@ def test_read_only_and_reversed_arrays():
     x.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (forward,) = rows(ArrayAdapter(x))
-        (backward,) = rows(ArrayAdapter(x[::-1]))
+        (forward,) = rows(ArrayDataAdapter(x))
+        (backward,) = rows(ArrayDataAdapter(x[::-1]))
     assert forward.tolist() == backward.tolist()[::-1]
 
 
 def test_gradients_do_not_reach_the_data():
-    (batch,) = rows(ArrayAdapter(torch.ones(3, requires_grad=True), shuffle=True))
+    (batch,) = rows(ArrayDataAdapter(torch.ones(3, requires_grad=True), shuffle=True))
     assert not batch.requires_grad
 
 
 @pytest.mark.parametrize("shuffle", [False, True, "batch"])
 def test_batches_arrive_on_the_device(shuffle):
-    adapter = ArrayAdapter({"a": np.zeros((5, 2))}, np.zeros(5), batch_size=2, shuffle=shuffle)
+    adapter = ArrayDataAdapter({"a": np.zeros((5, 2))}, np.zeros(5), batch_size=2, shuffle=shuffle)
     for x, y in rows(adapter, "meta") + rows(adapter, torch.device("meta")):
         assert x["a"].device.type == y.device.type == "meta"
 
 
 def test_large_data_is_not_kept_on_the_device(monkeypatch):
     monkeypatch.setattr(arrays_module, "RESIDENT_BYTES", 1)
-    adapter = ArrayAdapter(np.zeros((5, 2)), batch_size=2, shuffle=True)
+    adapter = ArrayDataAdapter(np.zeros((5, 2)), batch_size=2, shuffle=True)
     assert [b.device.type for b in rows(adapter, "meta")] == ["meta"] * 3
     assert adapter._resident is None
 
@@ -185,7 +187,9 @@ def test_large_data_is_not_kept_on_the_device(monkeypatch):
     "batch_size, steps, expected", [(None, None, 32), (None, 4, 25), (7, 4, 7), (0, None, 32)]
 )
 def test_default_batch_size(batch_size, steps, expected):
-    assert ArrayAdapter(np.zeros(100), batch_size=batch_size, steps=steps).batch_size == expected
+    assert (
+        ArrayDataAdapter(np.zeros(100), batch_size=batch_size, steps=steps).batch_size == expected
+    )
 
 
 class TestClassWeight:
@@ -206,7 +210,7 @@ class TestClassWeight:
         assert weights.tolist() == [0.5, 5.0, 1.0]
 
     def test_folded_into_the_batches(self):
-        adapter = ArrayAdapter(
+        adapter = ArrayDataAdapter(
             np.zeros(4), np.array([0, 1, 1, 0]), class_weight={1: 3.0}, batch_size=2
         )
         assert [w.tolist() for _, _, w in adapter.batches()] == [[1.0, 3.0], [3.0, 1.0]]
@@ -232,34 +236,34 @@ class TestClassWeight:
     )
     def test_bad_input(self, y, class_weight, error, words):
         with pytest.raises(error, match=words):
-            ArrayAdapter(np.zeros(2), y, class_weight=class_weight)
+            ArrayDataAdapter(np.zeros(2), y, class_weight=class_weight)
 
     def test_not_beside_sample_weight(self):
         with pytest.raises(ValueError, match="together"):
-            ArrayAdapter(np.zeros(2), np.zeros(2), np.ones(2), class_weight={0: 1.0})
+            ArrayDataAdapter(np.zeros(2), np.zeros(2), np.ones(2), class_weight={0: 1.0})
 
 
 class TestSampleWeight:
     def test_one_array_for_all_outputs(self):
         y = {"a": np.zeros(2), "b": np.zeros(2)}
-        ((_, _, weights),) = rows(ArrayAdapter(np.zeros(2), y, np.array([1.0, 2.0])))
+        ((_, _, weights),) = rows(ArrayDataAdapter(np.zeros(2), y, np.array([1.0, 2.0])))
         assert {k: w.tolist() for k, w in weights.items()} == {"a": [1.0, 2.0], "b": [1.0, 2.0]}
 
     def test_must_be_per_sample_for_all_outputs(self):
         with pytest.raises(ValueError, match=r"\(2, 3\)"):
-            ArrayAdapter(np.zeros(2), [np.zeros(2)] * 2, np.ones((2, 3)))
+            ArrayDataAdapter(np.zeros(2), [np.zeros(2)] * 2, np.ones((2, 3)))
 
     def test_must_be_nested_like_the_targets(self):
-        with pytest.raises(ValueError, match="one array per output"):
-            ArrayAdapter(np.zeros(2), [np.zeros(2)] * 2, [np.ones(2)])
+        with pytest.raises(ValueError, match="array per output"):
+            ArrayDataAdapter(np.zeros(2), [np.zeros(2)] * 2, [np.ones(2)])
 
     def test_length(self):
         with pytest.raises(ValueError, match="'sample_weight' sizes: 3"):
-            ArrayAdapter(np.zeros(2), np.zeros(2), np.ones(3))
+            ArrayDataAdapter(np.zeros(2), np.zeros(2), np.ones(3))
 
     def test_without_targets(self):
         with pytest.warns(UserWarning, match="no effect"):
-            ArrayAdapter(np.zeros(2), sample_weight=np.ones(2))
+            ArrayDataAdapter(np.zeros(2), sample_weight=np.ones(2))
 
 
 @pytest.mark.parametrize(
@@ -270,13 +274,13 @@ class TestSampleWeight:
         (dict(x=np.zeros((0, 3))), "0 samples"),
         (dict(x=None), "no array"),
         (dict(x={}), "no array"),
-        (dict(x=np.array(["a", "b"])), "Invalid dtype: `x`(.|\n)*encode text"),
-        (dict(x=np.array(["a", "b"], dtype=object)), "encode text"),
+        (dict(x=np.zeros(2), y=np.array(["a", "b"])), "Invalid dtype: `y`(.|\n)*encode text"),
+        (dict(x=np.array(["a", None], dtype=object)), "encode text"),
         (dict(x=np.zeros(1), y=np.array([[1, 2], [3]], dtype=object)), "`y` holds"),
         (dict(x=np.zeros(1, "uint64")), "uint64"),
         (dict(x=np.zeros(1, "datetime64[s]")), "datetime64"),
         (dict(x=pd.DataFrame({"a": [1], "b": ["z"]})), "'b'"),
-        (dict(x=pd.Series(["z"])), "Invalid dtype"),
+        (dict(x=pd.Series(["z", None])), "Invalid dtype"),
         (dict(x=[1, 2, 3]), r"a list of int values(.|\n)*np.array\(x\)"),
         (dict(x=np.zeros(3), y=[1, 2, 3]), r"`y` is a list of int"),
         (dict(x=np.zeros(3), y=np.zeros(3), sample_weight=[1.0] * 3), "`sample_weight` is a list"),
@@ -291,7 +295,35 @@ class TestSampleWeight:
 )
 def test_bad_arrays(kwargs, words):
     with pytest.raises(ValueError, match=words):
-        make_adapter(**kwargs)
+        get_data_adapter(**kwargs)
+
+
+STRINGS = np.array(["a", "bc", "d"])
+
+
+@pytest.mark.parametrize("shuffle", [False, True, "batch"])
+@pytest.mark.parametrize("x", [STRINGS, STRINGS.astype(object), STRINGS.astype("S")], ids=repr)
+def test_strings_as_inputs_stay_numpy_arrays(x, shuffle):
+    batches = list(get_data_adapter(x, np.arange(3), batch_size=2, shuffle=shuffle).batches())
+    assert [type(part) for part, _ in batches] == [np.ndarray] * 2
+    for part, labels in batches:
+        assert part.tolist() == x[labels.numpy()].tolist()
+
+
+def test_strings_beside_numbers():
+    adapter = get_data_adapter({"a": STRINGS[:, None], "b": np.zeros(3)}, batch_size=2)
+    ((first, *_),) = [list(adapter.batches())]
+    assert first["a"].tolist() == [["a"], ["bc"]] and first["b"].tolist() == [0.0, 0.0]
+
+
+def test_splitting_strings():
+    (x, _), (val_x, _) = train_validation_split((STRINGS, np.arange(3)), 0.4)
+    assert [batch.tolist() for batch in get_data_adapter(x).batches()] == [["a"]]
+    assert [batch.tolist() for batch in get_data_adapter(val_x).batches()] == [["bc", "d"]]
+
+
+def test_a_column_of_strings_from_pandas():
+    assert get_data_adapter(pd.Series(["y", "z"])).peek().tolist() == [["y"], ["z"]]
 
 
 class TestValidationSplit:
@@ -315,10 +347,10 @@ class TestValidationSplit:
 
     def test_mismatch_is_still_seen(self):
         (x, y), _ = train_validation_split((np.zeros(4), np.zeros(4)), 0.5)
-        ArrayAdapter(x, y)
+        ArrayDataAdapter(x, y)
         _, (x, y) = train_validation_split((np.zeros(4), np.zeros(5)), 0.5)
         with pytest.raises(ValueError, match="cardinality"):
-            ArrayAdapter(x, y)
+            ArrayDataAdapter(x, y)
 
     @pytest.mark.parametrize("fraction", [0.0, 0.9, 1.0, 1.5, -0.5])
     def test_bad_fraction(self, fraction):

@@ -11,14 +11,14 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from torchkeras.training.data import (
-    ArrayAdapter,
+    ArrayDataAdapter,
     DataAdapter,
-    GeneratorAdapter,
+    GeneratorDataAdapter,
     IterableAdapter,
     PyDataset,
     PyDatasetAdapter,
     TorchDataLoaderAdapter,
-    make_adapter,
+    get_data_adapter,
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
 )
@@ -100,15 +100,15 @@ class TestPacking:
 
 class TestGenerator:
     def test_goes_on_where_it_stopped(self):
-        adapter = make_adapter(count(5))
-        assert isinstance(adapter, GeneratorAdapter) and adapter.num_batches is None
+        adapter = get_data_adapter(count(5))
+        assert isinstance(adapter, GeneratorDataAdapter) and adapter.num_batches is None
         first = adapter.batches()
         assert xs([next(first), next(first)]) == [0, 1]
         assert xs(adapter.batches()) == [2, 3, 4]
         assert xs(adapter.batches()) == []
 
     def test_peek_loses_nothing(self):
-        adapter = make_adapter(count(4))
+        adapter = get_data_adapter(count(4))
         assert xs([adapter.peek(), adapter.peek()]) == [0, 0]
         batches = adapter.batches()
         assert xs([next(batches)]) == [0]
@@ -116,12 +116,12 @@ class TestGenerator:
         assert xs(adapter.batches()) == [1, 2, 3]
 
     def test_dtypes_stay_and_numbers_become_tensors(self):
-        ((x, y, w),) = make_adapter(iter([(np.zeros((2, 2)), [1, 2.5], None)])).batches()
+        ((x, y, w),) = get_data_adapter(iter([(np.zeros((2, 2)), [1, 2.5], None)])).batches()
         assert x.dtype == torch.float64 and w is None
         assert [t.dtype for t in y] == [torch.int32, torch.float32]
 
     def test_any_number_of_parts(self):
-        ((*parts,),) = make_adapter(iter([(1, 2, 3, 4)])).batches("meta")
+        ((*parts,),) = get_data_adapter(iter([(1, 2, 3, 4)])).batches("meta")
         assert len(parts) == 4 and parts[0].device.type == "meta"
 
     def test_reused_buffers_are_safe(self):
@@ -132,7 +132,7 @@ class TestGenerator:
                 buffer[:] = i
                 yield (buffer,)
 
-        assert [b[0].tolist() for b in make_adapter(generate()).batches()] == [
+        assert [b[0].tolist() for b in get_data_adapter(generate()).batches()] == [
             [i] * 2 for i in range(3)
         ]
 
@@ -149,15 +149,17 @@ class TestGenerator:
     )
     def test_bad_input(self, generator, kwargs, words):
         with pytest.raises(ValueError, match=words):
-            make_adapter(generator, **kwargs)
+            get_data_adapter(generator, **kwargs)
 
     def test_text(self):
+        batch = get_data_adapter(iter([({"a": np.array(["x"])}, np.ones(1))])).peek()
+        assert batch[0]["a"].tolist() == ["x"] and batch[1].tolist() == [1.0]
         with pytest.raises(ValueError, match="Invalid dtype"):
-            list(make_adapter(iter([(np.array(["a"]),)])).batches())
+            list(get_data_adapter(iter([(np.ones(1), np.array(["a"]))])).batches())
 
     def test_shuffle_is_not_ignored_silently(self):
         with pytest.warns(UserWarning, match="shuffle"):
-            make_adapter(count(2), shuffle=True)
+            get_data_adapter(count(2), shuffle=True)
 
 
 class TestPyDataset:
@@ -168,7 +170,7 @@ class TestPyDataset:
         dataset = Numbered(
             8, 0.01, workers=workers, use_multiprocessing=processes, max_queue_size=3
         )
-        adapter = make_adapter(dataset, shuffle=shuffle)
+        adapter = get_data_adapter(dataset, shuffle=shuffle)
         random.seed(5)
         batches = list(adapter.batches())
         expected = list(range(8))
@@ -189,7 +191,7 @@ class TestPyDataset:
                 made.append(index)
                 return super().__getitem__(index)
 
-        batches = make_adapter(Noting(50, workers=2, max_queue_size=4)).batches()
+        batches = get_data_adapter(Noting(50, workers=2, max_queue_size=4)).batches()
         next(batches)
         time.sleep(0.1)
         assert 4 <= len(made) <= 5
@@ -200,14 +202,14 @@ class TestPyDataset:
     @pytest.mark.parametrize("processes", [False, True])
     def test_errors_reach_the_caller(self, processes):
         dataset = Numbered(3, workers=2, use_multiprocessing=processes)
-        adapter = make_adapter(dataset)
+        adapter = get_data_adapter(dataset)
         adapter._order = lambda: range(5)
         with pytest.raises(IndexError, match="3"):
             list(adapter.batches())
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_endless(self, workers):
-        adapter = make_adapter(Endless(workers=workers))
+        adapter = get_data_adapter(Endless(workers=workers))
         assert adapter.num_batches is None
         assert xs([adapter.peek()]) == [0]
         batches = adapter.batches()
@@ -216,7 +218,7 @@ class TestPyDataset:
 
     def test_hooks_and_plain_iteration(self):
         dataset = Numbered(2)
-        adapter = make_adapter(dataset)
+        adapter = get_data_adapter(dataset)
         adapter.on_epoch_begin()
         adapter.on_epoch_end()
         assert dataset.events == ["begin", "end"]
@@ -225,7 +227,7 @@ class TestPyDataset:
 
     def test_peek_starts_no_workers(self):
         dataset = Numbered(3, workers=2, use_multiprocessing=True)
-        assert int(make_adapter(dataset).peek()[1][0]) == os.getpid()
+        assert int(get_data_adapter(dataset).peek()[1][0]) == os.getpid()
 
     def test_class_weight(self):
         class Pairs(PyDataset):
@@ -235,10 +237,10 @@ class TestPyDataset:
             def __getitem__(self, index):
                 return np.zeros(2), np.array([0, 1])
 
-        ((_, _, weights),) = make_adapter(Pairs(), class_weight={1: 4.0}).batches()
+        ((_, _, weights),) = get_data_adapter(Pairs(), class_weight={1: 4.0}).batches()
         assert weights.tolist() == [1.0, 4.0]
         with pytest.raises(ValueError, match="together"):
-            list(make_adapter(Numbered(1), class_weight={1: 4.0}).batches())
+            list(get_data_adapter(Numbered(1), class_weight={1: 4.0}).batches())
 
     @pytest.mark.parametrize("batch", ["text", (1, 2, 3, 4), (), 5])
     def test_bad_batch(self, batch):
@@ -249,7 +251,7 @@ class TestPyDataset:
                 return batch
 
         with pytest.raises(ValueError, match=r"Bad.__getitem__\(\) must return a tuple or a dict"):
-            list(make_adapter(Bad()).batches())
+            list(get_data_adapter(Bad()).batches())
 
     def test_one_array_and_a_dict(self):
         class Flexible(PyDataset):
@@ -258,7 +260,7 @@ class TestPyDataset:
             def __getitem__(self, index):
                 return {"a": np.zeros(2)} if index else np.zeros(2)
 
-        first, second = make_adapter(Flexible()).batches()
+        first, second = get_data_adapter(Flexible()).batches()
         assert isinstance(first, tuple) and second["a"].shape == (2,)
 
     def test_forgotten_constructor(self):
@@ -283,9 +285,9 @@ class TestPyDataset:
 
     def test_arguments_that_do_not_go_with_it(self):
         with pytest.raises(ValueError, match="`y` should not"):
-            make_adapter(Numbered(1), y=np.zeros(1))
+            get_data_adapter(Numbered(1), y=np.zeros(1))
         with pytest.warns(UserWarning, match="endless"):
-            make_adapter(Endless(), shuffle=True)
+            get_data_adapter(Endless(), shuffle=True)
 
     def test_options_can_be_set(self):
         dataset = Numbered(1)
@@ -303,7 +305,7 @@ class Stream(IterableDataset):
 class TestTorch:
     def test_loader(self):
         x = torch.arange(10.0)[:, None]
-        adapter = make_adapter(DataLoader(TensorDataset(x, x), batch_size=4))
+        adapter = get_data_adapter(DataLoader(TensorDataset(x, x), batch_size=4))
         assert isinstance(adapter, TorchDataLoaderAdapter)
         assert (adapter.num_batches, adapter.batch_size, adapter.partial_batch_size) == (3, 4, 2)
         assert adapter.has_partial_batch
@@ -312,18 +314,18 @@ class TestTorch:
         assert torch.equal(torch.cat([b[0] for b in batches]), x)
 
     def test_loader_of_a_stream_has_no_length(self):
-        adapter = make_adapter(DataLoader(Stream(), batch_size=2))
+        adapter = get_data_adapter(DataLoader(Stream(), batch_size=2))
         assert adapter.num_batches is None and adapter.has_partial_batch is None
         assert xs(adapter.batches("cpu")) == [0, 2, 4]
 
     def test_loader_batches_go_to_the_device(self):
         loader = DataLoader([{"a": torch.ones(2), "b": 1} for _ in range(3)], batch_size=3)
-        (batch,) = make_adapter(loader).batches("meta")
+        (batch,) = get_data_adapter(loader).batches("meta")
         assert batch["a"].device.type == batch["b"].device.type == "meta"
         assert batch["a"].shape == (3, 2)
 
     def test_datasets_are_batched(self):
-        stream = make_adapter(Stream(), batch_size=3, shuffle=True)
+        stream = get_data_adapter(Stream(), batch_size=3, shuffle=True)
         assert [len(x) for x, _ in stream.batches()] == [3, 2]
 
         class Squares(torch.utils.data.Dataset):
@@ -333,28 +335,33 @@ class TestTorch:
             def __getitem__(self, i):
                 return torch.tensor([i]), i * i
 
-        plain = make_adapter(Squares())
+        plain = get_data_adapter(Squares())
         assert plain.batch_size == 32
         assert xs(plain.batches()) == [0, 32]
-        order = torch.cat([x for x, _ in make_adapter(Squares(), shuffle=True).batches()])
+        order = torch.cat([x for x, _ in get_data_adapter(Squares(), shuffle=True).batches()])
         assert sorted(order[:, 0].tolist()) == list(range(50)) != order[:, 0].tolist()
 
+    def test_lists_of_strings(self):
+        loader = DataLoader([("a", 1.0), ("b", 2.0), ("c", 3.0)], batch_size=2)
+        found = [(x.tolist(), y.tolist()) for x, y in get_data_adapter(loader).batches()]
+        assert found == [(["a", "b"], [1.0, 2.0]), (["c"], [3.0])]
+
     def test_tensor_datasets_are_arrays(self):
-        adapter = make_adapter(TensorDataset(torch.zeros(3, 2), torch.zeros(3)), shuffle=True)
-        assert isinstance(adapter, ArrayAdapter)
+        adapter = get_data_adapter(TensorDataset(torch.zeros(3, 2), torch.zeros(3)), shuffle=True)
+        assert isinstance(adapter, ArrayDataAdapter)
 
     @pytest.mark.parametrize("name", ["y", "sample_weight", "class_weight"])
     def test_only_x(self, name):
         value = {0: 1.0} if name == "class_weight" else np.zeros(2)
         for data in (DataLoader([1, 2]), Stream()):
             with pytest.raises(ValueError, match=f"`{name}` should not"):
-                make_adapter(data, **{name: value})
+                get_data_adapter(data, **{name: value})
 
     def test_ignored_arguments_are_named(self):
         with pytest.warns(UserWarning, match="`batch_size=7`"):
-            make_adapter(DataLoader([1, 2], batch_size=2), batch_size=7)
+            get_data_adapter(DataLoader([1, 2], batch_size=2), batch_size=7)
         with pytest.warns(UserWarning, match="shuffle"):
-            make_adapter(DataLoader([1, 2], batch_size=2), batch_size=2, shuffle=True)
+            get_data_adapter(DataLoader([1, 2], batch_size=2), batch_size=2, shuffle=True)
 
     def test_not_a_loader(self):
         with pytest.raises(ValueError, match="DataLoader"):
@@ -370,7 +377,7 @@ class Restartable:
 
 class TestIterable:
     def test_starts_again_each_pass(self):
-        adapter = make_adapter(Restartable())
+        adapter = get_data_adapter(Restartable())
         assert isinstance(adapter, IterableAdapter) and adapter.num_batches is None
         assert xs(adapter.batches()) == xs(adapter.batches()) == [0, 1, 2]
 
@@ -379,15 +386,15 @@ class TestIterable:
             def __len__(self):
                 return 3
 
-        adapter = make_adapter(Sized(), class_weight={0: 2.0})
+        adapter = get_data_adapter(Sized(), class_weight={0: 2.0})
         assert adapter.num_batches == 3
         assert [float(w[0]) for _, _, w in adapter.batches()] == [2.0, 1.0, 1.0]
 
     def test_arguments_that_do_not_go_with_it(self):
-        with pytest.raises(ValueError, match="When `x` is a Restartable, `y`"):
-            make_adapter(Restartable(), np.zeros(3))
+        with pytest.raises(ValueError, match="providing `x` as a Restartable, `y`"):
+            get_data_adapter(Restartable(), np.zeros(3))
         with pytest.warns(UserWarning, match="shuffle"):
-            make_adapter(Restartable(), shuffle=True)
+            get_data_adapter(Restartable(), shuffle=True)
 
 
 def test_own_adapter_is_used_as_it_is():
@@ -395,7 +402,7 @@ def test_own_adapter_is_used_as_it_is():
         pass
 
     mine = Mine()
-    assert make_adapter(mine) is mine
+    assert get_data_adapter(mine) is mine
     with pytest.raises(NotImplementedError):
         mine.num_batches  # noqa: B018
 
@@ -407,7 +414,7 @@ def test_own_adapter_is_used_as_it_is():
 def test_cuda(monkeypatch, resident, shuffle):
     monkeypatch.setattr("torchkeras.training.data.arrays.RESIDENT_BYTES", resident)
     x = np.arange(1000, dtype="float32").reshape(500, 2)
-    batches = list(make_adapter(x, batch_size=64, shuffle=shuffle).batches("cuda"))
+    batches = list(get_data_adapter(x, batch_size=64, shuffle=shuffle).batches("cuda"))
     assert {b.device.type for b in batches} == {"cuda"}
     found = torch.cat(batches).cpu().numpy()
     np.testing.assert_array_equal(found[found[:, 0].argsort()], x)

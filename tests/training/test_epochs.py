@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from torchkeras import config
-from torchkeras.training.data import PyDataset, make_adapter
+from torchkeras.training.data import PyDataset
 from torchkeras.training.epochs import EpochIterator, is_due, numbered
 
 CPU = torch.device("cpu")
@@ -13,7 +13,7 @@ X = np.arange(10)
 
 
 def iterator(steps=None, batch_size=3, x=X, **kwargs):
-    return EpochIterator(make_adapter(x, batch_size=batch_size), steps, CPU, **kwargs)
+    return EpochIterator(x, batch_size=batch_size, steps_per_epoch=steps, **kwargs)
 
 
 def first_of_each(epoch):
@@ -49,7 +49,7 @@ def test_more_steps_than_batches():
 
 
 def test_a_generator_goes_on_and_ends():
-    batches = EpochIterator(make_adapter((np.array([i]), np.array([0])) for i in range(5)), 2, CPU)
+    batches = EpochIterator(((np.array([i]), np.array([0])) for i in range(5)), steps_per_epoch=2)
     numbers = [[int(x[0]) for x, _ in batches.epoch()] for _ in range(2)]
     assert numbers == [[0, 1], [2, 3]]
     with pytest.warns(UserWarning, match="ran out of data"):
@@ -80,7 +80,7 @@ def test_hooks_of_datasets():
             self.calls.append("end")
 
     data = Data()
-    batches = EpochIterator(make_adapter(data), None, CPU)
+    batches = EpochIterator(data)
     for _ in range(2):
         assert len(list(batches.epoch())) == 2
     assert data.calls == ["begin", "end"] * 2

@@ -6,6 +6,7 @@ from .checkpoint import BackupAndRestore, ModelCheckpoint
 from .ema import SwapEMAWeights
 from .history import CSVLogger, History, LambdaCallback, RemoteMonitor, TerminateOnNaN
 from .monitor import EarlyStopping, ReduceLROnPlateau
+from .orbax import OrbaxCheckpoint
 from .progbar import ProgbarLogger
 from .schedule import LearningRateScheduler
 from .tensorboard import TensorBoard
@@ -20,6 +21,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "OrbaxCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

@@ -53,7 +53,7 @@ def _check_save_freq(callback: Callback, save_freq: Any) -> None:
     if save_freq != "epoch" and not isinstance(save_freq, int):
         raise ValueError(
             explain(
-                f"{type(callback).__name__}: unrecognized `save_freq`.",
+                f"{type(callback).__name__}: Invalid value of `save_freq`.",
                 received=repr(save_freq),
                 fix="pass 'epoch', or the number of batches between two files.",
             )

@@ -40,7 +40,7 @@ class SwapEMAWeights(Callback):
         if not averaging:
             raise ValueError(
                 explain(
-                    "SwapEMAWeights needs an optimizer that keeps moving averages.",
+                    "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer.",
                     optimizer=type(optimizer).__name__,
                     use_ema=getattr(optimizer, "use_ema", None),
                     fix="make the optimizer with `use_ema=True`.",

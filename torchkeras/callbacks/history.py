@@ -167,7 +167,7 @@ class TerminateOnNaN(Callback):
         if self.raise_error:
             raise RuntimeError(
                 explain(
-                    f"NaN or Inf loss at batch {batch}: training cannot go on.",
+                    f"NaN or Inf loss encountered at batch {batch}: training cannot go on.",
                     loss=float(loss),
                     fix="lower the learning rate, clip gradients, or mend bad values in the data.",
                 )
@@ -216,7 +216,9 @@ class RemoteMonitor(Callback):
             else:
                 requests.post(url, {self.field: json.dumps(results)}, headers=self.headers)
         except requests.exceptions.RequestException:
-            warnings.warn(f"Could not reach the server of RemoteMonitor at {url}.", stacklevel=2)
+            warnings.warn(
+                f"Could not reach RemoteMonitor root server at {self.root} ({url}).", stacklevel=2
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ class MonitorCallback(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             warnings.warn(
-                f"{type(self).__name__}: the mode {mode!r} is unknown; it is taken as 'auto'. "
+                f"{type(self).__name__} mode {mode!r} is unknown; it is taken as 'auto'. "
                 "Expected one of: 'auto', 'min', 'max'.",
                 stacklevel=3,
             )

@@ -68,7 +68,7 @@ class Progbar:
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError(
                 explain(
-                    "`stateful_metrics` and `stateless_metrics` cannot be given together.",
+                    "Only one of `stateful_metrics` and `stateless_metrics` can be given.",
                     stateful_metrics=stateful_metrics,
                     stateless_metrics=stateless_metrics,
                     fix="name one kind; all other metrics are of the other.",

@@ -173,9 +173,7 @@ class TensorBoard(Callback):
 
     def _write_results(self, epoch: int, logs: dict[str, Any]) -> None:
         train = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        log_learning_rates(
-            getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer), train
-        )
+        self._collect_learning_rate(train)
         if self.write_steps_per_second:
             seconds = max(time.time() - self._epoch_start, 1e-9)
             train["steps_per_second"] = (self._train_step - self._epoch_start_step) / seconds
@@ -184,6 +182,12 @@ class TensorBoard(Callback):
         for name, value in logs.items():
             if name.startswith("val_"):
                 _add_number(self._val_writer, f"epoch_{name[4:]}", value, epoch)
+
+    def _collect_learning_rate(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Add the learning rate, or those of several optimizers, to `logs`."""
+        optimizer = self.model.optimizer
+        log_learning_rates(getattr(optimizer, "inner_optimizer", optimizer), logs)
+        return logs
 
     def _write_weights(self, epoch: int) -> None:
         for layer in self.model.layers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..config import default_device
@@ -46,4 +47,4 @@ def is_tensor(x: Any) -> bool:
 
 def convert_to_numpy(x: Any) -> Any:
     """Copy a tensor of any device, dtype and history, or a structure NumPy takes, to an array."""
-    return to_numpy(x)
+    return to_numpy(x) if isinstance(x, torch.Tensor) else np.asarray(x)

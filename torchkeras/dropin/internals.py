@@ -31,17 +31,18 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "backend config dropin.engine dtypes variables graph.keras_tensor graph.infer"
         " graph.context graph.scopes graph.remat graph.masks naming ops.core ops.numpy ops": "",
         "config": "config",
-        "dropin.engine ops.core ops dtypes variables": "core",
+        "dropin.engine ops.core ops dtypes variables graph.remat": "core",
         "ops.image": "image",
         "ops.linalg": "linalg",
         "ops.math": "math",
         "ops.nn": "nn",
         "ops.numpy": "numpy",
         "random": "random",
+        "distribution": "distribution_lib",
     },
     "backend.common": {
         "backend dtypes variables graph.keras_tensor naming": "",
-        "dropin.padding ops.windows": "backend_utils",
+        "dropin.padding dropin.shapes ops.windows": "backend_utils",
         "dtypes dropin.engine": "dtypes",
         "graph.context config backend": "global_state",
         "graph.keras_tensor graph.infer": "keras_tensor",
@@ -52,7 +53,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "variables dtypes dropin.engine naming graph.context": "variables",
     },
     "backend.torch": {
-        "dropin.engine ops.core ops.numpy ops.nn ops.math ops dtypes variables config": "core",
+        "dropin.engine ops.core ops.numpy ops.nn ops.math ops dtypes variables config graph.remat"
+        " graph.infer": "core",
         "ops.image": "image",
         "ops.linalg": "linalg",
         "ops.math": "math",
@@ -60,7 +62,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "ops.numpy": "numpy",
         "random": "random",
         "layers.layer": "layer",
-        "training.trainer": "trainer",
+        "dropin.trainer": "trainer",
     },
     "callbacks": {
         "callbacks.callback": "callback",
@@ -75,6 +77,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "callbacks": "orbax_checkpoint",
     },
     "constraints": {"constraints": "constraints"},
+    "distribution": {"distribution distribution.strategy": "distribution_lib"},
     "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
     "initializers": {
         "initializers": "constant_initializers initializer random_initializers",
@@ -124,19 +127,26 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "layers.hashing": "hashed_crossing hashing",
         "layers.index_lookup": "index_lookup",
         "layers.lookup": "integer_lookup string_lookup",
-        "layers.preprocessing": "normalization pipeline rescaling",
+        "layers.augmentation_policies": "pipeline",
+        "layers.preprocessing": "normalization rescaling",
         "layers.spectrogram": "mel_spectrogram stft_spectrogram",
         "layers.text_vectorization": "text_vectorization",
         "utils.feature_space": "feature_space",
     },
     "layers.preprocessing.image_preprocessing": {
-        "layers.preprocessing": "aug_mix auto_contrast base_image_preprocessing_layer center_crop"
-        " clahe cut_mix equalization max_num_bounding_box mix_up rand_augment random_brightness"
-        " random_color_degeneration random_color_jitter random_contrast random_crop"
-        " random_elastic_transform random_erasing random_flip random_gaussian_blur"
-        " random_grayscale random_hue random_invert random_perspective random_posterization"
-        " random_rotation random_saturation random_sharpness random_shear random_translation"
-        " random_zoom resizing solarization"
+        "layers.augmentation": "base_image_preprocessing_layer",
+        "layers.augmentation_color": "random_brightness random_color_degeneration"
+        " random_color_jitter random_contrast random_gaussian_blur random_grayscale random_hue"
+        " random_invert random_posterization random_saturation random_sharpness solarization",
+        "layers.augmentation_geometric": "random_elastic_transform random_flip random_perspective"
+        " random_rotation random_shear random_translation random_zoom",
+        "layers.augmentation_histogram": "auto_contrast clahe equalization",
+        "layers.augmentation_mixing": "cut_mix max_num_bounding_box mix_up random_erasing",
+        "layers.augmentation_policies": "aug_mix rand_augment",
+        "layers.augmentation_size": "center_crop random_crop resizing",
+    },
+    "layers.preprocessing.image_preprocessing.bounding_boxes": {
+        "layers.bounding_boxes": "converters formats iou validation",
     },
     "layers.regularization": {
         "layers.regularization": "activity_regularization alpha_dropout dropout gaussian_dropout"
@@ -186,8 +196,10 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "ops.nn": "nn",
         "ops.numpy": "numpy",
         "random": "random",
-        "graph.operation graph.lower graph.sources": "function node operation operation_utils"
-        " symbolic_arguments",
+        "graph.arguments": "symbolic_arguments",
+        "graph.function": "function",
+        "graph.operation graph.keras_tensor": "node operation",
+        "dropin.shapes graph.sources": "operation_utils",
     },
     "optimizers": {
         "optimizers.adam": "adam adamw",
@@ -214,9 +226,10 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "training.trainer": "trainer",
     },
     "trainers.data_adapters": {
-        "training.data.selection": "",
+        "training.data training.data.selection": "",
         "training.data.arrays": "array_data_adapter array_slicing",
-        "training.data.adapter": "data_adapter data_adapter_utils",
+        "training.data.adapter": "data_adapter",
+        "training.data.adapter training.data.streams": "data_adapter_utils",
         "training.data.py_dataset": "py_dataset_adapter",
         "training.data.streams": "generator_data_adapter grain_dataset_adapter tf_dataset_adapter"
         " torch_data_loader_adapter",
@@ -224,7 +237,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
     "tree": {"tree": "tree_api torchtree_impl"},
     "utils": {
         "utils.arrays": "numerical_utils sequence_utils",
-        "backend": "backend_utils dtype_utils",
+        "layers.data_layer backend": "backend_utils",
+        "backend": "dtype_utils",
         "callbacks.console config": "io_utils",
         "callbacks.progbar": "progbar",
         "config": "traceback_utils",
@@ -240,8 +254,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "utils.images": "image_utils",
         "utils.visualize": "model_visualization",
         "layers.foreign": "jax_layer",
-        "utils": "argument_validation audio_dataset_utils code_stats image_dataset_utils jax_utils"
-        " python_utils text_dataset_utils tf_utils",
+        "utils.folders": "audio_dataset_utils image_dataset_utils text_dataset_utils",
+        "utils": "argument_validation code_stats jax_utils python_utils tf_utils",
     },
 }
 
@@ -293,12 +307,11 @@ class KerasSource(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         below = f"{self._path}.{name}".lstrip(".")
-        owner = None if name.startswith("__") and name != "__all__" else self._owner(name)
-        value = getattr(owner, name, None)
-        if below in _PATHS and (owner is None or isinstance(value, ModuleType)):
+        if below in _PATHS:  # before a function of the same name, as in Keras
             return importlib.import_module(f"{_ROOT}.{below}")
+        owner = None if name.startswith("__") and name != "__all__" else self._owner(name)
         if owner is not None:
-            return value
+            return getattr(owner, name)
         operation = self._operation(name)
         if operation is not None:
             return operation
@@ -313,10 +326,7 @@ class KerasSource(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, KerasSource) or name.startswith("__"):
-            # The import system binds submodules, after which a function of the same name would be
-            # hidden: Keras has both a file and a function `name_scope`.
-            if name.startswith("__") or self._owner(name) is None:
-                super().__setattr__(name, value)
+            super().__setattr__(name, value)  # by the import system
             return
         owner = self._owner(name)
         if owner is None:

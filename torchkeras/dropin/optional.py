@@ -1,7 +1,7 @@
 """Optional packages as Keras names them in `keras.src.utils.module_utils`: imported on first use.
 
-`module_utils.tensorflow.available` tells whether a package is installed, `module_utils.tensorflow.x`
-is its attribute `x`.
+`module_utils.tensorflow.available` tells whether a package is installed, and
+`module_utils.tensorflow.x` is its attribute `x`.
 """
 
 from __future__ import annotations

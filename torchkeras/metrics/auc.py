@@ -28,7 +28,11 @@ def _one_of(argument: str, value: Any, options: tuple[str, ...]) -> str:
         if isinstance(value, str) and value in (option, option.lower(), option.capitalize()):
             return option
     raise ValueError(
-        explain(f"AUC: invalid value for `{argument}`.", given=repr(value), expected=list(options))
+        explain(
+            f'AUC: Invalid AUC {argument.replace("_", " ")} value: "{value}".',
+            expected=list(options),
+            fix=f"pass one of them as `{argument}`.",
+        )
     )
 
 
@@ -79,7 +83,10 @@ class AUC(ConfusionMetric):
             even = is_even([0.0, *inner, 1.0])
             num_thresholds = len(inner) + 2
         elif num_thresholds <= 1:
-            raise ValueError(f"AUC: `num_thresholds` must be an int > 1, got {num_thresholds!r}.")
+            raise ValueError(
+                "AUC: Argument `num_thresholds` must be an integer > 1."
+                f" Received: {num_thresholds!r}"
+            )
         else:
             inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
             even = True

@@ -61,7 +61,7 @@ def parse_thresholds(name: str, thresholds: Any, default: float) -> list[float]:
     values = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
     wrong = [value for value in values if value is None or not 0 <= value <= 1]
     if wrong:
-        raise ValueError(f"{name}: threshold values must be in [0, 1]. Received: {wrong}")
+        raise ValueError(f"{name}: Threshold values must be in [0, 1]. Received: {wrong}")
     return values
 
 
@@ -162,10 +162,9 @@ class ConfusionMetric(Metric):
             if y_pred.dim() == 1:
                 raise ValueError(
                     explain(
-                        f"{type(self).__name__} '{self.name}': with `class_id`, `y_pred` must have"
-                        " a column per class.",
-                        given=f"shape {tuple(y_pred.shape)}",
-                        expected="shape (num_samples, num_classes)",
+                        f"{type(self).__name__} '{self.name}': When class_id is provided, y_pred"
+                        " must be a 2D array with shape (num_samples, num_classes), found shape:"
+                        f" {tuple(y_pred.shape)}",
                     )
                 )
             y_true = y_true[..., self.class_id, None]
@@ -254,7 +253,7 @@ class ConfusionMetric(Metric):
             weights = one.expand(cells.numel())
         else:
             weights = weights.reshape(-1)
-        histogram.view(-1).index_add_(0, cells.view(-1), weights)
+        histogram.view(-1).index_add_(0, cells.reshape(-1), weights)
         if torch.compiler.is_compiling():
             self._settle_histogram(histogram)
             return
@@ -457,10 +456,13 @@ class _AtConstraint(ConfusionMetric):
     ) -> None:
         kind = type(self).__name__
         if not 0 <= value <= 1:
-            raise ValueError(f"{kind}: `{self.argument}` must be in [0, 1], got {value!r}.")
+            raise ValueError(
+                f"{kind}: `{self.argument}` must be in the range [0, 1]. Received: {value!r}"
+            )
         if num_thresholds <= 0:
             raise ValueError(
-                f"{kind}: `num_thresholds` must be an int > 0, got {num_thresholds!r}."
+                f"{kind}: Argument `num_thresholds` must be an integer > 0."
+                f" Received: {num_thresholds!r}"
             )
         setattr(self, self.argument, value)
         self.value = value

@@ -5,19 +5,27 @@ Letters: B batch, C classes. Source: van Rijsbergen 1979 (F-beta).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from ..config import epsilon
 from ..losses.loss import to_tensor
-from ..naming import explain
 from ..registry import builtin
 from .metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]
 
 _AVERAGES = (None, "micro", "macro", "weighted")
+
+
+def _check_float(kind: str, argument: str, value: Any) -> None:
+    if not isinstance(value, float):
+        raise ValueError(
+            f"{kind}: Invalid `{argument}` argument value. It should be a Python float."
+            f" Received: {argument}={value} of type '{type(value)}'"
+        )
 
 
 @builtin("keras.metrics.FBetaScore")
@@ -53,31 +61,42 @@ class FBetaScore(Metric):
         self._direction = "up"
         kind = type(self).__name__
         if average not in _AVERAGES:
-            raise ValueError(f"{kind}: `average` must be one of {_AVERAGES}, got {average!r}.")
-        if not isinstance(beta, float) or beta <= 0.0:
-            raise ValueError(f"{kind}: `beta` must be a Python float > 0, got {beta!r}.")
-        if threshold is not None and not (isinstance(threshold, float) and 0.0 < threshold <= 1.0):
             raise ValueError(
-                f"{kind}: `threshold` must be None or a Python float in (0, 1], got {threshold!r}."
+                f"{kind}: Invalid `average` argument value. Expected one of:"
+                f" {{None, 'micro', 'macro', 'weighted'}}. Received: average={average}"
             )
+        _check_float(kind, "beta", beta)
+        if beta <= 0.0:
+            raise ValueError(
+                f"{kind}: Invalid `beta` argument value. It should be > 0. Received: beta={beta}"
+            )
+        if threshold is not None:
+            _check_float(kind, "threshold", threshold)
+            if not 0.0 < threshold <= 1.0:
+                raise ValueError(
+                    f"{kind}: Invalid `threshold` argument value. It should verify"
+                    f" 0 < threshold <= 1. Received: threshold={threshold}"
+                )
         self.average = average
         self.beta = beta
         self.threshold = threshold
         self.axis = None if average == "micro" else 0
         self._built = False
 
-    def _build(self, y_true: Tensor, y_pred: Tensor) -> None:
-        if y_true.dim() != 2 or y_pred.dim() != 2:
+    def _build(self, y_true_shape: Sequence[int], y_pred_shape: Sequence[int]) -> None:
+        shapes = (
+            f"Received input shapes: y_pred.shape={tuple(y_pred_shape)} and"
+            f" y_true.shape={tuple(y_true_shape)}."
+        )
+        expects = f"{type(self).__name__} expects 2D inputs with shape (batch_size, output_dim)"
+        if len(y_true_shape) != 2 or len(y_pred_shape) != 2:
             raise ValueError(
-                explain(
-                    f"{type(self).__name__} '{self.name}': inputs must have shape"
-                    " (batch_size, num_classes).",
-                    y_true=tuple(y_true.shape),
-                    y_pred=tuple(y_pred.shape),
-                    fix="one-hot encode class numbers with `keras.utils.to_categorical`.",
-                )
+                f"{expects}. {shapes} One-hot encode class numbers with"
+                " `keras.utils.to_categorical`."
             )
-        shape = () if self.average == "micro" else (y_pred.shape[1],)
+        if y_true_shape[1] is None or y_pred_shape[1] is None:
+            raise ValueError(f"{expects}, with output_dim fully defined (not None). {shapes}")
+        shape = () if self.average == "micro" else (y_pred_shape[1],)
         for name in (
             "true_positives",
             "false_positives",
@@ -85,7 +104,6 @@ class FBetaScore(Metric):
             "intermediate_weights",
         ):
             setattr(self, name, self.add_variable(shape, "zeros", dtype=self.dtype, name=name))
-        self._move(y_pred.device)
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -94,7 +112,8 @@ class FBetaScore(Metric):
         y_pred = to_tensor(y_pred, dtype)
         y_true = to_tensor(y_true, dtype, y_pred.device)
         if not self._built:
-            self._build(y_true, y_pred)
+            self._build(y_true.shape, y_pred.shape)
+            self._move(y_pred.device)
         if self.threshold is None:
             largest = y_pred >= y_pred.amax(-1, keepdim=True)
             chosen = (largest & (y_pred.abs() > 1e-9)).to(dtype)

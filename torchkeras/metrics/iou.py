@@ -101,8 +101,9 @@ class IoU(Metric):
         sample_weight = to_tensor(sample_weight, device=like.device)
         if sample_weight.is_floating_point() and not like.is_floating_point():
             warnings.warn(
-                f"{type(self).__name__} '{self.name}' counts in {self.dtype}: fractions of float"
-                " weights are dropped. Pass integer weights, or a float `dtype`.",
+                f"{type(self).__name__} '{self.name}': `sample_weight` is float, the counts are"
+                f" {self.dtype}: casting drops the fractions. Pass integer weights, or a float"
+                " `dtype`.",
                 stacklevel=4,
             )
         return sample_weight.to(like.dtype).reshape(-1).expand(like.shape)

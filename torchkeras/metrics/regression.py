@@ -173,10 +173,14 @@ class R2Score(Metric):
         options = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in options:
             raise ValueError(
-                f"R2Score: `class_aggregation` must be one of {options}, got {class_aggregation!r}."
+                "R2Score: Invalid value for argument `class_aggregation`. Expected one of"
+                f" {options}. Received: {class_aggregation!r}"
             )
         if num_regressors < 0:
-            raise ValueError(f"R2Score: `num_regressors` must be >= 0, got {num_regressors!r}.")
+            raise ValueError(
+                "R2Score: Invalid value for argument `num_regressors`. Expected a value >= 0."
+                f" Received: {num_regressors!r}"
+            )
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), "zeros", name="num_samples")
@@ -186,7 +190,7 @@ class R2Score(Metric):
         if y_true.dim() != 2 or y_pred.dim() != 2:
             raise ValueError(
                 explain(
-                    f"R2Score '{self.name}': inputs must have shape (batch_size, output_dim).",
+                    f"R2Score '{self.name}' expects 2D inputs with shape (batch_size, output_dim).",
                     y_true=tuple(y_true.shape),
                     y_pred=tuple(y_pred.shape),
                 )

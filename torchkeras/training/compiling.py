@@ -12,7 +12,7 @@ import torch
 
 from ..metrics import Mean, Metric
 from ..naming import explain
-from ..optimizers import LossScaleOptimizer
+from ..optimizers import LossScaleOptimizer, Optimizer
 from ..optimizers import get as get_optimizer
 from ..registry import deserialize_keras_object, serialize_dict
 from .outputs import CompileLoss, CompileMetrics
@@ -160,6 +160,23 @@ class Compiled:
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
+    def _compile_like(self, model: Compiled) -> None:
+        """Compile this model as `model` was, with an optimizer and metrics of its own.
+
+        The arguments are taken as they are, not through a config, so that custom losses and metrics
+        need no registered name. An optimizer of PyTorch's belongs to its model's parameters: then
+        this model stays uncompiled.
+        """
+        if model._compile_arguments is None or type(self).compile is not Compiled.compile:
+            return
+        try:
+            arguments = _of_its_own(model._compile_arguments)
+        except NotImplementedError:
+            return
+        self.compile(**arguments)
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     @property
     def compiled_loss(self) -> Any:
         """The bound losses."""
@@ -291,6 +308,17 @@ class Compiled:
 
 def _new_loss_tracker() -> Metric:
     return Mean(name="loss")
+
+
+def _of_its_own(arguments: Any) -> Any:
+    """Compile arguments with new optimizers and metrics in the place of those that hold state."""
+    if isinstance(arguments, dict):
+        return {key: _of_its_own(value) for key, value in arguments.items()}
+    if isinstance(arguments, (list, tuple)):
+        return [_of_its_own(value) for value in arguments]
+    if isinstance(arguments, (Optimizer, Metric)):
+        return type(arguments).from_config(arguments.get_config())
+    return arguments
 
 
 def _checked_steps(steps_per_execution: Any) -> int:

@@ -214,7 +214,7 @@ def batch_size_of(x: Any) -> int:
     """Return the number of samples in a batch."""
     if isinstance(x, Tensor):
         return x.shape[0]
-    return next((t.shape[0] for t in flatten(x) if hasattr(t, "shape") and t.dim()), 1)
+    return next((t.shape[0] for t in flatten(x) if getattr(t, "ndim", 0)), 1)
 
 
 def compiled(

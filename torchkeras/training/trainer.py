@@ -18,6 +18,7 @@ import torch
 from ..callbacks import CallbackList
 from ..callbacks.logs import as_numbers
 from ..config import max_epochs
+from ..distribution.strategy import require_one_device
 from ..dtypes import to_numpy
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
@@ -27,7 +28,7 @@ from ..tree import flatten, map_structure
 from .compiling import Compiled
 from .data import (
     class_weight_to_sample_weights,
-    make_adapter,
+    get_data_adapter,
     train_validation_split,
     unpack_x_y_sample_weight,
 )
@@ -215,6 +216,7 @@ class Trainer(Compiled):
         """
         self._assert_compile_called("fit")
         self._warn_if_trainable_state_changed()
+        require_one_device()
         if not hasattr(epochs, "__index__"):
             raise TypeError(
                 explain(
@@ -446,7 +448,7 @@ class Trainer(Compiled):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for a batch as NumPy arrays."""
-        adapter = make_adapter(x, batch_size=_rows(x))
+        adapter = get_data_adapter(x, batch_size=_rows(x))
         data = adapter.peek(self._device())
         self.make_predict_function()
         was_training = self.training
@@ -469,11 +471,11 @@ class Trainer(Compiled):
         shuffle: bool | str = False,
         class_weight: Mapping[int, float] | None = None,
     ) -> EpochIterator:
-        adapter = make_adapter(x, y, sample_weight, batch_size, steps, shuffle, class_weight)
-        return EpochIterator(adapter, steps, self._device(), self.steps_per_execution)
+        data = (x, y, sample_weight, batch_size, steps, shuffle, class_weight)
+        return EpochIterator(*data, self.steps_per_execution, self._device())
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        adapter = make_adapter(x, y, sample_weight, batch_size=_rows(x))
+        adapter = get_data_adapter(x, y, sample_weight, batch_size=_rows(x))
         data = adapter.peek(self._device())
         self._build_on(data)
         return data
@@ -496,16 +498,17 @@ class Trainer(Compiled):
     def _build_for(self, iterator: EpochIterator) -> None:
         """Make weights, losses, metrics and optimizer slots as the first batch needs them."""
         if not self._is_ready():
-            iterator.adapter.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
-            self._build_on(iterator.adapter.peek(iterator.device))
+            iterator.data_adapter.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
+            self._build_on(iterator.data_adapter.peek(iterator.device))
+        self._build_optimizer()
 
     def _is_ready(self) -> bool:
+        """Whether no batch is needed: a look at one draws from the generator that shuffles."""
         bound = (self._compile_loss, self._compile_metrics)
         return (
             self.built
             and all(layer.built for layer in self._flatten_layers())
             and all(part is None or part.built for part in bound)
-            and (self.optimizer is None or self.optimizer.built)
         )
 
     def _build_on(self, data: Any) -> None:
@@ -516,6 +519,9 @@ class Trainer(Compiled):
             y_pred = self._infer_outputs(x, ready)
             if y_pred is not None and y is not None:
                 self._bind(y, y_pred)
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
         optimizer = self.optimizer
         if optimizer is not None and not optimizer.built and self.built:
             optimizer.build(self.trainable_variables)
@@ -574,9 +580,10 @@ def _concatenate(*parts: Any) -> np.ndarray:
 
 def _spec_of(x: Any) -> Any:
     """Make a symbolic tensor like the batch `x`, of unknown batch size."""
-    if not isinstance(x, Tensor) or x.dim() == 0:
+    if not getattr(x, "ndim", 0):
         return x
-    return KerasTensor((None, *x.shape[1:]), x.dtype)
+    dtype = x.dtype if isinstance(x, Tensor) else "string"
+    return KerasTensor((None, *x.shape[1:]), dtype)
 
 
 def _rows(x: Any) -> int | None:

@@ -6,21 +6,21 @@ from .adapter import (
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
 )
-from .arrays import ArrayAdapter, train_validation_split
+from .arrays import ArrayDataAdapter, train_validation_split
 from .py_dataset import PyDataset, PyDatasetAdapter
-from .selection import make_adapter
-from .streams import GeneratorAdapter, IterableAdapter, TorchDataLoaderAdapter
+from .selection import get_data_adapter
+from .streams import GeneratorDataAdapter, IterableAdapter, TorchDataLoaderAdapter
 
 __all__ = [
-    "ArrayAdapter",
+    "ArrayDataAdapter",
     "DataAdapter",
-    "GeneratorAdapter",
+    "GeneratorDataAdapter",
     "IterableAdapter",
     "PyDataset",
     "PyDatasetAdapter",
     "TorchDataLoaderAdapter",
     "class_weight_to_sample_weights",
-    "make_adapter",
+    "get_data_adapter",
     "pack_x_y_sample_weight",
     "train_validation_split",
     "unpack_x_y_sample_weight",

@@ -22,16 +22,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
-from ...config import floatx
-from ...dtypes import to_torch
+from ...config import default_device, floatx
+from ...dtypes import standardize_dtype, to_numpy, to_torch
 from ...naming import explain
-from ...tree import map_structure
+from ...tree import lists_to_tuples, map_structure
 
 __all__ = [
     "DataAdapter",
     "class_weight_to_sample_weights",
     "convert_batch",
+    "densified",
+    "holds_strings",
     "pack_x_y_sample_weight",
     "to_device",
     "to_tensor",
@@ -98,11 +101,46 @@ class DataAdapter:
     def _pass(self, device: torch.device) -> Iterator[Any]:
         raise NotImplementedError
 
+    def get_torch_dataloader(self) -> DataLoader[Any]:
+        """Return the batches as a `DataLoader`; each iteration over it is one pass."""
+        return DataLoader(_Passes(self), batch_size=None)
+
+    def get_numpy_iterator(self) -> Iterator[Any]:
+        """Iterate over one pass, with NumPy arrays in place of tensors."""
+        for batch in self.batches():
+            yield map_structure(to_numpy, batch, none_is_leaf=False)
+
+    get_jax_iterator = get_numpy_iterator
+
+    def get_tf_dataset(self) -> Any:
+        """Return the batches as a `tf.data.Dataset`, where TensorFlow is installed."""
+        import tensorflow as tf
+
+        def spec(tensor: torch.Tensor) -> Any:
+            shape = (None,) * tensor.ndim  # batches may differ in any size
+            return tf.TensorSpec(shape, standardize_dtype(tensor.dtype))
+
+        def batches() -> Iterator[Any]:
+            yield from map(lists_to_tuples, self.get_numpy_iterator())  # tf.data knows no lists
+
+        signature = map_structure(spec, lists_to_tuples(self.peek()), none_is_leaf=False)
+        return tf.data.Dataset.from_generator(batches, output_signature=signature)
+
     def on_epoch_begin(self) -> None:
         """Called before each pass."""
 
     def on_epoch_end(self) -> None:
         """Called after each pass."""
+
+
+class _Passes(IterableDataset[Any]):
+    """The batches of an adapter, for a `DataLoader`."""
+
+    def __init__(self, adapter: DataAdapter) -> None:
+        self.adapter = adapter
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.adapter.batches(default_device())
 
 
 def draw_loader_seed() -> int:
@@ -131,9 +169,26 @@ def is_pandas(x: Any, *names: str) -> bool:
     return pandas is not None and isinstance(x, tuple(getattr(pandas, name) for name in names))
 
 
+def densified(x: Any) -> Any:
+    """Return a sparse or ragged array of TensorFlow or JAX as a dense one; all else as it is."""
+    package, kind = type(x).__module__.partition(".")[0], type(x).__name__
+    if package == "tensorflow" and kind == "SparseTensor":
+        return sys.modules["tensorflow"].sparse.to_dense(x)
+    if package == "tensorflow" and kind == "RaggedTensor":
+        return x.to_tensor()
+    return x.todense() if package == "jax" and hasattr(x, "todense") else x
+
+
 def is_scipy_sparse(x: Any) -> bool:
     """Whether `x` is a SciPy sparse matrix or array."""
     return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
+
+
+def holds_strings(array: np.ndarray) -> bool:
+    """Whether all that is in an array is strings."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "UST"
+    return array.size > 0 and all(isinstance(value, (str, bytes)) for value in array.flat)
 
 
 def numpy_to_tensor(array: np.ndarray, name: str = "x") -> torch.Tensor:
@@ -196,8 +251,7 @@ def to_tensor(x: Any, name: str = "x") -> torch.Tensor:
         return x.detach()
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=_scalar_dtype(x), device="cpu")
-    if is_scipy_sparse(x):
-        x = x.toarray()
+    x = x.toarray() if is_scipy_sparse(x) else densified(x)
     # A copy, since the user's code may fill the same array again for its next batch.
     return numpy_to_tensor(np.array(x), name)
 
@@ -211,12 +265,38 @@ def _scalar_dtype(x: complex) -> torch.dtype | None:
 
 
 def convert_batch(batch: Any, device: torch.device) -> Any:
-    """Turn what the user's code yielded into tensors on `device`; a list becomes a tuple."""
+    """Turn what the user's code yielded into tensors on `device`; a list becomes a tuple.
+
+    Strings among the inputs become NumPy arrays.
+    """
     if type(batch) is list:
         batch = tuple(batch)
-    return map_structure(
-        lambda x: to_device(to_tensor(x, "the batch"), device), batch, none_is_leaf=False
-    )
+
+    def convert(x: Any) -> torch.Tensor:
+        return to_device(to_tensor(x, "the batch"), device)
+
+    def convert_input(x: Any) -> Any:
+        if not isinstance(x, torch.Tensor):
+            array = np.asarray(x)
+            if array.dtype.kind in "OUST" and holds_strings(array):
+                return array
+        return convert(x)
+
+    if type(batch) is not tuple:
+        return map_structure(convert_input, _gather_strings(batch), none_is_leaf=False)
+    inputs = map_structure(convert_input, _gather_strings(batch[:1]), none_is_leaf=False)
+    return inputs + map_structure(convert, batch[1:], none_is_leaf=False)
+
+
+def _gather_strings(inputs: Any) -> Any:
+    """Make an array of each list of strings, which `DataLoader`s leave as it is."""
+    if isinstance(inputs, dict):
+        return {key: _gather_strings(value) for key, value in inputs.items()}
+    if type(inputs) not in (list, tuple):
+        return inputs
+    if inputs and isinstance(inputs[0], (str, bytes)):
+        return np.array(inputs, dtype=object)
+    return type(inputs)(_gather_strings(item) for item in inputs)
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:

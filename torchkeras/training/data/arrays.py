@@ -25,7 +25,9 @@ from ...tree import assert_same_structure, flatten, is_nested, map_structure, pa
 from .adapter import (
     DataAdapter,
     class_weight_to_sample_weights,
+    densified,
     draw_loader_seed,
+    holds_strings,
     is_pandas,
     is_scipy_sparse,
     numpy_to_tensor,
@@ -33,7 +35,7 @@ from .adapter import (
     to_device,
 )
 
-__all__ = ["ArrayAdapter", "is_array_data", "train_validation_split", "unrecognized"]
+__all__ = ["ArrayDataAdapter", "is_array_data", "train_validation_split", "unrecognized"]
 
 CHUNK_BYTES = 1 << 20
 # Data up to this size is copied to another device as a whole, where gathering is cheapest.
@@ -63,9 +65,36 @@ class _SparseRows:
         return numpy_to_tensor(self.matrix[index.numpy()].toarray())
 
 
+class _TextRows:
+    """Rows of an array of strings, which stays a NumPy array, on the host."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.device = torch.device("cpu")
+        self.row_bytes = math.prod(array.shape[1:]) * array.dtype.itemsize
+
+    def __getitem__(self, rows: slice) -> _TextRows:
+        return _TextRows(self.array[rows])
+
+    def narrow(self, dim: int, start: int, length: int) -> _TextRows:
+        return self[start : start + length]
+
+    def index_select(self, dim: int, index: torch.Tensor) -> _TextRows:
+        return _TextRows(self.array[index.numpy()])
+
+    def split(self, size: int) -> list[np.ndarray]:
+        return [self.array[i : i + size] for i in range(0, len(self.array), size)]
+
+
+# Rows that no device can hold as they are.
+_ON_HOST = (_SparseRows, _TextRows)
+
+
 def is_array(x: Any) -> bool:
-    """Whether `x` is one array that an `ArrayAdapter` takes, or `None`."""
-    return x is None or isinstance(x, torch.Tensor) or is_scipy_sparse(x) or hasattr(x, "__array__")
+    """Whether `x` is one array that an `ArrayDataAdapter` takes, or `None`."""
+    known = x is None or isinstance(x, (torch.Tensor, *_ON_HOST))
+    return known or is_scipy_sparse(x) or hasattr(x, "__array__") or densified(x) is not x
 
 
 def is_array_data(*structures: Any) -> bool:
@@ -78,19 +107,23 @@ def to_rows(x: Any, name: str = "x") -> Any:
 
     Args:
         x: An array; floats are cast to `floatx()`, a pandas Series becomes a column.
-        name: How an error calls it.
+        name: How an error calls it. Only `"x"` may hold strings, which stay in NumPy arrays.
 
     Raises:
-        ValueError: Not an array, no axis at all, or not numbers.
+        ValueError: Not an array, no axis at all, or neither numbers nor strings.
     """
-    if x is None or isinstance(x, _SparseRows):
+    if x is None or isinstance(x, _ON_HOST):
         return x
     if is_scipy_sparse(x):
         return _SparseRows(x)
+    x = densified(x)
     if isinstance(x, torch.Tensor):
         rows = x.detach()
     elif is_array(x):
-        rows = numpy_to_tensor(_to_numpy(x, name), name)
+        array = _to_numpy(x, name)
+        if name == "x" and array.ndim and holds_strings(array):
+            return _TextRows(array)
+        rows = numpy_to_tensor(array, name)
     else:
         raise ValueError(unrecognized(x, name))
     if rows.ndim == 0:
@@ -152,7 +185,7 @@ def _convert(structure: Any, name: str) -> Any:
     return map_structure(lambda leaf: to_rows(leaf, name), structure)
 
 
-class ArrayAdapter(DataAdapter):
+class ArrayDataAdapter(DataAdapter):
     """Adapter for whole arrays.
 
     Args:
@@ -169,7 +202,7 @@ class ArrayAdapter(DataAdapter):
             not fit the targets; a batch size that is no positive integer.
 
     Example:
-        >>> adapter = ArrayAdapter(np.arange(5.0), np.arange(5), batch_size=2)
+        >>> adapter = ArrayDataAdapter(np.arange(5.0), np.arange(5), batch_size=2)
         >>> [y.tolist() for x, y in adapter.batches()]
         [[0, 1], [2, 3], [4]]
     """
@@ -242,7 +275,7 @@ class ArrayAdapter(DataAdapter):
             return
         for start in range(0, total, size):
             length = min(size, total - start)
-            yield [to_device(leaf.narrow(0, start, length), device) for leaf in leaves]
+            yield [_placed(leaf.narrow(0, start, length), device) for leaf in leaves]
 
     def _leaves_near(self, device: torch.device) -> list[Any]:
         """The data, on `device` if it is small enough to be kept there."""
@@ -251,23 +284,26 @@ class ArrayAdapter(DataAdapter):
         leaves = self._leaves
         if device.type != "cpu" and self._row_bytes * self._num_samples <= RESIDENT_BYTES:
             leaves = [
-                leaf if isinstance(leaf, _SparseRows) else to_device(leaf, device)
-                for leaf in leaves
+                leaf if isinstance(leaf, _ON_HOST) else to_device(leaf, device) for leaf in leaves
             ]
             self._resident = (device, leaves)
         return leaves
 
 
+def _placed(rows: Any, device: torch.device) -> Any:
+    return rows if isinstance(rows, _TextRows) else to_device(rows, device)
+
+
 def _row_bytes(leaf: Any) -> int:
-    if isinstance(leaf, _SparseRows):
+    if isinstance(leaf, _ON_HOST):
         return leaf.row_bytes
     return math.prod(leaf.shape[1:]) * leaf.element_size()
 
 
 def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Rows of `leaf` on `device`; for CUDA gathered into pinned memory, which saves a copy."""
-    if isinstance(leaf, _SparseRows):
-        return to_device(leaf.index_select(0, index), device)
+    if isinstance(leaf, _ON_HOST):
+        return _placed(leaf.index_select(0, index), device)
     if leaf.device.type != "cpu":
         return to_device(leaf.index_select(0, to_device(index, leaf.device)), device)
     if device.type != "cuda":
@@ -308,7 +344,7 @@ def _fold_class_weight(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
     if is_nested(y):
         raise ValueError(
             explain(
-                "`class_weight` works for models with a single output only.",
+                "`class_weight` is only supported for Models with a single output.",
                 targets=len(flatten(y)),
                 fix="pass `sample_weight` with one array per output.",
             )
@@ -329,7 +365,7 @@ def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
         except ValueError as error:
             raise ValueError(
                 explain(
-                    "`sample_weight` must hold one array per output, nested like `y`.",
+                    "You should provide one `sample_weight` array per output, nested like `y`.",
                     y=_shapes(y),
                     sample_weight=_shapes(sample_weight),
                     fix="nest the weights like `y`, or pass one array of shape (samples,).",
@@ -340,7 +376,8 @@ def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
     if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
         raise ValueError(
             explain(
-                "One `sample_weight` array for several outputs must have one number per sample.",
+                "For a model with multiple outputs, when providing one `sample_weight` array, it"
+                " must have one number per sample.",
                 sample_weight_shape=shape,
                 expected_shape="(samples,)",
                 fix="pass a structure with one array per output.",

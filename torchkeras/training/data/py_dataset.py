@@ -44,6 +44,9 @@ class PyDataset:
         [0, 1]
     """
 
+    # Whether the order of its batches is its own affair, so that `fit(shuffle=True)` keeps it.
+    _decides_order = False
+
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
     ) -> None:

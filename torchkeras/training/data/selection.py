@@ -11,19 +11,20 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from ...naming import explain
 from .adapter import DataAdapter
-from .arrays import ArrayAdapter, is_array_data, unrecognized
+from .arrays import ArrayDataAdapter, is_array_data, unrecognized
 from .py_dataset import PyDataset, PyDatasetAdapter
 from .streams import (
-    GeneratorAdapter,
+    GeneratorDataAdapter,
     IterableAdapter,
+    TFDatasetAdapter,
     TorchDataLoaderAdapter,
     is_batch_iterable,
 )
 
-__all__ = ["make_adapter"]
+__all__ = ["get_data_adapter"]
 
 
-def make_adapter(
+def get_data_adapter(
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -52,7 +53,9 @@ def make_adapter(
     if isinstance(x, TensorDataset) and len(x.tensors) <= 3 and y is None and sample_weight is None:
         x, y, sample_weight = (*x.tensors, None, None)[:3]
     if is_array_data(x, y, sample_weight):
-        return ArrayAdapter(x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight)
+        return ArrayDataAdapter(
+            x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+        )
     if is_array_data(x):
         bad = "sample_weight" if is_array_data(y) else "y"
         raise ValueError(unrecognized(sample_weight if is_array_data(y) else y, bad))
@@ -60,7 +63,7 @@ def make_adapter(
         _only_x("PyDataset", y, sample_weight)
         if shuffle and x.num_batches is None:
             _shuffle_ignored("an endless PyDataset")
-        return PyDatasetAdapter(x, class_weight, shuffle)
+        return PyDatasetAdapter(x, class_weight, shuffle and not x._decides_order)
     if isinstance(x, DataLoader):
         _only_x("torch DataLoader", y, sample_weight, class_weight)
         if shuffle:
@@ -82,12 +85,14 @@ def make_adapter(
         _only_x("generator", y, sample_weight, class_weight)
         if shuffle:
             _shuffle_ignored("a generator, which must yield shuffled data itself")
-        return GeneratorAdapter(x)
+        return GeneratorDataAdapter(x)
     if is_batch_iterable(x):
         kind = type(x).__name__
         _only_x(kind, y, sample_weight)
         if shuffle:
             _shuffle_ignored(f"a {kind}; shuffle it before you pass it")
+        if hasattr(x, "element_spec") and hasattr(x, "cardinality"):
+            return TFDatasetAdapter(x, class_weight)
         return IterableAdapter(x, class_weight)
     raise ValueError(unrecognized(x, "x"))
 
@@ -101,7 +106,9 @@ def _only_x(
         if value is None:
             continue
         fix = "yield `(inputs, targets, sample_weights)` batches and leave it out."
-        raise ValueError(explain(f"When `x` is a {kind}, `{name}` should not be passed.", fix=fix))
+        raise ValueError(
+            explain(f"When providing `x` as a {kind}, `{name}` should not be passed.", fix=fix)
+        )
 
 
 def _shuffle_ignored(kind: str) -> None:

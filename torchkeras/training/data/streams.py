@@ -11,11 +11,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from ...naming import explain
+from ...tree import flatten, is_nested
 from .adapter import DataAdapter, class_weight_to_sample_weights, convert_batch
 
 __all__ = [
-    "GeneratorAdapter",
+    "GeneratorDataAdapter",
+    "GrainDatasetAdapter",
     "IterableAdapter",
+    "TFDatasetAdapter",
     "TorchDataLoaderAdapter",
     "is_batch_iterable",
     "standardize_batch",
@@ -67,7 +70,7 @@ def standardize_batch(
     return (*batch, class_weight_to_sample_weights(batch[1], class_weight))
 
 
-class GeneratorAdapter(DataAdapter):
+class GeneratorDataAdapter(DataAdapter):
     """Adapter for a Python generator of batches.
 
     Generators cannot start again: each pass goes on where the former one stopped.
@@ -88,7 +91,7 @@ class GeneratorAdapter(DataAdapter):
         if not self._ahead:
             raise ValueError(
                 explain(
-                    "The generator is empty: it must yield at least one batch.",
+                    "The generator is empty: the generator must yield at least one batch.",
                     received=repr(generator),
                     fix="make a new generator for each call; one that has ended yields no more.",
                 )
@@ -148,7 +151,9 @@ class TorchDataLoaderAdapter(DataAdapter):
 
     @property
     def has_partial_batch(self) -> bool | None:
-        return self.partial_batch_size is not None if self.num_batches is not None else None
+        if self.num_batches is None or not self.batch_size:
+            return None
+        return self.partial_batch_size is not None
 
     @property
     def partial_batch_size(self) -> int | None:
@@ -194,6 +199,95 @@ class IterableAdapter(DataAdapter):
         source = f"Iterating over {type(self._iterable).__name__}"
         for batch in self._iterable:
             yield convert_batch(standardize_batch(batch, source, self._class_weight), device)
+
+
+class TFDatasetAdapter(IterableAdapter):
+    """Adapter for a `tf.data.Dataset`, where TensorFlow is installed.
+
+    Args:
+        dataset: Yields batches.
+        class_weight: From class number to weight.
+        distribution: Something whose `distribute_dataset` gives this process's share.
+
+    Raises:
+        ValueError: Not a dataset, or one that `class_weight` does not go with.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        class_weight: Mapping[int, float] | None = None,
+        distribution: Any = None,
+    ) -> None:
+        if not hasattr(dataset, "element_spec"):
+            raise ValueError(
+                explain(
+                    "Expected argument `dataset` to be a tf.data.Dataset.",
+                    received=f"{dataset!r} (of type {type(dataset)})",
+                )
+            )
+        if class_weight is not None:
+            _check_weighable(dataset.element_spec)
+        if distribution is not None:
+            dataset = distribution.distribute_dataset(dataset)
+        super().__init__(dataset, class_weight)
+
+    @property
+    def num_batches(self) -> int | None:
+        """The dataset's cardinality; negative ones stand for endless and unknown."""
+        count = getattr(self._iterable, "cardinality", -1)
+        count = int(count() if callable(count) else count)
+        return count if count >= 0 else None
+
+    def get_tf_dataset(self) -> Any:
+        """Return the dataset itself."""
+        return self._iterable
+
+
+def _check_weighable(spec: Any) -> None:
+    """Refuse elements that class weights do not go with."""
+    if isinstance(spec, tuple) and len(spec) > 1 and is_nested(spec[1]):
+        raise ValueError("`class_weight` is only supported for Models with a single output.")
+    if isinstance(spec, tuple) and len(spec) > 2:
+        raise ValueError(
+            explain(
+                "`class_weight` and sample weights cannot be given together.",
+                element_spec=spec,
+                fix="leave out `class_weight`, or the third part of what the dataset yields.",
+            )
+        )
+
+
+class GrainDatasetAdapter(IterableAdapter):
+    """Adapter for a `grain` dataset or loader, where grain is installed.
+
+    Args:
+        dataset: A `MapDataset`, `IterDataset` or `DataLoader` that yields batches.
+
+    Raises:
+        ValueError: Something else.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        kinds = ("MapDataset", "IterDataset", "DataLoader")
+        ancestors = type(dataset).__mro__
+        if not any(c.__module__.startswith("grain") and c.__name__ in kinds for c in ancestors):
+            raise ValueError(
+                explain(
+                    "Expected `dataset` to be a grain.MapDataset, grain.IterDataset or"
+                    " grain.DataLoader. ",
+                    received=f"{dataset!r} (of type {type(dataset)})",
+                )
+            )
+        super().__init__(dataset)
+
+    num_batches = None  # grain repeats and filters lazily: a length would promise too much
+
+    @property
+    def batch_size(self) -> int | None:
+        """Samples in the first batch."""
+        leaves = flatten(self.peek())
+        return int(leaves[0].shape[0]) if leaves and leaves[0].ndim else None
 
 
 def _length(x: Any) -> int | None:

@@ -1,0 +1,85 @@
+"""Which distribution is in force, what it lays out, and that several devices are refused."""
+
+import numpy as np
+import pytest
+
+import torchkeras as keras
+from torchkeras.distribution import (
+    DataParallel,
+    DeviceMesh,
+    LayoutMap,
+    ModelParallel,
+    TensorLayout,
+    distribute_tensor,
+    distribution,
+    initialize,
+    set_distribution,
+)
+
+CPUS = [f"cpu:{i}" for i in range(8)]
+GRID = DeviceMesh((4, 2), ["batch", "model"], CPUS)
+
+
+@pytest.fixture(autouse=True)
+def none_in_force():
+    yield
+    set_distribution(None)
+
+
+def test_scopes_nest_and_clear_session_ends_them():
+    outer, inner = DataParallel(devices=["cpu:0"]), DataParallel(devices=["cpu:0"])
+    with outer.scope():
+        with inner.scope():
+            assert distribution() is inner
+        assert distribution() is outer
+    assert distribution() is None
+    set_distribution(outer)
+    keras.backend.clear_session()
+    assert distribution() is None
+
+
+def test_data_parallel_cuts_batches_and_keeps_variables_whole():
+    spread = DataParallel(devices=CPUS)
+    assert spread.get_data_layout((8, 3)).axes == ("batch", None)
+    assert spread.get_variable_layout(keras.Variable(np.zeros((2, 2)))).axes == (None, None)
+    assert spread.num_model_replicas == 8 and spread.data_shard_id == 0
+    assert spread.distribute_dataset(CPUS) is CPUS
+    with pytest.warns(UserWarning, match="to be 1D"):
+        DataParallel(GRID)
+    with pytest.raises(ValueError, match="instance of `DeviceMesh`"):
+        DataParallel("cpu")
+
+
+def test_model_parallel_lays_variables_out_by_their_path():
+    layouts = LayoutMap(GRID)
+    layouts[".*kernel"] = (None, "model")
+    spread = ModelParallel(layout_map=layouts)
+    layer = keras.layers.Dense(4)
+    layer.build((None, 2))
+    assert spread.get_variable_layout(layer.kernel).axes == (None, "model")
+    assert spread.get_variable_layout(layer.bias).axes == (None,)
+    assert spread.num_model_replicas == 4 and spread.batch_dim_name == "batch"
+    for bad, message in ((None, "must specify"), (GRID, "must be a `LayoutMap`")):
+        with pytest.raises(ValueError, match=message):
+            ModelParallel(layout_map=bad)
+
+
+def test_one_device_trains_and_several_are_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.zeros((4, 2)), np.zeros((4, 1))
+    with DataParallel(devices=["cpu:0"]).scope():
+        model.fit(x, y, verbose=0)
+    with DataParallel(devices=CPUS).scope():
+        with pytest.raises(NotImplementedError, match=r"several devices(.|\n)*Distributed"):
+            model.fit(x, y, verbose=0)
+
+
+def test_what_is_not_available_yet_says_so():
+    initialize()
+    with pytest.raises(NotImplementedError, match="init_process_group"):
+        initialize("10.0.0.1:1234,10.0.0.2:1234", 2, 0)
+    tensor = keras.ops.ones((8, 2))
+    assert distribute_tensor(tensor, TensorLayout((None, None))) is tensor
+    with pytest.raises(NotImplementedError, match="distribute_tensor"):
+        distribute_tensor(tensor, TensorLayout(("batch", None), GRID))

@@ -1,0 +1,25 @@
+"""`keras.distribution`: devices in meshes, layouts of tensors on them, and ways to distribute."""
+
+from .layout import DeviceMesh, LayoutMap, TensorLayout, get_device_count, list_devices
+from .strategy import (
+    DataParallel,
+    ModelParallel,
+    distribute_tensor,
+    distribution,
+    initialize,
+    set_distribution,
+)
+
+__all__ = [
+    "DataParallel",
+    "DeviceMesh",
+    "LayoutMap",
+    "ModelParallel",
+    "TensorLayout",
+    "distribute_tensor",
+    "distribution",
+    "get_device_count",
+    "initialize",
+    "list_devices",
+    "set_distribution",
+]
