@@ -21,7 +21,7 @@ def build(X, y, loss="mse", width=4):
             keras.layers.Dense(y.shape[1]),
         ]
     )
-    model.compile("adam", loss)
+    model.compile(keras.optimizers.Adam(0.05), loss)
     return model
 
 
