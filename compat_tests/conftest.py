@@ -12,6 +12,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 sys.path.insert(0, os.path.dirname(__file__))  # for `oracle.py`, which test files share
 pytest.register_assert_rewrite("oracle")
 
+collect_ignore = ["scripts"]  # programs: importing one for its doctests would run it
+
 
 @pytest.fixture(autouse=True)
 def seed():

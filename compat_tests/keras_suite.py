@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,7 +49,7 @@ Results = dict[tuple[str, str], tuple[str, str]]  # (file, id) -> (outcome, trac
 def _key(nodeid: str) -> tuple[str, str]:
     """Split pytest's id as the ledger does: `a_test.py::C::test` to `a_test.py` and `C.test`."""
     file, _, rest = nodeid.partition("::")
-    return file, rest.replace("::", ".", 1)
+    return file, re.sub("0x[0-9a-f]+", "0x", rest.replace("::", ".", 1))  # no addresses
 
 
 def _shards(weights: dict[str, int]) -> list[list[str]]:

@@ -121,7 +121,7 @@ def describe(variables: Sequence) -> list[tuple]:
     # Seed generators are numbered over the whole process, in which the two made different numbers.
     return [
         (
-            re.sub(r"^seed_generator_\d+/", "seed_generator/", v.path),
+            re.sub(r"(^|/)seed_generator_\d+/", r"\1seed_generator/", v.path),
             v.name,
             tuple(v.shape),
             standardize_dtype(v.dtype),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from keras import dtype_policies as theirs
 
+import torchkeras
 from torchkeras import config
 from torchkeras import dtype_policies as ours
 
@@ -144,15 +145,74 @@ def test_maps(default):
         assert "decoder" not in policies
 
 
+QUANTIZED = [
+    ("QuantizedDTypePolicy", ("int8", "float32")),
+    ("QuantizedDTypePolicy", ("int8",)),
+    ("QuantizedDTypePolicy", ("int4", "mixed_bfloat16")),
+    ("QuantizedFloat8DTypePolicy", ("float8", "mixed_bfloat16")),
+    ("QuantizedFloat8DTypePolicy", ("float8", "float32", 16)),
+    ("Int4DTypePolicy", ("int4/128", "float32")),
+    ("Int4DTypePolicy", ("int4/-1", "bfloat16")),
+    ("GPTQDTypePolicy", ("gptq/3/64", "float32")),
+    ("AWQDTypePolicy", ("awq/4/-1", "mixed_bfloat16")),
+]
+FIELDS = (
+    "name",
+    "compute_dtype",
+    "variable_dtype",
+    "quantization_mode",
+    "mode",
+    "weight_bits",
+    "group_size",
+    "block_size",
+    "amax_history_length",
+)
+
+
+@pytest.mark.parametrize(("cls", "arguments"), QUANTIZED)
+def test_quantized_policies(cls, arguments):
+    a, b = getattr(ours, cls)(*arguments), getattr(theirs, cls)(*arguments)
+    assert {f: getattr(a, f, None) for f in FIELDS} == {f: getattr(b, f, None) for f in FIELDS}
+    assert repr(a) == repr(b)
+    config = ours.serialize(a)
+    assert config == theirs.serialize(b)
+    assert ours.deserialize(config) == a
+    assert type(ours.get(a.name)) is type(a) and type(theirs.get(a.name)) is type(b)
+    assert a != ours.QuantizedDTypePolicy("int8", "float64")
+    with pytest.raises(NotImplementedError, match="[Qq]uantized"):
+        torchkeras.layers.Dense(2, dtype=a)
+    policies = ours.DTypePolicyMap("float32", {"dense": a})
+    assert ours.deserialize(ours.serialize(policies)) == policies
+    with pytest.raises(NotImplementedError, match="[Qq]uantized"):
+        torchkeras.layers.Dense(2, dtype=policies, name="dense").build((1, 2))
+
+
 @pytest.mark.parametrize(
-    "config",
+    "action",
     [
-        theirs.serialize(theirs.QuantizedDTypePolicy("int8", "float32")),
-        theirs.serialize(theirs.GPTQDTypePolicy("gptq/4/64", "float32")),
-        "int8_from_float32",
-        "float8_from_mixed_bfloat16",
+        lambda m: m.QuantizedDTypePolicy("int2"),
+        lambda m: m.QuantizedDTypePolicy("int8", "mixed_float16"),
+        lambda m: m.QuantizedFloat8DTypePolicy("float8", "float32", "16"),
+        lambda m: m.Int4DTypePolicy("int4", "float32"),
+        lambda m: m.Int4DTypePolicy("int4/x", "float32"),
+        lambda m: m.Int4DTypePolicy("int4/0", "float32"),
+        lambda m: m.GPTQDTypePolicy("gptq/5/8", "float32"),
+        lambda m: m.GPTQDTypePolicy("gptq/4/-2", "float32"),
+        lambda m: m.AWQDTypePolicy("awq/3/8", "float32"),
+        lambda m: m.AWQDTypePolicy("gptq/4/8", "float32"),
+        lambda m: m.get("int8_from_float99"),
+        lambda m: m.get("gptq_from_float32"),
     ],
 )
-def test_quantized_policies_say_that_they_are_not_supported(config):
-    with pytest.raises(NotImplementedError, match="[Qq]uantized"):
-        ours.get(config)
+def test_quantized_policies_that_do_not_exist(action):
+    with pytest.raises((TypeError, ValueError)) as expected:
+        action(theirs)
+    with pytest.raises(expected.type):
+        action(ours)
+
+
+def test_set_dtype_policy_takes_quantized_ones():
+    ours.set_dtype_policy("int8_from_float32")
+    assert ours.dtype_policy() == ours.QuantizedDTypePolicy("int8", "float32")
+    with pytest.raises(NotImplementedError, match="int8_from_float32"):
+        torchkeras.layers.Dense(2)

@@ -98,10 +98,9 @@ def test_dense_accepts_numpy_sizes_which_keras_refuses():
     assert layer.units == 3 and type(layer.units) is int
 
 
-@pytest.mark.parametrize("kwargs", [{"lora_rank": 2}, {"quantization_config": {"mode": "int8"}}])
-def test_adapters_raise(kwargs):
+def test_quantization_raises():
     with pytest.raises(NotImplementedError, match="Dense"):
-        torchkeras.layers.Dense(3, **kwargs)
+        torchkeras.layers.Dense(3, quantization_config={"mode": "int8"})
 
 
 def test_state_dict_names():
@@ -284,3 +283,45 @@ def test_run_reports_gradients():
     ours, _ = make_pair("Dense", {"units": 2})
     result = run(ours, random_input((2, 3)))
     assert [g.shape for g in result.weight_grads] == [(3, 2), (2,)]
+
+
+# InputLayer and Wrapper --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda k: k.layers.InputLayer(), "`shape`"),
+        (lambda k: k.layers.InputLayer((2,), batch_shape=(1, 2)), "`batch_shape`"),
+        (lambda k: k.layers.InputLayer(batch_size=1, batch_shape=(1, 2)), "`batch_size`"),
+        (lambda k: k.layers.InputLayer((2,), sparse=True), "`sparse=True` is not supported"),
+        (lambda k: k.layers.InputLayer((2,), ragged=True), "`ragged=True` is not supported"),
+        (lambda k: k.layers.InputLayer(input_tensor=np.ones(2)), "`input_tensor`"),
+        *(
+            (
+                lambda k, options=options: k.layers.InputLayer(
+                    input_tensor=k.KerasTensor((2, 3)), **options
+                ),
+                f"incompatible `{next(iter(options))}`",
+            )
+            for options in (
+                {"shape": (2,)},
+                {"batch_shape": (3, 3)},
+                {"batch_size": 4},
+                {"dtype": "int32"},
+                {"sparse": True},
+            )
+        ),
+        (lambda k: k.layers.Wrapper("Dense"), "Dense"),
+    ],
+)
+def test_what_an_entry_cannot_be(make, match):
+    assert_same_error(make, match)
+
+
+def test_an_entry_made_of_a_tensor():
+    options = {"shape": (3,), "batch_size": 2, "dtype": "float32", "sparse": False}
+    for library in (torchkeras, keras):
+        tensor = library.KerasTensor((2, 3))
+        layer = library.layers.InputLayer(input_tensor=tensor, **options)
+        assert layer.output is tensor and layer.batch_shape == (2, 3) and layer.call() is None

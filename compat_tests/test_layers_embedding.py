@@ -10,6 +10,7 @@ from oracle import (
     assert_same_error,
     compare_layer,
     make_pair,
+    random_input,
     run,
     run_on_meta,
 )
@@ -119,6 +120,51 @@ def test_lora_errors():
         layer.enable_lora(2)
 
     assert_same_error(constrained, "constraint")
+
+
+# ReversibleEmbedding -----------------------------------------------------------------------------
+
+REVERSIBLE = [
+    {},
+    {"tie_weights": False, "embeddings_initializer": "he_normal"},
+    {"mask_zero": True},
+    {"logit_soft_cap": 0.05, "embeddings_regularizer": "l2"},
+    {"reverse_dtype": "float16"},
+    {"lora_rank": 2},
+    {"dtype": "mixed_bfloat16", "tie_weights": False},
+]
+
+
+@pytest.mark.parametrize("kwargs", REVERSIBLE, ids=str)
+def test_reversible(kwargs):
+    kwargs = {"input_dim": 7, "output_dim": 3, **kwargs}
+    half = "16" in str(kwargs)
+    bound = {"rtol": 0.05, "atol": 0.02} if half else {}
+    ours, theirs = compare_layer("ReversibleEmbedding", kwargs, inputs=INDICES, **bound)
+    x = random_input((2, 5, 3))
+    a, b = run(ours, x, reverse=True), run(theirs, x, reverse=True)
+    assert_close(a.outputs, b.outputs, **bound)
+    assert_close(a.input_grads, b.input_grads, **bound)
+    assert_close(a.weight_grads, b.weight_grads, **bound)
+    assert a.masks == b.masks == [None]
+    for shape in ((2, 3), (None, 4, 3)):
+        ours_shape = ours.compute_output_shape(shape, reverse=True)
+        assert tuple(ours_shape) == tuple(theirs.compute_output_shape(shape, reverse=True))
+
+
+@pytest.mark.parametrize("kwargs", REVERSIBLE[:4], ids=str)
+def test_reversible_in_a_model(kwargs):
+    def model(library):
+        library.utils.set_random_seed(0)
+        x = library.Input((4,))  # floating indices, as old scripts have them
+        layer = library.layers.ReversibleEmbedding(7, 3, **kwargs)
+        hidden = library.layers.LSTM(3, return_sequences=True)(layer(x))
+        return library.Model(x, layer(hidden, reverse=True))
+
+    ids = torch.tensor([[1, 0, 3, 0], [6, 5, 0, 2]])
+    ours, theirs = model(torchkeras), model(keras)
+    assert ours.output.shape == theirs.output.shape
+    assert_close(ours(ids), theirs(ids))
 
 
 SEQUENCES = np.array([[[1, 2], [0, 0], [3, 0]], [[0, 0], [0, 0], [np.nan, 1]]], dtype="float32")

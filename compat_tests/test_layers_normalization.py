@@ -1,4 +1,4 @@
-"""`BatchNormalization` and `LayerNormalization` against Keras."""
+"""Normalization layers against Keras."""
 
 import warnings
 
@@ -124,9 +124,20 @@ def test_long_training_does_not_drift():
     assert_close(ours.weights, theirs.weights, rtol=1e-5)
 
 
-def test_synchronized_says_so():
-    with pytest.raises(NotImplementedError, match="synchronized"):
-        torchkeras.layers.BatchNormalization(synchronized=True)
+def test_synchronized_on_one_rank_changes_nothing():
+    """Keras on torch refuses the argument; files made with it on TensorFlow hold it."""
+    ours, theirs = (
+        torchkeras.layers.BatchNormalization(synchronized=True),
+        make_pair("BatchNormalization")[1],
+    )
+    config = {**theirs.get_config(), "synchronized": True, "name": ours.name}
+    assert ours.get_config() == config
+    x = random_input((8, 3))
+    for _ in range(2):
+        results = [run(layer, x, training=True) for layer in (ours, theirs)]
+        assert_close(results[0].outputs, results[1].outputs, **BOUND)
+        assert_close(results[0].weight_grads, results[1].weight_grads, **BOUND)
+    assert_close(ours.weights, theirs.weights, **BOUND)
 
 
 @pytest.mark.parametrize(
@@ -232,9 +243,176 @@ def test_layer_normalization_of_integers_which_keras_truncates():
     assert_close(layer(x), layer(x.float()))
 
 
-@pytest.mark.parametrize("name", ["BatchNormalization", "LayerNormalization"])
-def test_masks_pass_through(name):
-    for layer in make_pair(name):
+# GroupNormalization ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6, -1])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((2, 6), -1),
+        ((2, 5, 6), -1),
+        ((2, 6, 5), 1),
+        ((2, 4, 5, 6), -1),
+        ((2, 6, 4, 5), 1),
+        ((2, 4, 6, 5), -2),
+        ((2, 4, 6, 5), 2),
+        ((2, 3, 4, 2, 6), -1),
+        ((1, 6), -1),
+    ],
+    ids=str,
+)
+def test_group_normalization_axes(shape, axis, groups):
+    compare_layer(
+        "GroupNormalization",
+        {"groups": groups, "axis": axis},
+        shape,
+        output_shapes=[shape, (None, *shape[1:]), (2,)],
+        **BOUND,
+    )
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"center": False},
+        {"scale": False},
+        {"center": False, "scale": False, "epsilon": 0.1},
+        {"beta_initializer": "ones", "gamma_regularizer": "l1", "beta_constraint": "unit_norm"},
+        {"gamma_initializer": {"class_name": "RandomUniform", "config": {"seed": 1}}},
+        *({"dtype": dtype} for dtype in ("float64", "float16", "bfloat16", "mixed_float16")),
+        {"dtype": "mixed_bfloat16"},
+    ],
+    ids=str,
+)
+def test_group_normalization_arguments(kwargs):
+    half = "16" in kwargs.get("dtype", "")
+    compare_layer(
+        "GroupNormalization", {"groups": 2, **kwargs}, (2, 4, 3, 6), **({} if half else BOUND)
+    )
+
+
+# RMSNormalization --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", [-1, 2, [-1], [1, 2], (-2, -1), [2, 1]], ids=str)
+def test_rms_normalization_axes(axis):
+    compare_layer(
+        "RMSNormalization", {"axis": axis}, (2, 3, 4), output_shapes=[(None, 3, 4)], **BOUND
+    )
+
+
+@pytest.mark.parametrize("axis", [1, -2, [1, 3], [0, 2]], ids=str)
+def test_rms_normalization_of_other_axes(axis):
+    layer = torchkeras.layers.RMSNormalization(axis=axis, epsilon=0.1)
+    x = torch.randn(2, 3, 4, 5)
+    layer.build(x.shape)
+    layer.scale.assign(torch.rand(layer.scale.shape))
+    axes = sorted(i % 4 for i in ([axis] if isinstance(axis, int) else axis))
+    scale = layer.scale.reshape([n if i in axes else 1 for i, n in enumerate(x.shape)])
+    expected = x / torch.sqrt(x.square().mean(axes, keepdim=True) + 0.1) * scale
+    torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
+)
+def test_rms_normalization_dtypes(dtype):
+    bound = BOUND if dtype in ("float32", "float64") else {}
+    compare_layer("RMSNormalization", {"dtype": dtype, "epsilon": 0.01}, (2, 3, 4), **bound)
+
+
+# UnitNormalization -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", [-1, 1, [1, 2], (1, -1), [0, 1]], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float16"])
+def test_unit_normalization(axis, dtype):
+    compare_layer(
+        "UnitNormalization",
+        {"axis": axis, "dtype": dtype},
+        (2, 3, 4),
+        output_shapes=[(None, 3, 4), (3,)],
+    )
+
+
+def test_unit_normalization_of_zeros():
+    """Keras's gradient there is NaN."""
+    x = torch.zeros(2, 3, requires_grad=True)
+    y = torchkeras.layers.UnitNormalization()(x)
+    y.sum().backward()
+    assert not y.any() and x.grad.isfinite().all()
+
+
+# SpectralNormalization ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("power_iterations", [1, 4])
+@pytest.mark.parametrize("training", [None, False, True])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda k: k.layers.Dense(3, activation="relu", name="inner"), (2, 4)),
+        (lambda k: k.layers.Conv2D(3, 2, name="inner"), (2, 5, 5, 4)),
+        (lambda k: k.layers.EinsumDense("abc,cde->abde", (None, 2, 3), name="inner"), (2, 3, 4)),
+    ],
+    ids=["dense", "conv", "einsum"],
+)
+def test_spectral_normalization(make, shape, training, power_iterations):
+    def wrapped(library):
+        return library.layers.SpectralNormalization(make(library), power_iterations, name="layer")
+
+    ours, _ = compare_layer(wrapped, None, shape, training=training, calls=3)
+    assert ours.kernel is ours.layer.kernel
+
+
+def test_spectral_normalization_of_embeddings_and_zeros():
+    x = np.array([[1.0, 2.0], [4.0, 0.0]], "float32")
+
+    def wrapped(library):
+        inner = library.layers.Embedding(5, 3, name="inner")
+        return library.layers.SpectralNormalization(inner, name="layer")
+
+    compare_layer(wrapped, None, inputs=x, training=True, calls=2)
+    for layer in make_pair(
+        lambda k: k.layers.SpectralNormalization(k.layers.Dense(2, kernel_initializer="zeros"))
+    ):
+        assert not run(layer, x, training=True).outputs.any()
+        assert layer.vector_u.numpy().all()
+
+
+@pytest.mark.parametrize(
+    ("action", "match"),
+    [
+        (lambda k: k.layers.GroupNormalization(groups=0), "argument `groups`"),
+        (lambda k: k.layers.GroupNormalization(groups=2.5), "argument `groups`"),
+        (lambda k: k.layers.GroupNormalization(2).build((2, None)), "defined dimension"),
+        (lambda k: k.layers.GroupNormalization(4).build((2, 3)), "more than the number"),
+        (lambda k: k.layers.GroupNormalization(2).build((2, 3)), "be a multiple"),
+        (lambda k: k.layers.GroupNormalization(axis=3).compute_output_shape((2, 3)), "axis"),
+        (lambda k: k.layers.RMSNormalization(axis=3).compute_output_shape((2, 3)), "axis"),
+        (lambda k: k.layers.UnitNormalization(axis="a"), "list/tuple of ints"),
+        (lambda k: k.layers.UnitNormalization(axis=2).compute_output_shape((2, 3)), "axis"),
+        (lambda k: k.layers.SpectralNormalization(k.layers.Dense(2), 0), "power_iterations"),
+        (lambda k: k.layers.SpectralNormalization(k.layers.ReLU()).build((2, 3)), "'kernel'"),
+        (lambda k: k.layers.SpectralNormalization("Dense"), "layer"),
+    ],
+)
+def test_errors_of_the_others(action, match):
+    assert_same_error(action, match)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("BatchNormalization", {}),
+        ("LayerNormalization", {}),
+        ("GroupNormalization", {"groups": 2}),
+        ("UnitNormalization", {}),
+    ],
+)
+def test_masks_pass_through(name, kwargs):
+    for layer in make_pair(name, kwargs):
         x = torch.ones(2, 3, 4)
         x._keras_mask = torch.tensor([[True, False, True]] * 2)
         assert layer(x)._keras_mask.tolist() == [[True, False, True]] * 2

@@ -1,10 +1,24 @@
 """Pooling against Keras."""
 
+from types import SimpleNamespace
+
+import keras
 import pytest
 import torch
+from keras.src.layers.pooling.base_adaptive_pooling import BaseAdaptivePooling
+from keras.src.layers.pooling.base_global_pooling import BaseGlobalPooling
+from keras.src.layers.pooling.base_pooling import BasePooling
 from oracle import assert_same_error, compare_layer, make_pair, random_input, run
 from test_layers_convolutional import SPATIAL, UNKNOWN, shape_of
 
+import torchkeras
+from torchkeras.layers import pooling
+
+KERAS_BASES = SimpleNamespace(
+    BasePooling=BasePooling,
+    BaseGlobalPooling=BaseGlobalPooling,
+    BaseAdaptivePooling=BaseAdaptivePooling,
+)
 VARIANTS = [
     {"pool_size": 2},
     {"pool_size": 3},
@@ -62,14 +76,45 @@ def test_whole_axes(kind, rank, keepdims, data_format):
     compare_layer(f"{kind}Pooling{rank}D", kwargs, shape, output_shapes=[shape, unknown])
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("output_size", [1, 3, "tuple", "larger"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["AdaptiveMax", "AdaptiveAverage"])
+def test_adaptive(kind, rank, output_size, data_format):
+    if output_size == "tuple":
+        output_size = [2, 3, 4][:rank]
+    elif output_size == "larger":
+        output_size = 11 if rank < 3 else (5, 7, 2)
+    kwargs = {"output_size": output_size, "data_format": data_format}
+    shape = shape_of(rank, data_format)
+    unknown = shape_of(rank, data_format, batch=None, spatial=UNKNOWN[rank])
+    compare_layer(f"{kind}Pooling{rank}D", kwargs, shape, output_shapes=[shape, unknown])
+
+
+def test_adaptive_windows_of_unequal_size():
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).reshape(1, 7, 1)
+    for layer in make_pair("AdaptiveAveragePooling1D", {"output_size": 3}):
+        assert layer(x).flatten().tolist() == [2.0, 4.0, 6.0]  # steps 0-2, 2-4, 4-6
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "mixed_float16"])
 @pytest.mark.parametrize(
-    "name", ["MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D"]
+    "name",
+    [
+        "MaxPooling2D",
+        "AveragePooling2D",
+        "GlobalMaxPooling2D",
+        "GlobalAveragePooling2D",
+        "AdaptiveMaxPooling2D",
+        "AdaptiveAveragePooling2D",
+    ],
 )
 def test_dtypes(name, dtype):
     kwargs = {"pool_size": 3, "dtype": dtype}
     if "Global" in name:
         del kwargs["pool_size"]
+    if "Adaptive" in name:
+        kwargs["output_size"] = kwargs.pop("pool_size")
     # Keras rounds float64 means to float32.
     bound = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float64" else {}
     compare_layer(name, kwargs, (2, 6, 6, 3), **bound)
@@ -122,10 +167,45 @@ def test_a_fully_masked_series_is_not_a_number_in_both():
         lambda k: k.layers.MaxPooling2D(2)(torch.ones(4, 4, 1)),
         lambda k: k.layers.GlobalAveragePooling2D()(torch.ones(4, 4, 1)),
         lambda k: k.layers.GlobalAveragePooling2D(data_format="last"),
+        lambda k: k.layers.AdaptiveMaxPooling1D((2, 3)),
+        lambda k: k.layers.AdaptiveMaxPooling1D("2"),
+        lambda k: k.layers.AdaptiveMaxPooling2D((2,)),
+        lambda k: k.layers.AdaptiveAveragePooling2D(2.5),
+        lambda k: k.layers.AdaptiveAveragePooling3D((2, 2)),
+        lambda k: k.layers.AdaptiveAveragePooling3D(2, data_format="last"),
     ],
 )
 def test_errors(action):
     assert_same_error(action)
+
+
+def test_aliases():
+    for library in (keras, torchkeras):
+        for rank in (1, 2, 3):
+            for short, name in (
+                ("MaxPool", "MaxPooling"),
+                ("AvgPool", "AveragePooling"),
+                ("GlobalMaxPool", "GlobalMaxPooling"),
+                ("GlobalAvgPool", "GlobalAveragePooling"),
+            ):
+                layers = library.layers
+                assert getattr(layers, f"{short}{rank}D") is getattr(layers, f"{name}{rank}D")
+
+
+def test_subclasses_of_the_bases():
+    """What libraries do: a pooling layer over one of the bases."""
+    x = random_input((2, 6, 6, 3))
+    for name, arguments in (
+        ("BasePooling", {"pool_size": 2, "strides": 2, "pool_dimensions": 2, "pool_mode": "max"}),
+        ("BaseGlobalPooling", {"pool_dimensions": 2}),
+        ("BaseAdaptivePooling", {"output_size": (2, 2)}),
+    ):
+        shapes = []
+        for home in (pooling, KERAS_BASES):
+            layer = getattr(home, name)(**arguments)
+            shapes.append(layer.compute_output_shape(x.shape))
+            assert layer.data_format == "channels_last"
+        assert tuple(shapes[0]) == tuple(shapes[1])
 
 
 def test_spatial_sizes_are_odd_and_even():

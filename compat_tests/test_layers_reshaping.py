@@ -1,8 +1,11 @@
 """Reshaping layers against Keras."""
 
+import jax
 import pytest
 import torch
-from oracle import assert_same_error, compare_layer
+from oracle import assert_close, assert_same_error, compare_layer, random_input
+
+import torchkeras
 
 FORMATS = ["channels_last", "channels_first"]
 
@@ -87,6 +90,18 @@ def test_up_sampling(rank, size, data_format):
 def test_interpolation(interpolation, data_format):
     kwargs = {"size": (2, 3), "interpolation": interpolation, "data_format": data_format}
     compare_layer("UpSampling2D", kwargs, (2, 4, 5, 3))
+    compare_layer("UpSampling2D", kwargs, (2, 4, 5, 3), input_dtype="int32")
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("interpolation", ["lanczos3", "lanczos5"])
+def test_interpolation_that_keras_on_torch_lacks(interpolation, data_format):
+    """JAX, to which Keras on JAX passes this on, is the reference."""
+    x = random_input((2, 4, 5, 3))
+    layer = torchkeras.layers.UpSampling2D((2, 3), data_format, interpolation)
+    size = layer.compute_output_shape(x.shape)
+    expected = jax.image.resize(x, size, interpolation)
+    assert_close(layer(x), torch.tensor(expected.tolist()))
 
 
 @pytest.mark.parametrize(

@@ -450,6 +450,17 @@ def test_clone_model(make):
         np.testing.assert_array_equal(to_numpy(a), to_numpy(b), err_msg=b.path)
 
 
+def test_a_clone_is_compiled_as_its_model():
+    for library in (torchkeras, keras):
+        model = sequential(library)
+        assert not library.models.clone_model(model).compiled
+        model.compile(library.optimizers.SGD(0.25), "mse", metrics=["mae"])
+        clone = library.models.clone_model(model)
+        assert clone.compiled and clone.optimizer is not model.optimizer
+        assert float(clone.optimizer.learning_rate) == 0.25
+        assert [metric.name for metric in clone.metrics] == ["loss", "compile_metrics"]
+
+
 # Operations in the graph -----------------------------------------------------------------------
 
 GRAPHS = {

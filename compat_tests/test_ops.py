@@ -15,19 +15,6 @@ from torchkeras import ops
 from torchkeras.graph.operation import OPERATIONS
 
 SUBMODULES = ("", "numpy", "nn", "linalg", "image")
-# Not written yet.
-MISSING = {
-    "image": {
-        "affine_transform",
-        "elastic_transform",
-        "gaussian_blur",
-        "map_coordinates",
-        "perspective_transform",
-        "scale_and_translate",
-        "sobel_edges",
-        "ssim",
-    }
-}
 # Calls that fail in Keras; `tests/ops` compares them with NumPy.
 ORACLE_FAILS = (
     "saturate_cast-i3x4-float32",
@@ -40,7 +27,7 @@ ORACLE_FAILS = (
 def test_names(module):
     ours, theirs = (getattr(o, module) if module else o for o in (ops, keras.ops))
     names = {name for name in dir(theirs) if not name.startswith("_")}
-    assert set(ours.__all__) == names - MISSING.get(module, set())
+    assert set(ours.__all__) == names
     assert all(hasattr(ours, name) for name in ours.__all__)
 
 

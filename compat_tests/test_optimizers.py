@@ -5,17 +5,28 @@ Keras on torch computes Adam's bias corrections in float32, where `1 - 0.999**t`
 bound that follows from it.
 """
 
+import inspect
+import os
 import pickle
 import warnings
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import torch
+from fitting import clear
 from keras import optimizers as reference
 
+import torchkeras
 from torchkeras import constraints, optimizers
 from torchkeras.variables import Variable
+
+
+@pytest.fixture(autouse=True)
+def _fresh_names():
+    clear()
+
 
 SHAPES = [(3, 4), (4,), (2, 3, 2, 2), (), (5, 1)]
 COMMON = [
@@ -43,7 +54,42 @@ RULES = [
     ("Adam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
     ("AdamW", {}),
     ("AdamW", {"amsgrad": True, "weight_decay": 0.1}),
+    ("Adamax", {}),
+    ("Adamax", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("Nadam", {}),
+    ("Nadam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("Lamb", {}),
+    ("Lamb", {"learning_rate": 0.05, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    ("ScheduleFreeAdamW", {}),
+    ("ScheduleFreeAdamW", {"warmup_steps": 20, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}),
+    ("Adagrad", {}),
+    ("Adagrad", {"learning_rate": 0.1, "initial_accumulator_value": 0.5, "epsilon": 1e-3}),
+    ("Adadelta", {}),
+    ("Adadelta", {"learning_rate": 1.0, "rho": 0.8, "epsilon": 1e-3}),
+    ("Ftrl", {}),
+    (
+        "Ftrl",
+        {
+            "learning_rate": 0.05,
+            "learning_rate_power": -0.3,
+            "initial_accumulator_value": 0.4,
+            "l1_regularization_strength": 0.05,
+            "l2_regularization_strength": 0.15,
+            "l2_shrinkage_regularization_strength": 0.01,
+            "beta": 0.3,
+        },
+    ),
+    ("Adafactor", {}),
+    ("Adafactor", {"learning_rate": 0.1, "relative_step": False, "clip_threshold": 0.7}),
+    ("Adafactor", {"beta_2_decay": -0.5, "epsilon_1": 1e-8, "epsilon_2": 0.1}),
+    ("Lion", {}),
+    ("Lion", {"beta_1": 0.5, "beta_2": 0.7}),
+    ("Muon", {}),
+    ("Muon", {"nesterov": False, "ns_steps": 3, "momentum": 0.8, "rms_rate": None}),
+    ("Muon", {"exclude_layers": ["w[03]"], "adam_lr_ratio": 0.5, "adam_weight_decay": None}),
 ]
+# One set of options for each optimizer: the last of those above.
+EACH = list(dict(RULES).items())
 SCHEDULES = [
     ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}),
     (
@@ -97,13 +143,18 @@ def _layouts(value):
     return tensor.permute(axes).contiguous().permute(axes)
 
 
-def _run_both(name, options, dtype, steps=100, permuted=False, layout_of_grads=None):
-    """Train with both; return the values of all model and optimizer variables."""
+def _run_both(name, options, dtype, steps=100, permuted=False, layout_of_grads=None, rate=None):
+    """Train with both; return the values of all model and optimizer variables.
+
+    `rate` is a function of the library's schedules that gives the learning rate.
+    """
     start = _values(0, dtype)
     ours = [Variable(_layouts(v) if permuted else v, name=f"w{i}") for i, v in enumerate(start)]
     theirs = [keras.Variable(v, dtype=dtype, name=f"w{i}") for i, v in enumerate(start)]
-    a = getattr(optimizers, name)(**options)
-    b = getattr(reference, name)(**options)
+    a, b = (
+        getattr(m, name)(**options | ({"learning_rate": rate(m.schedules)} if rate else {}))
+        for m in (optimizers, reference)
+    )
     for step in range(steps):
         grads = _values(step + 1, dtype)
         tensors = [torch.tensor(g) for g in grads]
@@ -119,13 +170,16 @@ def _run_both(name, options, dtype, steps=100, permuted=False, layout_of_grads=N
     )
 
 
+# Options, and rules, parts of which Keras computes in float32 whatever the dtype: 6e-8 a step.
 _ROUNDED = ("clip", "decay", "ema")
+_ROUNDED_RULES = ("Adafactor", "AdamW", "Ftrl", "Lamb", "Muon", "ScheduleFreeAdamW")
 
 
 def _bound(name, options):
-    """Keras rounds clipped gradients, averages and the weight decay to float32: 6e-8 a step."""
-    rounds = name == "AdamW" or any(word in key for key in options for word in _ROUNDED)
-    return {"rtol": 6e-6, "atol": 1e-6} if rounds else {"rtol": 1e-9, "atol": 1e-11}
+    if any(word in key for key in options for word in _ROUNDED):
+        return {"rtol": 6e-6, "atol": 1e-6}
+    rounds = name in _ROUNDED_RULES
+    return {"rtol": 1e-6, "atol": 1e-6} if rounds else {"rtol": 1e-9, "atol": 1e-11}
 
 
 def _assert_close(actual, expected, **tolerance):
@@ -135,19 +189,37 @@ def _assert_close(actual, expected, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
-@pytest.mark.parametrize("common", COMMON, ids=str)
 @pytest.mark.parametrize(("name", "options"), RULES, ids=str)
-def test_100_steps_in_float64(name, options, common):
+def test_100_steps_in_float64(name, options):
+    ours, theirs, _ = _run_both(name, options, "float64")
+    _assert_close(ours, theirs, **_bound(name, options))
+
+
+@pytest.mark.parametrize("common", COMMON[1:], ids=str)
+@pytest.mark.parametrize(("name", "options"), EACH, ids=str)
+def test_100_steps_with_each_common_option(name, options, common):
     ours, theirs, _ = _run_both(name, {**options, **common}, "float64")
     _assert_close(ours, theirs, **_bound(name, {**options, **common}))
 
 
-@pytest.mark.parametrize("common", [COMMON[0], COMMON[1], COMMON[5]], ids=str)
+@pytest.mark.parametrize("steps", [None, 2], ids=["plain", "accumulating"])
+@pytest.mark.parametrize(("name", "options"), EACH, ids=str)
+def test_100_steps_on_a_schedule(name, options, steps):
+    def rate(schedules):
+        return schedules.CosineDecay(1e-3, 60, 0.1, warmup_target=1e-2, warmup_steps=10)
+
+    options = {**options, "gradient_accumulation_steps": steps}
+    ours, theirs, _ = _run_both(name, options, "float64", rate=rate)
+    # Both compute a schedule in float32, but in another order: 1e-7 of each step.
+    _assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(("name", "options"), RULES, ids=str)
-def test_100_steps_in_float32(name, options, common):
-    ours, theirs, _ = _run_both(name, {**options, **common}, "float32")
-    # 100 steps of 1e-3, each off by the 3e-5 of the module's docstring at most.
-    _assert_close(ours, theirs, rtol=2e-6, atol=3e-6)
+def test_100_steps_in_float32(name, options):
+    rate = options.get("learning_rate", 1e-3)
+    ours, theirs, _ = _run_both(name, options, "float32")
+    # 100 steps of the learning rate, each off by the 3e-5 of the module's docstring at most.
+    _assert_close(ours, theirs, rtol=2e-6, atol=3e-3 * rate)
 
 
 @pytest.mark.parametrize("grads", [torch.tensor, _layouts], ids=["plain", "permuted"])
@@ -162,15 +234,21 @@ def test_layout_in_memory_does_not_matter(name, options, grads):
             assert variable.stride() == (1, 3)
 
 
+# `1 - 0.999` is zero in bfloat16, in which Keras computes the bias corrections of these.
+_BROKEN_IN_BFLOAT16 = ("Lamb", "Nadam", "ScheduleFreeAdamW")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize(("name", "options"), RULES, ids=str)
 def test_low_precision(name, options, dtype):
+    if dtype == "bfloat16" and name in _BROKEN_IN_BFLOAT16:
+        pytest.skip("Keras divides by zero here")
     start, grads = _values(0, "float32"), [_values(i, "float32") for i in range(1, 21)]
     ours = [Variable(v, dtype=dtype) for v in start]
     theirs = [keras.Variable(v, dtype=dtype) for v in start]
     # At 1e-7, the default, epsilon vanishes in float16 and Keras divides by zero.
     options = {**options, "learning_rate": 0.01}
-    if name != "SGD":
+    if "epsilon" in inspect.signature(getattr(optimizers, name)).parameters:
         options["epsilon"] = 1e-3
     a, b = getattr(optimizers, name)(**options), getattr(reference, name)(**options)
     for step in grads:
@@ -205,13 +283,12 @@ def test_variables_are_the_same_in_number_order_and_path(name, options, common):
 @pytest.mark.parametrize("common", [{}, COMMON[5], {"learning_rate": 0.25, "name": "x"}], ids=str)
 @pytest.mark.parametrize(("name", "options"), RULES, ids=str)
 def test_configs_are_equal_and_travel_both_ways(name, options, common):
-    a = getattr(optimizers, name)(**options, **common)
-    b = getattr(reference, name)(**options, **common)
-    config = a.get_config()
-    if "name" not in common:
-        config["name"] = b.get_config()["name"]  # numbered by each on its own
-    assert list(config.items()) == list(b.get_config().items())
-    assert reference.deserialize(optimizers.serialize(a)).get_config() == a.get_config()
+    a = getattr(optimizers, name)(**{**options, **common})
+    b = getattr(reference, name)(**{**options, **common})
+    assert list(a.get_config().items()) == list(b.get_config().items())
+    # `keras.optimizers.deserialize` does not know Lamb.
+    back = keras.saving.deserialize_keras_object(optimizers.serialize(a))
+    assert type(back).__name__ == name and back.get_config() == a.get_config()
     assert optimizers.deserialize(reference.serialize(b)).get_config() == b.get_config()
 
 
@@ -275,6 +352,15 @@ def test_training_on_a_schedule(name, options):
         ("Adam", {"use_ema": True, "ema_momentum": 1.5}),
         ("Adam", {"use_ema": True, "ema_overwrite_frequency": 0.5}),
         ("RMSprop", {"nonsense": 3}),
+        ("Lion", {"beta_1": 0.0}),
+        ("Lion", {"beta_1": 1.5}),
+        ("Ftrl", {"initial_accumulator_value": -0.1}),
+        ("Ftrl", {"learning_rate_power": 0.5}),
+        ("Ftrl", {"l1_regularization_strength": -1.0}),
+        ("Ftrl", {"l2_regularization_strength": -1.0}),
+        ("Ftrl", {"l2_shrinkage_regularization_strength": -1.0}),
+        ("OptimizerMap", {"default_optimizer": "sgd"}),
+        ("MultiOptimizer", {"optimizer_map": None, "learning_rate": 0.1}),
     ],
 )
 def test_bad_arguments_raise_as_in_keras(cls, options):
@@ -297,16 +383,10 @@ def test_bad_identifiers_raise_as_in_keras(identifier):
 @pytest.mark.parametrize(
     "identifier",
     [
-        "adam",
-        "ADAM",
-        "Adam",
-        "sgd",
-        "RMSprop",
-        "rmsprop",
-        "AdamW",
-        "adamw",
+        *(n for name in dict(RULES) if name != "Lamb" for n in (name, name.lower(), name.upper())),
         {"class_name": "adam", "config": {"learning_rate": 0.5}},
         {"class_name": "SGD", "config": {"momentum": 0.5}},
+        {"class_name": "muon", "config": {"exclude_layers": ["out"]}},
     ],
     ids=str,
 )
@@ -340,7 +420,7 @@ def test_steps_with_missing_gradients():
 
 
 @pytest.mark.parametrize("exclusion", [{"var_names": ["w1", "w[34]"]}, "list", {}])
-@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+@pytest.mark.parametrize("name", dict(RULES))
 def test_exclusion_from_weight_decay(name, exclusion):
     start = _values(0, "float32")
     ours = [Variable(v, name=f"w{i}") for i, v in enumerate(start)]
@@ -349,27 +429,28 @@ def test_exclusion_from_weight_decay(name, exclusion):
     b = getattr(reference, name)(0.1, weight_decay=0.1)
     a.exclude_from_weight_decay(**({"var_list": ours[:2]} if exclusion == "list" else exclusion))
     b.exclude_from_weight_decay(**({"var_list": theirs[:2]} if exclusion == "list" else exclusion))
-    zeros = [torch.zeros(v.shape) for v in start]
-    for _ in range(5):
-        a.apply(zeros, ours)
-        b.apply([z.clone() for z in zeros], theirs)
+    for step in range(5):
+        grads = [torch.tensor(g) for g in _values(step + 1, "float32")]
+        a.apply(grads, ours)
+        b.apply([g.clone() for g in grads], theirs)
     for x, y in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=3e-5, atol=1e-5)
 
 
-def test_overwrite_with_gradient():
-    for steps in (None, 2, 3):
-        ours = [Variable([1.0, 2.0]), Variable([1.0, 2.0])]
-        theirs = [keras.Variable([1.0, 2.0]), keras.Variable([1.0, 2.0])]
-        ours[0].overwrite_with_gradient = theirs[0].overwrite_with_gradient = True
-        a = optimizers.SGD(1.0, momentum=0.5, gradient_accumulation_steps=steps)
-        b = reference.SGD(1.0, momentum=0.5, gradient_accumulation_steps=steps)
-        for step in range(7):
-            grads = [torch.tensor([step % 3 + 1.0, -step]), torch.tensor([1.0, step])]
-            a.apply(grads, ours)
-            b.apply([g.clone() for g in grads], theirs)
-            for x, y in zip([*ours, *a.variables], [*theirs, *b.variables], strict=True):
-                np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-6)
+@pytest.mark.parametrize("steps", [None, 2, 3])
+@pytest.mark.parametrize(("name", "options"), EACH, ids=str)
+def test_overwrite_with_gradient(name, options, steps):
+    start = np.asarray([[1.0, 2.0]] * 2)  # a matrix, which some rules treat in a way of its own
+    ours, theirs = [Variable(start), Variable(start)], [keras.Variable(start) for _ in range(2)]
+    ours[0].overwrite_with_gradient = theirs[0].overwrite_with_gradient = True
+    a = getattr(optimizers, name)(**options, gradient_accumulation_steps=steps)
+    b = getattr(reference, name)(**options, gradient_accumulation_steps=steps)
+    for step in range(7):
+        grads = [torch.tensor([[step % 3 + 1.0, -step]] * 2), torch.tensor([[1.0, step]] * 2)]
+        a.apply(grads, ours)
+        b.apply([g.clone() for g in grads], theirs)
+        for x, y in zip([*ours, *a.variables], [*theirs, *b.variables], strict=True):
+            np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=3e-5, atol=1e-5)
 
 
 def test_constraints_follow_the_update():
@@ -391,28 +472,30 @@ def _loss_scale_pair(inner, **options):
     )
 
 
-@pytest.mark.parametrize(
-    "inner",
-    [("SGD", {"learning_rate": 0.5}), ("Adam", {"weight_decay": 0.01}), ("RMSprop", {})],
-    ids=str,
-)
+@pytest.mark.parametrize("inner", EACH, ids=str)
 def test_loss_scale_optimizer(inner):
     a, b = _loss_scale_pair(inner, initial_scale=64.0, dynamic_growth_steps=3)
-    ours, theirs = Variable([1.0, 2.0, 3.0]), keras.Variable([1.0, 2.0, 3.0])
+    start = np.asarray([[1.0, 2.0, 3.0]] * 2, dtype="float32")
+    ours, theirs = [Variable(start)], [keras.Variable(start)]
+    a.build(ours)
+    b.build(theirs)
+    assert [v.path.partition("/")[2] for v in a.variables] == [
+        v.path.partition("/")[2] for v in b.variables
+    ]
     rng = np.random.default_rng(0)
     assert a.scale_loss(1.0) == b.scale_loss(1.0) == 64.0
     for step in range(25):
-        grad = torch.tensor(rng.standard_normal(3).astype("float32") * 64)
+        grad = torch.tensor(rng.standard_normal((2, 3)).astype("float32") * 64)
         if step % 5 == 3:
-            grad[step % 3] = [float("inf"), float("nan"), -float("inf")][step % 3]
-        a.apply([grad], [ours])
-        b.apply([grad.clone()], [theirs])
-        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5)
+            grad[0, step % 3] = [float("inf"), float("nan"), -float("inf")][step % 3]
+        a.apply([grad], ours)
+        b.apply([grad.clone()], theirs)
+        np.testing.assert_allclose(ours[0].numpy(), theirs[0].numpy(), rtol=1e-4, atol=1e-5)
         assert float(a.scale_loss(1.0)) == float(b.scale_loss(1.0))
         assert int(a.iterations) == int(b.iterations)
     assert len(a.variables) == len(b.variables)
     for x, y in zip(a.variables, b.variables, strict=True):
-        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-4, atol=1e-5)
     config = a.get_config()
     assert list(config) == list(b.get_config())
     again = optimizers.deserialize(reference.serialize(b))
@@ -435,12 +518,12 @@ def test_loss_scale_optimizer_refuses(options):
 
 @pytest.mark.parametrize(("name", "options"), RULES, ids=str)
 def test_state_moves_between_the_two(name, options):
-    common = {"use_ema": True, "learning_rate": 0.01}
-    ours, theirs, (a, b) = _run_both(name, {**options, **common}, "float32", steps=5)
+    options = {**options, "use_ema": True, "learning_rate": 0.01}
+    ours, theirs, (a, b) = _run_both(name, options, "float32", steps=5)
     store = {}
     b.save_own_variables(store)
-    fresh = getattr(optimizers, name)(**options, **common)
-    fresh.build([Variable(v) for v in _values(0, "float32")])
+    fresh = getattr(optimizers, name)(**options)
+    fresh.build([Variable(v, name=f"w{i}") for i, v in enumerate(_values(0, "float32"))])
     fresh.load_own_variables(store)
     for x, y in zip(fresh.variables, b.variables, strict=True):
         np.testing.assert_array_equal(x.numpy(), y.numpy())
@@ -524,9 +607,167 @@ def test_setting_the_learning_rate():
             optimizer.learning_rate = 0.5
 
 
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", dict(RULES))
 def test_pickles(name):
     for module in (optimizers, reference):
         optimizer = getattr(module, name)()
         again = pickle.loads(pickle.dumps(optimizer))
         assert again.get_config() == optimizer.get_config()
+
+
+# Several optimizers -------------------------------------------------------------------------------
+
+
+def _multi(module, **options):
+    chosen = module.OptimizerMap(
+        module.Nadam(0.01, name="n"), {"w[12]": module.SGD(0.1, 0.9, name="s")}
+    )
+    chosen["w0"] = module.Muon(0.01, weight_decay=0.1, name="m")
+    return module.MultiOptimizer(chosen, name="several", **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"loss_scale_factor": 4.0}], ids=str)
+def test_multi_optimizer(options):
+    start = _values(0, "float32")
+    ours = [Variable(v, name=f"w{i}") for i, v in enumerate(start)]
+    theirs = [keras.Variable(v, name=f"w{i}") for i, v in enumerate(start)]
+    a, b = _multi(optimizers, **options), _multi(reference, **options)
+    for step in range(20):
+        grads = [torch.tensor(g) for g in _values(step + 1, "float32")]
+        a.apply(grads, ours)
+        b.apply([g.clone() for g in grads], theirs)
+    assert [type(o).__name__ for o in a.optimizers] == [type(o).__name__ for o in b.optimizers]
+    assert [v.name for v in a.variables[:-1]] == [v.name for v in b.variables[:-1]]
+    for x, y in zip([*ours, *a.variables], [*theirs, *b.variables], strict=True):
+        np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=2e-5, atol=2e-5)
+    assert optimizers.deserialize(reference.serialize(b)).get_config() == a.get_config()
+    back = reference.deserialize(optimizers.serialize(a))
+    assert [type(o).__name__ for o in back.optimizers] == [type(o).__name__ for o in b.optimizers]
+
+
+def _assigned(module):
+    chosen = _multi(module)._optimizer_map
+    chosen["w0"] = module.SGD()
+
+
+MISTAKES = {
+    "twice": _assigned,
+    "no name": lambda m: _multi(m)._optimizer_map.__setitem__(3, m.SGD()),
+    "no optimizer": lambda m: _multi(m)._optimizer_map.__setitem__("a", "sgd"),
+    "a wrapper": lambda m: m.OptimizerMap(m.SGD()).__setitem__("a", m.LossScaleOptimizer(m.SGD())),
+    "two at once": lambda m: (
+        _multi(m)._optimizer_map["w1|w2"]
+        and m.OptimizerMap(m.SGD(), {"a.": m.SGD(), ".b": m.SGD()})["ab"]
+    ),
+    "a list": lambda m: m.OptimizerMap(m.SGD(), [m.SGD()]),
+    "its rate": lambda m: _multi(m).learning_rate,
+    "another rate": lambda m: setattr(_multi(m), "learning_rate", 0.1),
+    "not built": lambda m: _multi(m).apply([torch.ones(1)]),
+    "weights": lambda m: _multi(m).set_weights([]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_with_several_optimizers(mistake):
+    with pytest.raises(Exception) as theirs:
+        MISTAKES[mistake](reference)
+    with pytest.raises(theirs.type):
+        MISTAKES[mistake](optimizers)
+
+
+# Files --------------------------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+COMPILED = {
+    **{
+        name: lambda o, name=name, options=options: getattr(o, name)(**options)
+        for name, options in EACH
+    },
+    "MultiOptimizer": lambda o: o.MultiOptimizer(o.OptimizerMap(o.SGD(), {".*a/.*": o.Nadam()})),
+    "LossScaleOptimizer": lambda o: o.LossScaleOptimizer(o.Nadam()),
+    "LossScaleOptimizer of Adafactor": lambda o: o.LossScaleOptimizer(o.Adafactor()),
+}
+
+
+def _trained(library, make):
+    library.utils.set_random_seed(1)
+    layers = library.layers
+    model = library.Sequential([library.Input((4,)), layers.Dense(3, name="a"), layers.Dense(1)])
+    model.compile(make(library.optimizers), library.losses.MeanSquaredError())
+    model.fit(X, X[:, :1], epochs=2, batch_size=8, verbose=0)
+    return model
+
+
+def _state(optimizer):
+    return [(tuple(v.shape), v.numpy()) for v in optimizer.variables]
+
+
+def _assert_same_state(a, b, **tolerance):
+    assert [shape for shape, _ in a] == [shape for shape, _ in b]
+    for (_, x), (_, y) in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, **tolerance)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("writer", [keras, torchkeras], ids=["keras", "torchkeras"])
+@pytest.mark.parametrize("name", COMPILED)
+def test_state_in_keras_files(name, writer, tmp_path):
+    reader = torchkeras if writer is keras else keras
+    model = _trained(writer, COMPILED[name])
+    model.save(tmp_path / "model.keras")
+    again = reader.models.load_model(tmp_path / "model.keras")
+    assert type(again.optimizer).__name__ == name.partition(" ")[0]
+    _assert_same_state(_state(again.optimizer), _state(model.optimizer), rtol=0)
+    for one in (model, again):  # and both go on alike
+        one.fit(X, X[:, :1], batch_size=8, verbose=0, shuffle=False)
+    if "Scale" not in name or name.endswith("Adafactor"):
+        _assert_same_state(_state(again.optimizer), _state(model.optimizer), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+# Keras names two variables of Adafactor alike and then cannot write them.
+@pytest.mark.parametrize("name", [n for n in COMPILED if "Adafactor" not in n])
+def test_state_in_h5_files(name, tmp_path):
+    ours, theirs = _trained(torchkeras, COMPILED[name]), _trained(keras, COMPILED[name])
+    contents = []
+    for model, file in ((ours, "ours.h5"), (theirs, "theirs.h5")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the format is old
+            model.save(tmp_path / file)
+        with h5py.File(tmp_path / file) as handle:
+            group = handle["optimizer_weights"]
+            names = [os.fsdecode(n) for n in group.attrs["weight_names"]]
+            contents.append([(tuple(group[n].shape), group[n][()]) for n in names])
+    _assert_same_state(*contents, rtol=1e-3, atol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        again = torchkeras.models.load_model(tmp_path / "theirs.h5")
+    _assert_same_state(_state(again.optimizer), _state(theirs.optimizer), rtol=0)
+
+
+# Names --------------------------------------------------------------------------------------------
+
+
+def test_names_and_signatures():
+    public = {n for n in dir(reference) if not n.startswith("_")}
+    assert public <= set(optimizers.__all__)
+    for module, ours in (
+        (reference, optimizers),
+        (reference.schedules, optimizers.schedules),
+        (reference.legacy, optimizers.legacy),
+    ):
+        for name in (n for n in dir(module) if not n.startswith("_")):
+            theirs = getattr(module, name)
+            if inspect.isclass(theirs) and module is not reference.legacy:
+                mine, original = (
+                    list(inspect.signature(cls.__init__).parameters.values())
+                    for cls in (getattr(ours, name), theirs)
+                )
+                assert [(p.name, p.default) for p in mine] == [
+                    (p.name, p.default) for p in original
+                ], name
+            assert hasattr(ours, name)
+    with pytest.raises(ImportError):
+        reference.legacy.Adam()
+    with pytest.raises(ImportError):
+        optimizers.legacy.Adam()

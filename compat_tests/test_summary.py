@@ -174,6 +174,19 @@ def subclassed_and_called(k):
     return model
 
 
+def subclassed_with_models(k):
+    class Pair(k.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.encoder = two_outputs(k)
+            self.decoder = sequential(k)
+
+        def call(self, x):
+            return self.decoder(self.encoder(x)[0])
+
+    return Pair(name="pair")
+
+
 def scalars(k):
     inputs = k.layers.Input((), batch_size=3)
     return k.Model(inputs, k.layers.Rescaling(2.0)(inputs))
@@ -183,7 +196,7 @@ MODELS = [
     *(sequential, unbuilt, empty, built_by_shape, compiled, trained, convolutional, branches),
     *(shared, shared_branches, operations, sub_model, nested, nested_branches, long_names),
     *(folded_name, wide_characters, frozen, mixed, recurrent, two_outputs, subclassed),
-    *(subclassed_and_called, scalars),
+    *(subclassed_and_called, subclassed_with_models, scalars),
 ]
 OPTIONS = {
     "plain": {},

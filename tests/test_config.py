@@ -188,3 +188,10 @@ def test_bad_environment(monkeypatch):
     monkeypatch.setenv("KERAS_MAX_EPOCHS", "many")
     with pytest.raises(ValueError, match="KERAS_MAX_EPOCHS is 'many'"):
         config._read_environment()
+
+
+def test_the_backend_is_torch():
+    config.set_backend("torch")
+    assert config.backend() == "torch"
+    with pytest.raises(NotImplementedError, match="'jax'"):
+        config.set_backend("jax")

@@ -70,12 +70,24 @@ def attention():
     return keras.Model(inputs, layers.Dense(3, "softmax")(x))
 
 
+def masked_attention():
+    inputs = keras.Input((TIME,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True, lora_rank=2)(inputs)
+    x = layers.GroupQueryAttention(3, 4, 2)(x, x, use_causal_mask=True)
+    x = layers.Attention(use_scale=True)([layers.GroupNormalization(2)(x), x])
+    x = layers.AdditiveAttention()([x, x])
+    x = layers.RMSNormalization()(layers.GlobalAveragePooling1D()(x))
+    x = layers.SpectralNormalization(layers.Dense(3))(layers.UnitNormalization()(x))
+    return keras.Model(inputs, layers.Softmax()(x))
+
+
 MODELS = {
     dense: lambda n: floats(n, WIDTH),
     convolution: lambda n: floats(n, 8, 8, 2),
     recurrent: lambda n: floats(n, TIME, WIDTH),
     text: lambda n: RNG.integers(0, 10, (n, TIME)),
     attention: lambda n: floats(n, TIME, WIDTH),
+    masked_attention: lambda n: RNG.integers(0, 10, (n, TIME)),
 }
 LOSS = "sparse_categorical_crossentropy"
 
@@ -370,3 +382,41 @@ def test_seeds_give_the_same_weights_on_one_device():
         weights.append(dense().get_weights())
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+IMAGE_LAYERS = {
+    "AutoContrast": {},
+    "ContrastLimitedAdaptiveHistogramEqualization": {},
+    "CutMix": {},
+    "Equalization": {},
+    "MixUp": {},
+    "RandAugment": {},
+    "RandomBrightness": {"factor": 0.3},
+    "RandomCrop": {"height": 20, "width": 20},
+    "RandomElasticTransform": {},
+    "RandomErasing": {"fill_value": (1, 2, 3)},
+    "RandomFlip": {},
+    "RandomGaussianBlur": {},
+    "RandomHue": {"factor": 0.3},
+    "RandomPerspective": {},
+    "RandomPosterization": {"factor": (3, 3)},
+    "RandomRotation": {"factor": 0.3},
+    "RandomZoom": {"height_factor": 0.3},
+    "Resizing": {"height": 9, "width": 50},
+    "Solarization": {},
+}
+
+
+@pytest.mark.parametrize("name", IMAGE_LAYERS)
+def test_image_layers_do_not_wait(name):
+    boxed = {"bounding_box_format": "xyxy"} if name in ("RandomFlip", "RandomZoom") else {}
+    layer = getattr(layers, name)(**IMAGE_LAYERS[name], **boxed)
+    data = {"images": torch.rand(4, 32, 32, 3, device="cuda")}
+    if boxed:
+        boxes = torch.rand(4, 2, 4, device="cuda")
+        data["bounding_boxes"] = {"boxes": boxes, "labels": torch.ones(4, 2, device="cuda")}
+    layer(data, training=True)
+    torch.cuda.set_sync_debug_mode("error")
+    result = layer(data, training=True)
+    torch.cuda.set_sync_debug_mode("default")
+    assert all(x.is_cuda for x in keras.tree.flatten(result))

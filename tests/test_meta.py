@@ -9,6 +9,7 @@ Every layer, loss, metric and optimizer that is registered has a line in a table
 added to the library without a line fails `test_the_tables_are_complete`.
 """
 
+import functools
 import inspect
 
 import pytest
@@ -157,8 +158,24 @@ def adapted():
 LAYERS = {
     "Activation": [(lambda: layers.Activation("gelu"), VECTOR)],
     "ActivityRegularization": [(lambda: layers.ActivityRegularization(0.1, 0.2), VECTOR)],
+    "AdaptiveAveragePooling1D": [(lambda: layers.AdaptiveAveragePooling1D(3), SERIES_1D)],
+    "AdaptiveAveragePooling2D": [(lambda: layers.AdaptiveAveragePooling2D((3, 2)), IMAGE)],
+    "AdaptiveAveragePooling3D": [(lambda: layers.AdaptiveAveragePooling3D(3), VOLUME)],
+    "AdaptiveMaxPooling1D": [(lambda: layers.AdaptiveMaxPooling1D(3), SERIES_1D)],
+    "AdaptiveMaxPooling2D": [(lambda: layers.AdaptiveMaxPooling2D((3, 2)), IMAGE)],
+    "AdaptiveMaxPooling3D": [(lambda: layers.AdaptiveMaxPooling3D(3), VOLUME)],
     "Add": [(lambda: layers.Add(), [VECTOR, VECTOR])],
+    "AdditiveAttention": [
+        (lambda: layers.AdditiveAttention(dropout=0.1), [SERIES, SERIES]),
+        (lambda: masked(SelfAttention(layers.AdditiveAttention())), SERIES),
+    ],
     "AlphaDropout": [(lambda: layers.AlphaDropout(0.3), VECTOR)],
+    "Attention": [
+        (lambda: layers.Attention(use_scale=True, dropout=0.1), [SERIES, SERIES]),
+        (lambda: layers.Attention(score_mode="concat", seed=1, dropout=0.1), [SERIES, SERIES]),
+        (lambda: SelfAttention(layers.Attention(), return_attention_scores=True), SERIES),
+        (lambda: masked(SelfAttention(layers.Attention(), use_causal_mask=True)), SERIES),
+    ],
     "Average": [(lambda: layers.Average(), [VECTOR, VECTOR])],
     "AveragePooling1D": [(lambda: layers.AveragePooling1D(2, padding="same"), SERIES_1D)],
     "AveragePooling2D": [(lambda: layers.AveragePooling2D(3, padding="same"), IMAGE)],
@@ -174,6 +191,10 @@ LAYERS = {
         (lambda: layers.Bidirectional(layers.LSTM(3)), SERIES),
         (lambda: masked(layers.Bidirectional(layers.GRU(3, return_sequences=True))), SERIES),
     ],
+    "CategoryEncoding": [
+        (lambda mode=mode: layers.CategoryEncoding(10, mode), "tokens")
+        for mode in ("one_hot", "multi_hot", "count")
+    ],
     "Concatenate": [(lambda: layers.Concatenate(), [VECTOR, VECTOR])],
     "Conv1D": [
         (lambda: layers.Conv1D(3, 2, padding="causal", activation="relu"), SERIES_1D),
@@ -183,14 +204,30 @@ LAYERS = {
         (lambda: layers.Conv2D(3, 3, padding="same", activation="relu"), IMAGE),
         (lambda: layers.Conv2D(4, 3, strides=2, groups=2), IMAGE),
         (lambda: layers.Conv2D(3, (2, 3), padding="same", strides=2), IMAGE),
+        (lambda: layers.Conv2D(3, 3, lora_rank=2), IMAGE),
+    ],
+    "Conv1DTranspose": [
+        (lambda: layers.Conv1DTranspose(3, 3, strides=2, padding="same"), SERIES_1D),
+    ],
+    "Conv2DTranspose": [
+        (lambda: layers.Conv2DTranspose(3, 3, strides=2, activation="relu"), IMAGE),
+        (lambda: layers.Conv2DTranspose(3, 4, strides=2, padding="same"), IMAGE),
     ],
     "Conv3D": [(lambda: layers.Conv3D(3, 2), VOLUME)],
+    "Conv3DTranspose": [(lambda: layers.Conv3DTranspose(3, 2), VOLUME)],
+    "ConvLSTM1D": [(lambda: layers.ConvLSTM1D(3, 2, return_sequences=True), (TIME, *SERIES_1D))],
+    "ConvLSTM2D": [
+        (lambda: layers.ConvLSTM2D(3, 2, padding="same"), (TIME, *IMAGE)),
+        (lambda: layers.ConvLSTM2D(3, 2, dropout=0.2, recurrent_dropout=0.2), (TIME, *IMAGE)),
+    ],
+    "ConvLSTM3D": [(lambda: layers.ConvLSTM3D(3, 2), (TIME, *VOLUME))],
     "Cropping1D": [(lambda: layers.Cropping1D(1), SERIES_1D)],
     "Cropping2D": [(lambda: layers.Cropping2D(1), IMAGE)],
     "Cropping3D": [(lambda: layers.Cropping3D(1), VOLUME)],
     "Dense": [
         (lambda: layers.Dense(3, activation="relu"), VECTOR),
         (lambda: layers.Dense(3, use_bias=False), SERIES),
+        (lambda: layers.Dense(3, lora_rank=2), SERIES),
         (
             lambda: layers.Dense(
                 3,
@@ -203,15 +240,28 @@ LAYERS = {
             VECTOR,
         ),
     ],
+    "DepthwiseConv1D": [(lambda: layers.DepthwiseConv1D(2, padding="same"), SERIES_1D)],
+    "DepthwiseConv2D": [
+        (lambda: layers.DepthwiseConv2D(3, strides=2, depth_multiplier=2), IMAGE),
+        (lambda: layers.DepthwiseConv2D((2, 3), padding="same", activation="relu"), IMAGE),
+    ],
+    "Discretization": [
+        (lambda: Binned([0.0, 0.5]), VECTOR),
+        (lambda: Binned([0.0, 0.5], output_mode="count"), VECTOR),
+    ],
     "Dot": [(lambda: layers.Dot(1, normalize=True), [VECTOR, VECTOR])],
     "Dropout": [
         (lambda: layers.Dropout(0.3), VECTOR),
         (lambda: layers.Dropout(0.3, seed=1, noise_shape=(None, 1, None)), SERIES),
     ],
     "ELU": [(lambda: layers.ELU(), VECTOR)],
-    "EinsumDense": [(lambda: layers.EinsumDense("btd,de->bte", (TIME, 3), bias_axes="e"), SERIES)],
+    "EinsumDense": [
+        (lambda: layers.EinsumDense("btd,de->bte", (TIME, 3), bias_axes="e"), SERIES),
+        (lambda: layers.EinsumDense("btd,de->bte", (TIME, 3), lora_rank=2), SERIES),
+    ],
     "Embedding": [
         (lambda: layers.Embedding(10, 3), "tokens"),
+        (lambda: layers.Embedding(10, 3, lora_rank=2), "tokens"),
         (lambda: [layers.Embedding(10, 3, mask_zero=True), layers.LSTM(2)], "tokens"),
         (
             lambda: [layers.Embedding(10, 3, mask_zero=True), layers.GlobalAveragePooling1D()],
@@ -236,7 +286,42 @@ LAYERS = {
     "GlobalMaxPooling1D": [(lambda: layers.GlobalMaxPooling1D(), SERIES)],
     "GlobalMaxPooling2D": [(lambda: layers.GlobalMaxPooling2D(), IMAGE)],
     "GlobalMaxPooling3D": [(lambda: layers.GlobalMaxPooling3D(), VOLUME)],
+    "GroupNormalization": [
+        (lambda: layers.GroupNormalization(2), IMAGE),
+        (lambda: layers.GroupNormalization(-1, axis=1, scale=False), IMAGE),
+        (lambda: masked(layers.GroupNormalization(2)), SERIES),
+    ],
+    "GroupQueryAttention": [
+        (lambda: SelfAttention(group_attention()), SERIES),
+        (lambda: SelfAttention(group_attention(), use_causal_mask=True), SERIES),
+        (lambda: SelfAttention(group_attention(), return_attention_scores=True), SERIES),
+        (lambda: masked(SelfAttention(group_attention(use_gate=True))), SERIES),
+    ],
+    "HashedCrossing": [
+        (lambda: Crossed(5), "tokens"),
+        (lambda: Crossed(5, output_mode="one_hot"), "tokens"),
+    ],
+    "Hashing": [
+        (lambda: layers.Hashing(5, mask_value=3), "tokens"),
+        (lambda: layers.Hashing(5, salt=7, output_mode="count"), "tokens"),
+    ],
     "Identity": [(lambda: layers.Identity(), VECTOR)],
+    "IntegerLookup": [
+        (lambda: layers.IntegerLookup(vocabulary=[3, 7], mask_token=0), "tokens"),
+        (lambda: layers.IntegerLookup(vocabulary=[3, 7], num_oov_indices=0), "tokens"),
+        (lambda: layers.IntegerLookup(vocabulary=[3, 7], invert=True), "tokens"),
+        (lambda: layers.IntegerLookup(vocabulary=[3, 7], num_oov_indices=2), "tokens"),
+        (
+            lambda: layers.IntegerLookup(
+                vocabulary=[3, 7],
+                num_oov_indices=2,
+                oov_method="farmhash",
+                output_mode="tf_idf",
+                idf_weights=[0.5, 2.0],
+            ),
+            "tokens",
+        ),
+    ],
     "LSTM": [
         (lambda: layers.LSTM(3), SERIES),
         (lambda: [layers.LSTM(3, return_sequences=True), layers.LSTM(2)], SERIES),
@@ -257,6 +342,9 @@ LAYERS = {
     "MaxPooling2D": [(lambda: layers.MaxPooling2D(3, padding="same"), IMAGE)],
     "MaxPooling3D": [(lambda: layers.MaxPooling3D(), VOLUME)],
     "Maximum": [(lambda: layers.Maximum(), [VECTOR, VECTOR])],
+    "MelSpectrogram": [
+        (lambda: layers.MelSpectrogram(16, 8, num_mel_bins=3, sampling_rate=99), (60,))
+    ],
     "Minimum": [(lambda: layers.Minimum(), [VECTOR, VECTOR])],
     "MultiHeadAttention": [
         (lambda: SelfAttention(), SERIES),
@@ -268,6 +356,10 @@ LAYERS = {
     "Normalization": [(adapted, VECTOR)],
     "PReLU": [(lambda: layers.PReLU(shared_axes=[1]), SERIES)],
     "Permute": [(lambda: layers.Permute((2, 1)), SERIES)],
+    "RMSNormalization": [
+        (lambda: layers.RMSNormalization(), SERIES),
+        (lambda: layers.RMSNormalization(axis=1), SERIES),
+    ],
     "RNN": [
         (lambda: layers.RNN([layers.SimpleRNNCell(3), layers.SimpleRNNCell(2)]), SERIES),
         (lambda: layers.RNN(layers.SimpleRNNCell(3), unroll=True), SERIES),
@@ -279,6 +371,19 @@ LAYERS = {
         (lambda: layers.Rescaling([0.5, 2.0], [1.0, 0.0]), IMAGE),
     ],
     "Reshape": [(lambda: layers.Reshape((2, -1)), VECTOR)],
+    "ReversibleEmbedding": [
+        (lambda: [layers.ReversibleEmbedding(10, 3, mask_zero=True), layers.LSTM(2)], "tokens"),
+        (lambda: ThereAndBack(tie_weights=False), "tokens"),
+        (lambda: ThereAndBack(logit_soft_cap=5.0), "tokens"),
+    ],
+    "SeparableConv1D": [(lambda: layers.SeparableConv1D(3, 2, padding="same"), SERIES_1D)],
+    "SeparableConv2D": [
+        (lambda: layers.SeparableConv2D(3, 3, strides=2, depth_multiplier=2), IMAGE),
+    ],
+    "STFTSpectrogram": [
+        (lambda mode=mode: layers.STFTSpectrogram(mode, 4, padding="same"), SERIES_1D)
+        for mode in ("log", "psd", "real", "stft")
+    ],
     "SimpleRNN": [
         (lambda: layers.SimpleRNN(3), SERIES),
         (lambda: masked(layers.SimpleRNN(3)), SERIES),
@@ -288,6 +393,10 @@ LAYERS = {
     "SpatialDropout1D": [(lambda: layers.SpatialDropout1D(0.3), SERIES)],
     "SpatialDropout2D": [(lambda: layers.SpatialDropout2D(0.3), IMAGE)],
     "SpatialDropout3D": [(lambda: layers.SpatialDropout3D(0.3), VOLUME)],
+    "SpectralNormalization": [
+        (lambda: layers.SpectralNormalization(layers.Dense(3)), VECTOR),
+        (lambda: layers.SpectralNormalization(layers.Conv2D(3, 2), power_iterations=2), IMAGE),
+    ],
     "StackedRNNCells": [(lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3)])), SERIES)],
     "Subtract": [(lambda: layers.Subtract(), [VECTOR, VECTOR])],
     "TimeDistributed": [
@@ -297,6 +406,10 @@ LAYERS = {
     "TorchModuleWrapper": [
         (lambda: layers.TorchModuleWrapper(torch.nn.Linear(WIDTH, 3)), VECTOR),
         (lambda: torch.nn.GroupNorm(2, WIDTH), VECTOR),
+    ],
+    "UnitNormalization": [
+        (lambda: layers.UnitNormalization(), VECTOR),
+        (lambda: layers.UnitNormalization(axis=[1, 2]), SERIES),
     ],
     "UpSampling1D": [(lambda: layers.UpSampling1D(2), SERIES_1D)],
     "UpSampling2D": [
@@ -308,25 +421,129 @@ LAYERS = {
     "ZeroPadding2D": [(lambda: layers.ZeroPadding2D(1), IMAGE)],
     "ZeroPadding3D": [(lambda: layers.ZeroPadding3D(1), VOLUME)],
 }
-WITHOUT_A_LINE = {
-    "Layer": "the base class; `Scale` in every model here is one",
-    "Wrapper": "a base class; its subclasses have lines",
-    "InputLayer": "every functional model here begins with one",
+# Each of these is called on colored images.
+IMAGE_LAYERS = {
+    "AugMix": {},
+    "AutoContrast": {},
+    "CenterCrop": {"height": 4, "width": 5},
+    "ContrastLimitedAdaptiveHistogramEqualization": {"tile_grid_size": (2, 3)},
+    "CutMix": {},
+    "Equalization": {},
+    "MaxNumBoundingBoxes": {"max_number": 3},
+    "MixUp": {},
+    "RandAugment": {},
+    "RandomBrightness": {"factor": 0.3},
+    "RandomColorDegeneration": {"factor": 0.3},
+    "RandomColorJitter": {"brightness_factor": 0.3, "hue_factor": 0.3},
+    "RandomContrast": {"factor": 0.3},
+    "RandomCrop": {"height": 4, "width": 5},
+    "RandomElasticTransform": {},
+    "RandomErasing": {},
+    "RandomFlip": {},
+    "RandomGaussianBlur": {},
+    "RandomGrayscale": {},
+    "RandomHue": {"factor": 0.3},
+    "RandomInvert": {},
+    "RandomPerspective": {},
+    "RandomPosterization": {"factor": 4},
+    "RandomRotation": {"factor": 0.3},
+    "RandomSaturation": {"factor": 0.3},
+    "RandomSharpness": {"factor": 0.3},
+    "RandomShear": {"x_factor": 0.3},
+    "RandomTranslation": {"height_factor": 0.3, "width_factor": 0.3},
+    "RandomZoom": {"height_factor": 0.3},
+    "Resizing": {"height": 4, "width": 5},
+    "Solarization": {},
 }
 
 
-class SelfAttention(keras.Layer):
-    """`MultiHeadAttention` of a series to itself, as a layer with one input."""
+class Beside(keras.Layer):
+    """Adds what a layer without gradients returns to the layer's input."""
 
-    def __init__(self, **options):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def call(self, x):
+        return x + self.layer(x)
+
+
+def image_layer(name):
+    layer = getattr(layers, name)(**IMAGE_LAYERS[name])
+    without_gradients = name in (
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        "RandomPosterization",
+    )
+    return Beside(layer) if without_gradients else layer
+
+
+LAYERS["Pipeline"] = [(lambda: layers.Pipeline([layers.Resizing(4, 5), Scale()]), (8, 9, 3))]
+LAYERS.update((name, [(functools.partial(image_layer, name), (8, 9, 3))]) for name in IMAGE_LAYERS)
+
+WITHOUT_A_LINE = {
+    "StringLookup": "strings are on the host",
+    "TextVectorization": "likewise",
+    "Layer": "the base class; `Scale` in every model here is one",
+    "Wrapper": "a base class; its subclasses have lines",
+    "InputLayer": "every functional model here begins with one",
+    "FlaxLayer": "it cannot be made, as it belongs to another engine",
+    "JaxLayer": "likewise",
+    "TFSMLayer": "likewise",
+}
+
+
+class Binned(keras.Layer):
+    """`Discretization`, which passes no gradients, in a layer that does."""
+
+    def __init__(self, boundaries, **options):
+        super().__init__()
+        self.bins = layers.Discretization(boundaries, **options)
+
+    def call(self, x):
+        return x.mean(1, keepdim=True) * self.bins(x)
+
+
+class Crossed(keras.Layer):
+    """`HashedCrossing` of two columns, as a layer of one input."""
+
+    def __init__(self, bins, **options):
+        super().__init__()
+        self.crossing = layers.HashedCrossing(bins, **options)
+
+    def call(self, x):
+        return self.crossing([x[:, :1], x[:, 1:2]])
+
+
+class SelfAttention(keras.Layer):
+    """Attention of a series to itself, `MultiHeadAttention` by default, as a layer of one input."""
+
+    def __init__(self, attention=None, **options):
         super().__init__()
         self.supports_masking = True
         self.options = options
-        self.attention = layers.MultiHeadAttention(2, 3, dropout=0.1)
+        self.attention = attention or layers.MultiHeadAttention(2, 3, dropout=0.1)
+        self.takes_list = isinstance(self.attention, layers.Attention)
 
     def call(self, x):
-        outputs = self.attention(x, x, **self.options)
+        inputs = ([x, x],) if self.takes_list else (x, x)
+        outputs = self.attention(*inputs, **self.options)
         return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def group_attention(**options):
+    """Four heads of queries for two of keys."""
+    return layers.GroupQueryAttention(3, 4, 2, dropout=0.1, **options)
+
+
+class ThereAndBack(keras.Layer):
+    """`ReversibleEmbedding` in both directions."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.embedding = layers.ReversibleEmbedding(10, 3, **options)
+
+    def call(self, x):
+        return self.embedding(self.embedding(x), reverse=True)
 
 
 def functional_model(chain, shapes):
@@ -384,7 +601,7 @@ def test_layer(name, case, style, dtype):
         model.compile("sgd", "mse", weighted_metrics=["mae"])
     logs = run_steps(model, (batch_of(shapes), meta(BATCH, 1), meta(BATCH)))
     assert set(logs) == {"loss", "mae"}
-    assert any(type(layer).__name__ == name for layer in model._flatten_layers())
+    assert any(type(layer) is getattr(layers, name) for layer in model._flatten_layers())
 
 
 # Losses ------------------------------------------------------------------------------------------
@@ -633,11 +850,29 @@ class SumOfOutputs(losses.Loss):
 
 schedules = optimizers.schedules
 OPTIMIZERS = {
+    "Adadelta": (lambda o: optimizers.Adadelta(**o),),
+    "Adafactor": (lambda o: optimizers.Adafactor(**o), {"relative_step": False}),
+    "Adagrad": (lambda o: optimizers.Adagrad(**o),),
     "Adam": (lambda o: optimizers.Adam(**o), {"amsgrad": True}),
     "AdamW": (lambda o: optimizers.AdamW(**o), {"weight_decay": 0.1}),
+    "Adamax": (lambda o: optimizers.Adamax(**o),),
+    "Ftrl": (
+        lambda o: optimizers.Ftrl(**o),
+        {"l2_shrinkage_regularization_strength": 0.1, "learning_rate_power": -0.2},
+    ),
+    "Lamb": (lambda o: optimizers.Lamb(**o),),
+    "Lion": (lambda o: optimizers.Lion(**o),),
     "LossScaleOptimizer": (lambda o: optimizers.LossScaleOptimizer(optimizers.Adam(**o)),),
+    "MultiOptimizer": (
+        lambda o: optimizers.MultiOptimizer(
+            optimizers.OptimizerMap(optimizers.Adam(**o), {".*bias": optimizers.SGD(**o)})
+        ),
+    ),
+    "Muon": (lambda o: optimizers.Muon(**o), {"nesterov": False, "rms_rate": None}),
+    "Nadam": (lambda o: optimizers.Nadam(**o),),
     "RMSprop": (lambda o: optimizers.RMSprop(**o), {"centered": True, "momentum": 0.9}),
     "SGD": (lambda o: optimizers.SGD(**o), {"momentum": 0.9, "nesterov": True}),
+    "ScheduleFreeAdamW": (lambda o: optimizers.ScheduleFreeAdamW(**o), {"warmup_steps": 2}),
 }
 SCHEDULES = {
     "CosineDecay": lambda: schedules.CosineDecay(0.1, 10, warmup_target=0.2, warmup_steps=3),
@@ -647,7 +882,10 @@ SCHEDULES = {
     "PiecewiseConstantDecay": lambda: schedules.PiecewiseConstantDecay([2, 4], [0.3, 0.2, 0.1]),
     "PolynomialDecay": lambda: schedules.PolynomialDecay(0.1, 10, cycle=True),
 }
-OPTIMIZERS_WITHOUT_A_LINE = {"LearningRateSchedule": "the base class of schedules"}
+OPTIMIZERS_WITHOUT_A_LINE = {
+    "LearningRateSchedule": "the base class of schedules",
+    "OptimizerMap": "a mapping, tested with MultiOptimizer",
+}
 OPTIONS = [
     {},
     {"clipnorm": 1.0},
@@ -679,7 +917,8 @@ def test_optimizer(name, options):
     optimizer = train_with(make(dict(options)))
     if name == "LossScaleOptimizer":
         return  # only the device knows which steps were skipped
-    assert int(optimizer.iterations) == (4 // options.get("gradient_accumulation_steps", 1))
+    inner = optimizer.optimizers[0] if name == "MultiOptimizer" else optimizer
+    assert int(inner.iterations) == (4 // options.get("gradient_accumulation_steps", 1))
 
 
 @pytest.mark.parametrize("name", [name for name, line in OPTIMIZERS.items() if len(line) > 1])

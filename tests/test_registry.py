@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers, registry
+from torchkeras import layers, registry, regularizers
 from torchkeras.registry import (
     CustomObjectScope,
     Namespace,
@@ -78,6 +78,25 @@ def test_custom_objects_by_argument_and_by_scope():
         assert isinstance(deserialize_keras_object(config), Other)
     with pytest.raises(TypeError, match="Could not locate class 'Other'"):
         deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_namespaces_find_classes_of_a_script(registered):
+    class Rows(regularizers.Regularizer):
+        def __call__(self, x):
+            return x.sum()
+
+        def get_config(self):
+            return {}
+
+    Rows.__module__ = "__main__"
+    if registered:
+        register_keras_serializable("script")(Rows)
+    config = serialize_keras_object(layers.Dense(2, kernel_regularizer=Rows()))
+    assert config["config"]["kernel_regularizer"]["module"] is None
+    objects = {} if registered else {"Rows": Rows}
+    layer = deserialize_keras_object(config, custom_objects=objects)
+    assert isinstance(layer.kernel_regularizer, Rows)
 
 
 @pytest.mark.parametrize(

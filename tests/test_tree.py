@@ -97,12 +97,12 @@ def test_registered_classes_are_containers():
 
 def test_mismatches_say_where():
     with pytest.raises(
-        ValueError, match=r"at \['a'\]\[1\] there is a list of length 1 against a int"
+        ValueError, match=r"at \['a'\]\[1\], expected a list of length 1, got a int"
     ):
         tree.map_structure(lambda a, b: 0, {"a": [1, [2]]}, {"a": [1, 2]})
-    with pytest.raises(ValueError, match="keys \\['a'\\] against a dict with keys \\['b'\\]"):
+    with pytest.raises(ValueError, match="keys \\['a'\\], got a dict with keys \\['b'\\]"):
         tree.assert_same_structure({"a": 1}, {"b": 1})
-    with pytest.raises(ValueError, match="2 leaves, but `flat_sequence` has 3"):
+    with pytest.raises(ValueError, match="holds 2, `flat_sequence` has 3"):
         tree.pack_sequence_as([1, 2], [1, 2, 3])
     with pytest.raises(ValueError, match=r"Only in `a`: \[\(0,\)\]; only in `b`: \[\('x',\)\]"):
         tree.assert_same_paths([1], {"x": 1})

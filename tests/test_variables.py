@@ -1,4 +1,5 @@
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 import torch
 
 from torchkeras import initializers
+from torchkeras.graph.context import AutocastScope, get_autocast_scope
 from torchkeras.naming import name_scope
-from torchkeras.variables import Variable, standardize_shape
+from torchkeras.ops.operators import Variable  # where it has them
+from torchkeras.variables import shape_equal, standardize_shape
 
 
 def test_it_is_a_parameter_and_ops_return_plain_tensors():
@@ -44,7 +47,7 @@ def test_trainable_follows_requires_grad():
 def test_initial_values():
     assert Variable(1.0).dtype == torch.float32
     assert Variable(np.float64([1])).dtype == torch.float64
-    assert Variable([1, 2]).dtype == torch.int64
+    assert Variable([1, 2]).dtype == torch.int32
     v = Variable(initializers.Constant(2.0), shape=(2, 3), dtype="float16")
     assert v.shape == (2, 3) and v.dtype == torch.float16 and v.unique().tolist() == [2.0]
     source = torch.ones(2)
@@ -54,7 +57,7 @@ def test_initial_values():
 
 
 def test_initializer_errors():
-    with pytest.raises(ValueError, match="needs a shape"):
+    with pytest.raises(ValueError, match="`shape` argument"):
         Variable(initializers.Zeros())
     with pytest.raises(ValueError, match="known entirely"):
         Variable(initializers.Zeros(), shape=(None, 2))
@@ -149,3 +152,123 @@ def test_bad_shapes(shape):
 
 def test_standardize_shape():
     assert standardize_shape([None, np.int64(3)]) == (None, 3)
+
+
+def test_initializers_by_name():
+    assert Variable("ones", shape=(2,)).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="`shape` argument"):
+        Variable("ones")
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (1, torch.int32),
+        ([1.0], torch.float32),
+        (np.float64(1.0), torch.float32),
+        (np.ones(1), torch.float64),
+        (np.int64(1), torch.int64),
+        (True, torch.bool),
+        (torch.ones(1, dtype=torch.float16), torch.float16),
+    ],
+)
+def test_the_dtype_is_that_of_the_value(value, dtype):
+    assert Variable(value).dtype is dtype
+
+
+@pytest.mark.parametrize("option", ["aggregation", "synchronization"])
+def test_options_are_checked(option):
+    with pytest.raises(ValueError, match=f"Invalid value for argument `{option}`.*'sometimes'"):
+        Variable(0.0, **{option: "sometimes"})
+    assert getattr(Variable(0.0, **{option: None}), option) == "none"
+
+
+def test_as_a_number():
+    assert float(Variable(1.5)) == 1.5 and int(Variable(2)) == 2
+    assert round(Variable([1.26]), 1).tolist() == pytest.approx([1.3])
+    for conversion in (int, float):
+        with pytest.raises(TypeError, match=r"Only scalar arrays.*\(2,\)"):
+            conversion(Variable([1.0, 2.0]))
+    with pytest.raises(TypeError, match="cannot be used as a boolean"):
+        bool(Variable(True))
+
+
+def test_what_must_be_callable_or_bool():
+    v = Variable(0.0, name="v")
+    for attribute in ("constraint", "regularizer"):
+        with pytest.raises(ValueError, match=f"attribute `{attribute}` of variable 'v'"):
+            setattr(v, attribute, "l2")
+    with pytest.raises(TypeError, match="must be a boolean"):
+        v.overwrite_with_gradient = 1
+    v.overwrite_with_gradient = True
+    assert copy.deepcopy(v).overwrite_with_gradient
+
+
+def test_autocast_scopes():
+    v, fixed, count = Variable([1.5]), Variable([1.5], autocast=False), Variable([1])
+    assert get_autocast_scope() is None
+    with AutocastScope("float16"):
+        assert v.value.dtype is torch.float16 and v.dtype is torch.float32
+        assert fixed.value is fixed and count.value is count
+        assert get_autocast_scope().dtype == "float16"
+        with AutocastScope(None):
+            assert v.value is v
+        v.assign(torch.ones(1, dtype=torch.float16))
+    assert v.value is v and v.tolist() == [1.0] and get_autocast_scope() is None
+    assert AutocastScope("bfloat16").maybe_cast(torch.ones(1)).dtype is torch.bfloat16
+    assert AutocastScope("bfloat16").maybe_cast(torch.ones(1).int()).dtype is torch.int32
+    with pytest.raises(ValueError, match="floating-point"):
+        AutocastScope("int8")
+
+
+@pytest.mark.parametrize("reflected", [False, True])
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (operator.sub, torch.float16),
+        (operator.matmul, torch.float16),
+        (operator.truediv, torch.float16),
+        (operator.and_, torch.bool),
+        (operator.xor, torch.bool),
+        (operator.lt, torch.bool),
+    ],
+)
+def test_operators_promote_as_keras_does(operation, expected, reflected):
+    half, flags = Variable([2.0], dtype="float16"), torch.tensor([True])
+    result = operation(flags, half) if reflected else operation(half, flags)
+    assert result.dtype is expected and type(result) is torch.Tensor
+
+
+def test_operators_with_arrays_keep_the_gradient():
+    v = Variable([1.0, 2.0])
+    (v - np.ones(2, "float32")).sum().backward()
+    assert v.grad.tolist() == [1.0, 1.0]
+    assert (v <= np.array([1.0, 1.0])).tolist() == [True, False]
+
+
+def test_operators_compile():
+    v = Variable([[1.0, 2.0]])
+    function = torch.compile(lambda x: x @ v - v, fullgraph=True, backend="eager")
+    assert function(torch.ones(2, 1)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (None, "Undefined shapes"),
+        (3, "Cannot convert '3' to a shape"),
+        ((1, "2"), "invalid dimension '2'"),
+        ((1, 2.0), "invalid dimension '2.0'"),
+        ((True,), "invalid dimension 'True'"),
+        ((1, -1), "Negative dimensions"),
+    ],
+)
+def test_what_is_no_shape(shape, message):
+    with pytest.raises(ValueError, match=message):
+        standardize_shape(shape)
+
+
+def test_shapes():
+    shape = standardize_shape(torch.Size([2, 3]))
+    assert type(shape) is tuple and standardize_shape([np.int64(2), None]) == (2, None)
+    assert shape_equal(shape, (None, 3)) and not shape_equal(shape, (2, 4))

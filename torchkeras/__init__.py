@@ -17,12 +17,15 @@ from .naming import nearest as _nearest
 if TYPE_CHECKING:
     from . import (
         activations,
+        applications,
         backend,
         callbacks,
         constraints,
+        distribution,
         dtype_policies,
         initializers,
         layers,
+        legacy,
         losses,
         metrics,
         mixed_precision,
@@ -35,24 +38,29 @@ if TYPE_CHECKING:
         saving,
         tree,
         utils,
+        wrappers,
     )
     from .config import device
     from .dtype_policies import DTypePolicy, FloatDTypePolicy
+    from .graph.function import Function
     from .graph.keras_tensor import KerasTensor
     from .graph.operation import Operation
+    from .graph.remat import RematScope, remat
+    from .graph.scopes import StatelessScope, SymbolicScope
     from .initializers import Initializer
     from .layers import Input, InputSpec, Layer
     from .losses import Loss
     from .metrics import Metric
     from .models import Model, Sequential
     from .naming import name_scope
+    from .ops.operators import Variable
     from .optimizers import Optimizer
     from .regularizers import Regularizer
-    from .variables import Variable
 
 __all__ = [
     "DTypePolicy",
     "FloatDTypePolicy",
+    "Function",
     "Initializer",
     "Input",
     "InputSpec",
@@ -64,17 +72,23 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
+    "StatelessScope",
+    "SymbolicScope",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
     "constraints",
     "device",
+    "distribution",
     "dtype_policies",
     "initializers",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",
@@ -85,10 +99,12 @@ __all__ = [
     "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "utils",
     "version",
+    "wrappers",
 ]
 
 __version__ = "0.1.0"
@@ -97,6 +113,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DTypePolicy": "dtype_policies",
     "FloatDTypePolicy": "dtype_policies",
+    "Function": "graph.function",
     "Initializer": "initializers",
     "Input": "layers",
     "InputSpec": "layers",
@@ -108,10 +125,14 @@ _HOMES = {
     "Operation": "graph.operation",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
+    "RematScope": "graph.remat",
     "Sequential": "models",
-    "Variable": "variables",
+    "StatelessScope": "graph.scopes",
+    "SymbolicScope": "graph.scopes",
+    "Variable": "ops.operators",  # where it has got them
     "device": "config",
     "name_scope": "naming",
+    "remat": "graph.remat",
 }
 # Parts of `keras.config` that floors above `config` define.
 _CONFIG_HOMES = {
@@ -121,21 +142,12 @@ _CONFIG_HOMES = {
 }
 # Keras's names that torchkeras does not provide yet.
 _LATER = (
-    "Function",
     "Quantizer",
-    "RematScope",
-    "StatelessScope",
-    "SymbolicScope",
-    "applications",
     "datasets",
     "distillation",
-    "distribution",
     "export",
-    "legacy",
     "quantizers",
-    "remat",
     "visualization",
-    "wrappers",
 )
 
 

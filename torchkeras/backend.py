@@ -1,13 +1,17 @@
 """`keras.backend`: the settings, dtype questions and session reset that Keras 3 still offers there.
 
-The functions of old `keras.backend` (`K.mean` and the like) are `keras.ops` in Keras 3; asking for
-one raises an `AttributeError` that names its successor.
+The functions of Keras 2 (`K.mean` and the like), which Keras 3 keeps in `tf.keras.backend` only,
+are found here too: in `legacy/backend.py`, loaded by the first of them. For other names of
+`keras.ops` an `AttributeError` says so.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib
 import sys
+from types import ModuleType
 from typing import Any
 
 from .config import (
@@ -79,7 +83,14 @@ def is_int_dtype(dtype: Any) -> bool:
     return is_integer(dtype)
 
 
+@functools.cache
+def _keras_2() -> ModuleType:
+    return importlib.import_module(f"{__package__}.legacy.backend")
+
+
 def __getattr__(name: str) -> Any:
+    if not name.startswith("_") and name in _keras_2().__all__:
+        return getattr(_keras_2(), name)
     if name in _ops:
         raise AttributeError(f"`keras.backend.{name}` is not provided: use `keras.ops.{name}`.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch.overrides import _get_current_function_mode_stack
@@ -34,6 +35,7 @@ __all__ = [
     "enable_traceback_filtering",
     "epsilon",
     "floatx",
+    "get_global_attribute",
     "image_data_format",
     "is_flash_attention_enabled",
     "is_interactive_logging_enabled",
@@ -43,8 +45,10 @@ __all__ = [
     "max_epochs",
     "max_steps_per_epoch",
     "run_clear_session_hooks",
+    "set_backend",
     "set_epsilon",
     "set_floatx",
+    "set_global_attribute",
     "set_image_data_format",
     "set_max_epochs",
     "set_max_steps_per_epoch",
@@ -75,9 +79,12 @@ class _Settings:
 
 
 class _Scopes(threading.local):
-    """The open `device` scope of a thread."""
+    """The open `device` scope of a thread, and the attributes that scopes keep by name."""
 
     device: torch.device | None = None
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Any] = {}
 
 
 _settings = _Settings()
@@ -181,6 +188,19 @@ def backend() -> str:
     return "torch"
 
 
+def set_backend(backend: str) -> None:
+    """Choose the engine: accepted for code that makes sure of `"torch"`, the only one.
+
+    Raises:
+        NotImplementedError: Another engine.
+    """
+    if backend != "torch":
+        raise NotImplementedError(
+            f"torchkeras computes with PyTorch only. Received: backend={backend!r}. "
+            "Fix: run this code with the package `keras`, under that engine."
+        )
+
+
 def is_nnx_enabled() -> bool:
     """Whether JAX's NNX objects are in use: never here."""
     return False
@@ -251,6 +271,36 @@ def is_flash_attention_enabled() -> bool | None:
     return _settings.flash_attention
 
 
+def get_global_attribute(name: str, default: Any = None, set_to_default: bool = False) -> Any:
+    """Look up what this thread keeps under a name until `clear_session`.
+
+    Args:
+        name: Such as `"name_scope_stack"`; libraries choose their own.
+        default: Returned where there is nothing.
+        set_to_default: Whether to keep the default under the name then.
+
+    Example:
+        >>> set_global_attribute("my_library_depth", 2)
+        >>> get_global_attribute("my_library_depth"), get_global_attribute("unknown", 0)
+        (2, 0)
+        >>> set_global_attribute("my_library_depth", None)
+    """
+    value = _scopes.attributes.get(name)
+    if value is None:
+        value = default
+        if set_to_default and default is not None:
+            _scopes.attributes[name] = default
+    return value
+
+
+def set_global_attribute(name: str, value: Any) -> None:
+    """Keep a value under a name on this thread until `clear_session`; `None` forgets it."""
+    if value is None:
+        _scopes.attributes.pop(name, None)
+    else:
+        _scopes.attributes[name] = value
+
+
 def at_clear_session(hook: Callable[[], None]) -> Callable[[], None]:
     """Have `hook` called by `clear_session`; usable as a decorator."""
     _clear_hooks.append(hook)
@@ -259,6 +309,7 @@ def at_clear_session(hook: Callable[[], None]) -> Callable[[], None]:
 
 def run_clear_session_hooks() -> None:
     """Reset the switches of this module and all state registered with `at_clear_session`."""
+    _scopes.attributes.clear()
     for hook in _clear_hooks:
         hook()
 
@@ -301,29 +352,16 @@ def _parse_device(name: str | torch.device) -> torch.device:
     if not isinstance(name, str):
         raise ValueError(
             "A device must be a string such as 'gpu:0', 'cuda' or 'cpu', or a torch.device. "
-            f"Received: {name!r} (of type {type(name).__name__})"
+            f"Received: device_name='{name}' (of type {type(name).__name__})"
         )
     return torch.device(name.lower().replace("gpu", "cuda"))
 
 
-class device:
-    """Context in which new weights and converted data are placed on one device.
+class _DeviceScope:
+    """What `device` returns: a context that may be entered more than once."""
 
-    Args:
-        device_name: `"cpu"`, `"gpu:0"`, `"cuda:1"`, `"meta"`, … or a `torch.device`.
-
-    Raises:
-        ValueError: Neither a string nor a `torch.device`.
-        RuntimeError: PyTorch knows no such device.
-
-    Example:
-        >>> with device("cpu:0") as place:
-        ...     default_device() == place
-        True
-    """
-
-    def __init__(self, device_name: str | torch.device) -> None:
-        self.device = _parse_device(device_name)
+    def __init__(self, place: torch.device) -> None:
+        self.device = place
         self._previous: list[torch.device | None] = []
 
     def __enter__(self) -> torch.device:
@@ -338,6 +376,24 @@ class device:
         trace: TracebackType | None,
     ) -> None:
         _scopes.device = self._previous.pop()
+
+
+def device(device_name: str | torch.device) -> _DeviceScope:
+    """Open a context in which new weights and converted data are placed on one device.
+
+    Args:
+        device_name: `"cpu"`, `"gpu:0"`, `"cuda:1"`, `"meta"`, … or a `torch.device`.
+
+    Raises:
+        ValueError: Neither a string nor a `torch.device`.
+        RuntimeError: PyTorch knows no such device.
+
+    Example:
+        >>> with device("cpu:0") as place:
+        ...     default_device() == place
+        True
+    """
+    return _DeviceScope(_parse_device(device_name))
 
 
 def _read_settings_file() -> None:

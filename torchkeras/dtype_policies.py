@@ -2,6 +2,8 @@
 
 `"float32"` and the like do both in one dtype; `"mixed_float16"` and `"mixed_bfloat16"` compute in
 the half type and keep float32 weights. The global policy is what layers get that are not given one.
+Quantized policies, such as `"int8_from_float32"`, say how the weights of a policy are quantized:
+they can be made, compared, written and read, but no layer computes by them yet (`layer_policy`).
 Source: `keras.dtype_policies` (names, configs, rules of the map).
 """
 
@@ -21,12 +23,18 @@ from .naming import explain
 from .registry import Namespace, builtin, deserialize_keras_object, serialize_keras_object
 
 __all__ = [
+    "AWQDTypePolicy",
     "DTypePolicy",
     "DTypePolicyMap",
     "FloatDTypePolicy",
+    "GPTQDTypePolicy",
+    "Int4DTypePolicy",
+    "QuantizedDTypePolicy",
+    "QuantizedFloat8DTypePolicy",
     "deserialize",
     "dtype_policy",
     "get",
+    "layer_policy",
     "serialize",
     "set_dtype_policy",
 ]
@@ -62,11 +70,9 @@ class DTypePolicy:
             name = dtype_policy().name
         if not isinstance(name, str):
             raise TypeError(
-                "A policy's `name` must be a string such as 'mixed_float16'. "
+                "'name' must be a string, such as 'mixed_float16'. "
                 f"Received: {name!r} (a {type(name).__name__})"
             )
-        if name.startswith(QUANTIZATION_MODES) and "_from_" in name:
-            raise _not_quantized(name)
         self._name = name
         self._compute_dtype, self._variable_dtype = _parse(name)
 
@@ -87,7 +93,7 @@ class DTypePolicy:
 
     @property
     def quantization_mode(self) -> str | None:
-        """How weights are quantized; `None` here, they are not."""
+        """How weights are quantized; `None` where they are not."""
         return None
 
     def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
@@ -157,42 +163,235 @@ def _parse(name: str) -> tuple[str, str]:
     return dtype, dtype
 
 
-def _not_quantized(name: str) -> NotImplementedError:
-    return NotImplementedError(
-        explain(
-            "Quantized dtype policies are not supported.",
-            given=repr(name),
-            fix="use a float policy such as 'float32' or 'mixed_bfloat16'.",
-        )
+@builtin("keras.dtype_policies.QuantizedDTypePolicy")
+class QuantizedDTypePolicy(DTypePolicy):
+    """The dtypes of a plain policy, and how the weights are quantized.
+
+    Args:
+        mode: `"int8"`, `"float8"`, `"int4"`, `"gptq"` or `"awq"`.
+        source_name: The name of the plain policy; `None` for the global policy's.
+
+    Raises:
+        ValueError: Another mode; `"int8"` of a policy that computes in float16.
+
+    Example:
+        >>> policy = QuantizedDTypePolicy("int8", "mixed_bfloat16")
+        >>> policy.name, policy.quantization_mode, policy.compute_dtype
+        ('int8_from_mixed_bfloat16', 'int8', 'bfloat16')
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        super().__init__(source_name)
+        if mode not in QUANTIZATION_MODES:
+            raise ValueError(
+                f"Invalid quantization mode. Expected one of {', '.join(QUANTIZATION_MODES)}."
+                f" Received: mode={mode!r}"
+            )
+        if mode == "int8" and self._compute_dtype == "float16":
+            raise ValueError(
+                explain(
+                    f"Quantization mode='{mode}' doesn't work well with compute_dtype='float16':"
+                    " its sums overflow.",
+                    fix="use 'mixed_bfloat16' or 'float32'.",
+                )
+            )
+        self._source_name = self._name
+        self._quantization_mode = mode
+        self._name = f"{mode}_from_{self._source_name}"
+
+    @property
+    def quantization_mode(self) -> str:
+        """How weights are quantized."""
+        return self._quantization_mode
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"mode": self._quantization_mode, "source_name": self._source_name}
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.get_config() == other.get_config()
+
+    __hash__ = DTypePolicy.__hash__
+
+
+@builtin("keras.dtype_policies.QuantizedFloat8DTypePolicy")
+class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
+    """Weights and inputs in float8, scaled by the largest values of the last steps.
+
+    Args:
+        mode: `"float8"`.
+        source_name: The name of the plain policy; `None` for the global policy's.
+        amax_history_length: Of how many steps the largest values are kept.
+
+    Raises:
+        TypeError: `amax_history_length` is no integer.
+    """
+
+    default_amax_history_length = 1024
+
+    def __init__(
+        self, mode: str, source_name: str | None = None, amax_history_length: int = 1024
+    ) -> None:
+        super().__init__(mode, source_name)
+        if not isinstance(amax_history_length, int):
+            raise TypeError(
+                "`amax_history_length` must be an integer. "
+                f"Received: amax_history_length={amax_history_length!r}"
+            )
+        self._amax_history_length = amax_history_length
+
+    @property
+    def amax_history_length(self) -> int:
+        """Of how many steps the largest values are kept."""
+        return self._amax_history_length
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "amax_history_length": self.amax_history_length}
+
+
+class _GroupedPolicy(QuantizedDTypePolicy):
+    """A quantized policy whose mode has numbers in it, such as `"gptq/4/128"`.
+
+    Subclasses give the fields of the mode behind its name, with a predicate for each.
+    """
+
+    _mode_name = ""
+    _mode_fields: tuple[tuple[str, str, Any], ...] = ()
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        name, *numbers = mode.split("/")
+        names = [field for field, _, _ in self._mode_fields]
+        form = "/".join([self._mode_name, *(f"<{field}>" for field in names)])
+        title = f"Invalid mode for {type(self).__name__}."
+        if name != self._mode_name or len(numbers) != len(names):
+            raise ValueError(f"{title} Expected format '{form}', but got '{mode}'.")
+        for (field, expected, is_valid), text in zip(self._mode_fields, numbers, strict=True):
+            try:
+                number = int(text)
+            except ValueError:
+                fields = " and ".join(f"<{field}>" for field in names)
+                must = "must be an integer" if len(names) == 1 else "must be integers"
+                raise ValueError(
+                    f"{title} {fields} {must}. Expected format '{form}', but got '{mode}'."
+                ) from None
+            if not is_valid(number):
+                raise ValueError(
+                    f"Invalid {field} in mode. {expected}, but got {number} from '{mode}'."
+                )
+            setattr(self, field, number)
+        super().__init__(name, source_name)
+        self.mode = name
+        self._full_mode = mode
+        self._name = f"{mode}_from_{self._source_name}"
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"mode": self._full_mode, "source_name": self._source_name}
+
+
+def _is_size(number: int) -> bool:
+    return number == -1 or number > 0
+
+
+@builtin("keras.dtype_policies.Int4DTypePolicy")
+class Int4DTypePolicy(_GroupedPolicy):
+    """Weights in four bits, with a scale per block.
+
+    Args:
+        mode: `"int4/<block_size>"`; a block of -1 is a whole channel.
+        source_name: The name of the plain policy; `None` for the global policy's.
+
+    Raises:
+        ValueError: `mode` has another form, or a block size of 0 or below -1.
+
+    Example:
+        >>> Int4DTypePolicy("int4/128", "float32").block_size
+        128
+    """
+
+    _mode_name = "int4"
+    _mode_fields = (
+        ("block_size", "Supported values are -1 (a channel) or a positive integer", _is_size),
     )
 
 
-def _quantized_class(name: str, path: str) -> type:
-    """A stand-in under which configs of quantized policies end in a clear error."""
+@builtin("keras.dtype_policies.GPTQDTypePolicy")
+class GPTQDTypePolicy(_GroupedPolicy):
+    """Weights in few bits, rounded such that the layer's outputs change least.
 
-    def __init__(self: Any, mode: str | None = None, *args: Any, **kwargs: Any) -> None:
-        raise _not_quantized(f"{name}({mode!r})")
+    Args:
+        mode: `"gptq/<weight_bits>/<group_size>"` with 2, 3, 4 or 8 bits; a group of -1 is the whole
+            tensor.
+        source_name: The name of the plain policy; `None` for the global policy's.
 
-    doc = f"`{path}`: not supported, its constructor says so."
-    cls = type(name, (DTypePolicy,), {"__init__": __init__, "__doc__": doc})
-    return builtin(path)(cls)
+    Raises:
+        ValueError: `mode` has another form, or a number that is not supported.
+    Source: Frantar et al. 2022.
+    """
+
+    _mode_name = "gptq"
+    _mode_fields = (
+        ("weight_bits", "Supported values are 2, 3, 4, and 8", (2, 3, 4, 8).__contains__),
+        ("group_size", "Supported values are -1 (the tensor) or a positive integer", _is_size),
+    )
+
+
+@builtin("keras.dtype_policies.AWQDTypePolicy")
+class AWQDTypePolicy(_GroupedPolicy):
+    """Weights in four bits, scaled by the size of the activations they meet.
+
+    Args:
+        mode: `"awq/4/<group_size>"`; a group of -1 is a whole channel.
+        source_name: The name of the plain policy; `None` for the global policy's.
+
+    Raises:
+        ValueError: `mode` has another form, or a number that is not supported.
+    Source: Lin et al. 2023.
+    """
+
+    _mode_name = "awq"
+    _mode_fields = (
+        ("weight_bits", "AWQ only supports 4-bit quantization", lambda bits: bits == 4),
+        ("group_size", "Supported values are -1 (a channel) or a positive integer", _is_size),
+    )
 
 
 _QUANTIZED = {
-    name: _quantized_class(name, f"keras.dtype_policies.{name}")
-    for name in (
-        "AWQDTypePolicy",
-        "GPTQDTypePolicy",
-        "Int4DTypePolicy",
-        "QuantizedDTypePolicy",
-        "QuantizedFloat8DTypePolicy",
-    )
+    "int8": QuantizedDTypePolicy,
+    "float8": QuantizedFloat8DTypePolicy,
+    "int4": QuantizedDTypePolicy,
+    "int4/": Int4DTypePolicy,
+    "gptq": GPTQDTypePolicy,
+    "awq": AWQDTypePolicy,
 }
-AWQDTypePolicy = _QUANTIZED["AWQDTypePolicy"]
-GPTQDTypePolicy = _QUANTIZED["GPTQDTypePolicy"]
-Int4DTypePolicy = _QUANTIZED["Int4DTypePolicy"]
-QuantizedDTypePolicy = _QUANTIZED["QuantizedDTypePolicy"]
-QuantizedFloat8DTypePolicy = _QUANTIZED["QuantizedFloat8DTypePolicy"]
+
+
+def _by_name(name: str) -> DTypePolicy:
+    """The policy of a name, plain or quantized; `"int8"` alone is a plain one."""
+    if name.startswith(QUANTIZATION_MODES) and name not in QUANTIZATION_MODES:
+        return _get_quantized_dtype_policy_by_str(name)
+    return DTypePolicy(name)
+
+
+def _get_quantized_dtype_policy_by_str(policy: str) -> QuantizedDTypePolicy:
+    """The quantized policy of a name, by the name that Keras has for this function."""
+    if not isinstance(policy, str):
+        raise TypeError(f"`policy` must be a string. Received: policy={policy!r}")
+    if not policy.startswith(QUANTIZATION_MODES):
+        raise ValueError(
+            f"`policy` {policy!r} is incompatible with the current supported quantization: names"
+            f" begin with {', '.join(QUANTIZATION_MODES)}."
+        )
+    mode, *source = policy.split("_from_")
+    if len(source) != 1:
+        raise ValueError(
+            "Cannot convert `policy` into a valid pair of mode and source, as in"
+            f" 'int8_from_float32'. Received: policy={policy!r}"
+        )
+    algorithm, slash, _ = mode.partition("/")
+    cls = _QUANTIZED.get("int4/" if slash and algorithm == "int4" else algorithm)
+    return (cls or QuantizedDTypePolicy)(mode, source[0])
 
 
 class _State(threading.local):
@@ -224,13 +423,13 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
 
     Raises:
         ValueError: Neither a policy nor the name of one.
-        NotImplementedError: The name of a quantized policy.
     """
     if isinstance(policy, str):
-        policy = DTypePolicy(policy)
+        policy = _by_name(policy)
     if not isinstance(policy, DTypePolicy):
         raise ValueError(
-            "A policy must be a DTypePolicy or its name, such as 'mixed_float16'. "
+            "Invalid `policy` argument: not a DTypePolicy, nor the name of one, such as"
+            " 'mixed_float16'. "
             f"Received: {policy!r} (a {type(policy).__name__})"
         )
     _STATE.policy = policy
@@ -271,7 +470,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             raise ValueError("`default_policy` must be a single policy, not a DTypePolicyMap.")
         if policy_map is not None and not isinstance(policy_map, dict):
             raise TypeError(
-                "`policy_map` must be a dict of paths and policies. "
+                "If specified, `policy_map` must be a dict. It holds paths and policies. "
                 f"Received: {policy_map!r} (a {type(policy_map).__name__})"
             )
         self._default_policy_arg = default_policy
@@ -297,6 +496,11 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         """That of the default policy."""
         return self.default_policy.variable_dtype
 
+    @property
+    def quantization_mode(self) -> str | None:
+        """That of the default policy."""
+        return self.default_policy.quantization_mode
+
     def __getitem__(self, key: str) -> DTypePolicy:
         if key in self._policy_map:
             return self._policy_map[key]
@@ -304,7 +508,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         if len(matching) > 1:
             raise ValueError(
                 explain(
-                    f"Path '{key}' matches several keys of the DTypePolicyMap.",
+                    f"Path '{key}' matches multiple dtype policy keys of the DTypePolicyMap.",
                     keys=matching,
                     fix="make the patterns exclude each other, or add the path itself as a key.",
                 )
@@ -314,7 +518,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
     def __setitem__(self, key: str, policy: Any) -> None:
         if key in self._policy_map:
             raise ValueError(
-                f"The DTypePolicyMap has '{key}' already, as {self._policy_map[key]}. "
+                f"{key} already exist in the DTypePolicyMap, as {self._policy_map[key]}. "
                 "Delete it first."
             )
         try:
@@ -353,7 +557,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         if self._default_policy_arg is None:
             # Such a file adapts to its reader's global policy: names are left out, as in Keras.
             for policy in policies.values():
-                policy["config"]["name"] = None
+                key = "source_name" if "source_name" in policy["config"] else "name"
+                policy["config"][key] = None
         return {"default_policy": self._default_policy_arg, "policy_map": policies}
 
     @classmethod
@@ -366,7 +571,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
 
 
 _POLICIES = Namespace("dtype_policies", kind="dtype policy", base=DTypePolicy)
-for _cls in (DTypePolicy, FloatDTypePolicy, DTypePolicyMap, *_QUANTIZED.values()):
+for _cls in (DTypePolicy, FloatDTypePolicy, DTypePolicyMap, *dict.fromkeys(_QUANTIZED.values())):
     _POLICIES.register(_cls)
 
 
@@ -391,17 +596,35 @@ def get(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str):
-        return DTypePolicy(identifier)
+        return _by_name(identifier)
     try:
         return DTypePolicy(standardize_dtype(identifier))
     except ValueError:
         raise ValueError(
             explain(
-                "Cannot interpret the `dtype` argument.",
+                "Cannot interpret `dtype` argument.",
                 given=repr(identifier),
                 expected="a dtype, a policy's name, a DTypePolicy or its config",
             )
         ) from None
+
+
+def layer_policy(identifier: Any) -> DTypePolicy:
+    """The policy of a layer: as `get`, without those that no layer can follow.
+
+    Raises:
+        NotImplementedError: A quantized policy.
+    """
+    policy = get(identifier)
+    if policy.quantization_mode is not None:
+        raise NotImplementedError(
+            explain(
+                "Layers with quantized dtype policies are not supported.",
+                given=repr(policy),
+                fix="use a float policy such as 'float32' or 'mixed_bfloat16'.",
+            )
+        )
+    return policy
 
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:

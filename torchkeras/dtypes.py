@@ -49,8 +49,16 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
     "complex64": torch.complex64,
     "complex128": torch.complex128,
 }
-ALLOWED_DTYPES = frozenset({*TORCH_DTYPES, "uint64", "string"})
+# In Keras's order, which its tests take their names from.
+ALLOWED_DTYPES = tuple(
+    "float16 float32 float64 uint8 uint16 uint32 uint64 int8 int16 int32 int64 bfloat16 bool string"
+    " float8_e4m3fn float8_e5m2 complex64 complex128".split()
+)
+BOOL_TYPES = ("bool",)
+INT_TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
 FLOAT8_TYPES = ("float8_e4m3fn", "float8_e5m2")
+WEAK_TYPES = ("int", "float")
 
 # Every dtype with the dtypes directly above it. "int" and "float" are the weak Python types.
 _ABOVE: dict[str, tuple[str, ...]] = {
@@ -221,39 +229,99 @@ def _result_type(dtypes: tuple[Any, ...], default: str) -> str:
         return default
     if any(isinstance(d, str) and d in FLOAT8_TYPES for d in dtypes):
         raise ValueError(
-            f"8-bit floats are never converted implicitly. Received: {dtypes}. Cast them first."
+            "There is no implicit conversions from float8 dtypes to others. Received:"
+            f" {dtypes}. Cast them first."
         )
     names = [default if d is None else standardize_dtype(d) for d in dtypes]
     weak = [d is int or d is float for d in dtypes]
+    precision = default[-2:]
     if all(weak):
-        width = default[-2:]
-        return _NARROWED.get(f"{'float' if float in dtypes else 'int'}{width}") or (
-            f"{'float' if float in dtypes else 'int'}{width}"
-        )
-    if len(set(names)) == 1:
+        name = _resolve_weak_type("float" if float in dtypes else "int", precision)
+    elif len(set(names)) == 1:
         name = names[0]
     else:
-        name = _join({d.__name__ if w else n for d, n, w in zip(dtypes, names, weak, strict=True)})
-        if name in ("int", "float"):
-            name = f"{name}{default[-2:]}"
+        names = {_respect_weak_type(n, w) for n, w in zip(names, weak, strict=True)}
+        name = _least_upper_bound(*sorted(names))
+        if name in WEAK_TYPES:
+            name = _resolve_weak_type(name, precision)
     return _NARROWED.get(name, name)
 
 
-@functools.cache
-def _at_or_above(name: str) -> frozenset[str]:
-    return frozenset({name}).union(*(_at_or_above(higher) for higher in _ABOVE[name]))
+def _type_promotion_lattice() -> dict[str, list[str]]:
+    """Every dtype with those directly above it, for reading or changing."""
+    return {name: list(above) for name, above in _ABOVE.items()}
 
 
-def _join(names: set[str]) -> str:
-    """The least dtype that is at or above all of `names`."""
-    unknown = sorted(n for n in names if n not in _ABOVE)
+def _make_lattice_upper_bounds() -> dict[str, set[str]]:
+    """Find all that is at or above each dtype.
+
+    Raises:
+        ValueError: A dtype is above itself.
+    """
+    lattice = _type_promotion_lattice()
+
+    def climb(name: str, below: tuple[str, ...]) -> set[str]:
+        if name in below:
+            raise ValueError(f"cycle detected in type promotion lattice for node {name}")
+        return {name}.union(*(climb(higher, (*below, name)) for higher in lattice[name]))
+
+    return {name: climb(name, ()) for name in lattice}
+
+
+LATTICE_UPPER_BOUNDS = _make_lattice_upper_bounds()
+
+
+@functools.lru_cache(512)
+def _least_upper_bound(*names: str) -> str:
+    """The lowest dtype that is at or above all of `names`."""
+    unknown = [name for name in names if name not in LATTICE_UPPER_BOUNDS]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} takes no part in dtype promotion; cast it first.")
-    common = frozenset.intersection(*map(_at_or_above, names))
-    least = [n for n in common if common <= _at_or_above(n)]
+        raise ValueError(
+            f"dtype='{unknown[0]}' is not a valid dtype for Keras type promotion; cast it first."
+        )
+    common = set.intersection(*(LATTICE_UPPER_BOUNDS[name] for name in names))
+    least = [name for name in common if common <= LATTICE_UPPER_BOUNDS[name]]
     if not least:
-        raise ValueError(f"No common dtype for {sorted(names)}; cast them to one dtype first.")
+        raise ValueError(
+            f"Input dtypes {names} have no available implicit dtype promotion path. Cast them to"
+            " one dtype first."
+        )
     return least[0]
+
+
+def _respect_weak_type(dtype: str, weak_type: bool) -> str:
+    """The weak dtype of the kind of `dtype` if `weak_type`, else `dtype`.
+
+    Raises:
+        ValueError: There is none of that kind.
+    """
+    if not weak_type or dtype == "bool":
+        return dtype
+    for kind in ("float", "int", "complex"):
+        if kind in dtype:
+            return kind
+    raise ValueError(_bad_option("dtype", dtype, ALLOWED_DTYPES))
+
+
+def _resolve_weak_type(dtype: str, precision: str = "32") -> str:
+    """The dtype of the kind of `dtype` that has `precision` bits.
+
+    Raises:
+        ValueError: Neither a dtype nor a weak one, or another precision than 16, 32 or 64.
+    """
+    if dtype not in (*ALLOWED_DTYPES, *WEAK_TYPES):
+        raise ValueError(_bad_option("dtype", dtype, (*ALLOWED_DTYPES, *WEAK_TYPES)))
+    if precision not in ("16", "32", "64"):
+        raise ValueError(_bad_option("precision", precision, ("16", "32", "64")))
+    if dtype == "bool":
+        return dtype
+    kind = "uint" if dtype.startswith("uint") else "int" if dtype.startswith("int") else "float"
+    return f"{kind}{precision}"
+
+
+def _bad_option(name: str, value: str, options: tuple[str, ...]) -> str:
+    expected = ", ".join(options)
+    return f"Invalid value for argument `{name}`. Expected one of {expected}. Received: {value!r}"
 
 
 def to_numpy(tensor: torch.Tensor, force: bool = True) -> np.ndarray:
@@ -298,6 +366,8 @@ def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> 
         if any(isinstance(leaf, torch.Tensor) for leaf in leaves):
             stacked = torch.stack([as_tensor(item, None, device) for item in x])
             return stacked if dtype is None else stacked.to(to_torch(dtype))
+        if any(isinstance(leaf, _SYMBOLIC_NUMBERS) for leaf in leaves):
+            return torch.as_tensor(x, dtype=dtype and to_torch(dtype), device=device)
         if dtype is None:
             dtype = result_type(*{getattr(leaf, "dtype", type(leaf)) for leaf in leaves})
         return torch.as_tensor(np.array(x), dtype=to_torch(dtype), device=device)
@@ -305,7 +375,13 @@ def as_tensor(x: Any, dtype: Any = None, device: torch.device | None = None) -> 
         # `full` fills on the device; `torch.tensor` would copy from the host and wait for it.
         target = _scalar_dtype(x) if dtype is None else to_torch(dtype)
         return torch.full((), x, dtype=target, device=device)
+    if isinstance(x, _SYMBOLIC_NUMBERS):
+        return torch.as_tensor(x, dtype=dtype and to_torch(dtype), device=device)
     return _from_array(np.asarray(x), dtype, device)
+
+
+# Sizes while `torch.export` leaves them open, and what is computed from them.
+_SYMBOLIC_NUMBERS = (torch.SymInt, torch.SymFloat)
 
 
 def _scalar_dtype(x: complex) -> torch.dtype:

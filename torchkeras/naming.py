@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import difflib
 import re
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from .config import at_clear_session
+from .config import at_clear_session, get_global_attribute
 
 __all__ = [
     "auto_name",
     "current_path",
     "explain",
+    "get_object_name",
     "get_uid",
     "name_scope",
     "nearest",
@@ -63,44 +62,82 @@ def auto_name(class_name: str) -> str:
     return uniquify(to_snake_case(class_name))
 
 
-class _Scopes(threading.local):
-    """The names of the objects being built on this thread, outermost first, and whose they are."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.callers: list[Any] = [None]
-
-
-_SCOPES = _Scopes()
-
-
-@contextlib.contextmanager
-def name_scope(name: str, caller: Any = None) -> Iterator[None]:
+class name_scope:  # noqa: N801 - a context manager, used like a function
     """Prefix the paths of variables made inside with `name`.
 
     Args:
         name: One part of the path.
-        caller: The object that opens the scope; within its own scope it opens no second one.
+        caller: The object that opens the scope. One that remembers where it was first opened, as
+            layers do in `_parent_path`, is back there.
+        deduplicate: Whether a caller within its own scope of that name opens no second one.
+        override_parent: The path that takes the place of the scopes around.
+
+    Raises:
+        ValueError: `name` is no string, or contains a slash.
 
     >>> with name_scope("model"), name_scope("dense"):
     ...     current_path()
     'model/dense'
     """
-    if caller is not None and _SCOPES.callers[-1] is caller:
-        yield
-        return
-    _SCOPES.names.append(name)
-    _SCOPES.callers.append(caller)
-    try:
-        yield
-    finally:
-        _SCOPES.names.pop()
-        _SCOPES.callers.pop()
+
+    def __init__(
+        self,
+        name: str,
+        caller: Any = None,
+        deduplicate: bool = True,
+        override_parent: str | None = None,
+    ) -> None:
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(
+                "Argument `name` must be a string and cannot contain character `/`, which"
+                f" separates the parts of a path. Received: name={name!r}"
+            )
+        self.name = name
+        self.caller = caller
+        self.deduplicate = deduplicate
+        if override_parent is None and deduplicate:
+            override_parent = getattr(caller, "_parent_path", None)
+        self.override_parent = override_parent
+        self._pop_on_exit = False
+
+    def __enter__(self) -> name_scope:
+        scopes = get_global_attribute(_SCOPES, [], set_to_default=True)
+        inner = scopes[-1] if scopes and self.deduplicate and self.caller is not None else None
+        if inner is None or inner.caller is not self.caller or inner.name != self.name:
+            scopes.append(self)
+            self._pop_on_exit = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # `clear_session` may have closed it.
+        scopes = get_global_attribute(_SCOPES)
+        if self._pop_on_exit and scopes:
+            scopes.pop()
+        self._pop_on_exit = False
+
+
+_SCOPES = "name_scope_stack"
 
 
 def current_path() -> str:
     """Return the open name scopes joined by slashes; `""` outside of any."""
-    return "/".join(_SCOPES.names)
+    parts: list[str] = []
+    for scope in get_global_attribute(_SCOPES, ()):
+        if scope.override_parent is not None:
+            parts = [part for part in scope.override_parent.split("/") if part]
+        parts.append(scope.name)
+    return "/".join(parts)
+
+
+def get_object_name(obj: Any) -> str:
+    """Return the name of a layer, function or other object.
+
+    >>> get_object_name(get_object_name)
+    'get_object_name'
+    """
+    if hasattr(obj, "name"):
+        return obj.name
+    return to_snake_case(getattr(obj, "__name__", type(obj).__name__))
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

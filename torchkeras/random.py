@@ -92,20 +92,25 @@ class SeedGenerator:
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         kwargs.pop("backend", None)
         if kwargs:
-            raise ValueError(f"SeedGenerator has no such arguments: {sorted(kwargs)}.")
+            raise ValueError(f"SeedGenerator: Unrecognized keyword arguments: {sorted(kwargs)}.")
         self.name = auto_name(type(self).__name__) if name is None else name
         self._initial_seed = seed
         if seed is None:
             seed = make_default_seed()
         if not isinstance(seed, int):
             raise ValueError(
-                f"SeedGenerator '{self.name}': `seed` must be an integer. Received: {seed!r}"
+                f"SeedGenerator '{self.name}': Argument `seed` must be an integer."
+                f" Received: {seed!r}"
             )
         self._base, self._count = _int32(seed), 0
         # A tensor made in inference mode would have no version to notice assignments by.
         with torch.inference_mode(False), name_scope(self.name):
             self.state = Variable(
-                [self._base, 0], dtype="int32", trainable=False, name="seed_generator_state"
+                functools.partial(_first_state, self._base),
+                shape=(2,),
+                dtype="int32",
+                trainable=False,
+                name="seed_generator_state",
             )
         self._noted = (self.state, self.state._version)
 
@@ -160,6 +165,10 @@ def _increment(device: torch.device) -> torch.Tensor:
         step = torch.zeros(2, dtype=torch.int32, device=device)
         step[1].fill_(1)
     return step
+
+
+def _first_state(base: int, shape: Shape, dtype: Any = None) -> torch.Tensor:
+    return torch.tensor([base, 0], dtype=torch.int32)
 
 
 def make_default_seed() -> int:
@@ -223,7 +232,7 @@ def _seed_value(seed: int | SeedGenerator | None) -> int:
 
 def _bad_seed(seed: Any) -> ValueError:
     return ValueError(
-        "`seed` must be an integer, a SeedGenerator or None. "
+        "Argument `seed` must be either an integer, a SeedGenerator or None. "
         f"Received: {seed!r} (a {type(seed).__name__})"
     )
 
@@ -330,7 +339,10 @@ def uniform(
         True
     """
     if dtype and not is_float(dtype):
-        raise ValueError(f"`uniform` makes floats; for integers call `randint`. Received: {dtype=}")
+        raise ValueError(
+            "`keras.random.uniform` requires a floating point `dtype`; for integers call"
+            f" `randint`. Received: {dtype=}"
+        )
     device = default_device()
     x = torch.rand(
         tuple(shape) or (1,),
@@ -366,7 +378,10 @@ def randint(
         True
     """
     if dtype and not is_integer(dtype):
-        raise ValueError(f"`randint` makes integers; for floats call `uniform`. Received: {dtype=}")
+        raise ValueError(
+            "`keras.random.randint` requires an integer `dtype`; for floats call `uniform`."
+            f" Received: {dtype=}"
+        )
     device = default_device()
     return torch.randint(
         minval,

@@ -31,6 +31,8 @@ from .graph.operation import OPERATIONS
 from .naming import explain, nearest, to_snake_case
 
 __all__ = [
+    "GLOBAL_CUSTOM_NAMES",
+    "GLOBAL_CUSTOM_OBJECTS",
     "CustomObjectScope",
     "Namespace",
     "ObjectSharingScope",
@@ -68,15 +70,18 @@ _HOMES = {
     "keras.random": "torchkeras.initializers",
     "keras.regularizers": "torchkeras.regularizers",
     "keras.src.backend.torch.optimizers": "torchkeras.optimizers",
+    "keras.src.layers.preprocessing.feature_space": "torchkeras.utils.feature_space",
     "keras.src.models": "torchkeras.models",
     "keras.src.ops": "torchkeras.ops",
+    "keras.utils": "torchkeras.utils",
     "keras": "torchkeras.models",
 }
 # A bare function name in a config is looked for in these, as Keras writes names without a module.
 _FUNCTION_HOMES = ("activations", "losses", "metrics", "initializers", "regularizers")
 
-_CUSTOM_OBJECTS: dict[str, Any] = {}
-_CUSTOM_NAMES: dict[Any, str] = {}
+# What `register_keras_serializable` registered, by name, and the names.
+GLOBAL_CUSTOM_OBJECTS: dict[str, Any] = {}
+GLOBAL_CUSTOM_NAMES: dict[Any, str] = {}
 
 
 class _State(threading.local):
@@ -164,8 +169,10 @@ class Namespace:
             name = config["class_name"]
             if name == "function":
                 return self._find(inner, custom_objects)
-            if config.get("module") is None and custom_object(name, custom_objects) is None:
-                # Files before Keras 3 give the class without its module.
+            located = config.get("module") or config.get("registered_name")
+            if located is None and custom_object(name, custom_objects) is None:
+                # Files before Keras 3 give the class alone; without a module, but with a registered
+                # name, it is one of a script (`__main__`).
                 cls = self._find(name, custom_objects)
                 with CustomObjectScope(custom_objects or {}):
                     return cls.from_config(inner) if inspect.isclass(cls) else cls
@@ -250,7 +257,7 @@ custom_object_scope = CustomObjectScope
 
 def get_custom_objects() -> dict[str, Any]:
     """Return the live dictionary of globally registered custom objects."""
-    return _CUSTOM_OBJECTS
+    return GLOBAL_CUSTOM_OBJECTS
 
 
 def register_keras_serializable(
@@ -269,12 +276,12 @@ def register_keras_serializable(
     def register(obj: T) -> T:
         if inspect.isclass(obj) and not hasattr(obj, "get_config"):
             raise ValueError(
-                f"Cannot register class {obj.__name__}: it has no `get_config()` method. Define one"
-                " that returns the constructor's arguments as a dict."
+                "Cannot register a class that does not have a get_config() method, such as"
+                f" {obj.__name__}. Define one that returns the constructor's arguments as a dict."
             )
         registered_name = f"{package}>{name or obj.__name__}"
-        _CUSTOM_OBJECTS[registered_name] = obj
-        _CUSTOM_NAMES[obj] = registered_name
+        GLOBAL_CUSTOM_OBJECTS[registered_name] = obj
+        GLOBAL_CUSTOM_NAMES[obj] = registered_name
         return obj
 
     return register
@@ -283,7 +290,7 @@ def register_keras_serializable(
 def get_registered_name(obj: Any) -> str:
     """Return the name under which `obj` was registered, or else its own name."""
     try:
-        return _CUSTOM_NAMES.get(obj, obj.__name__)
+        return GLOBAL_CUSTOM_NAMES.get(obj, obj.__name__)
     except TypeError:  # not hashable
         return obj.__name__
 
@@ -300,7 +307,7 @@ def get_registered_object(
 
 def custom_object(name: str, custom_objects: Mapping[str, Any] | None) -> Any:
     """Return what the user registered or offers under `name`, or `None`."""
-    for table in (_STATE.custom_objects, _CUSTOM_OBJECTS, custom_objects or {}):
+    for table in (_STATE.custom_objects, GLOBAL_CUSTOM_OBJECTS, custom_objects or {}):
         if name in table:
             return table[name]
     return None
@@ -536,17 +543,22 @@ def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any] | Non
         return _SPECIAL[class_name](inner)
     if class_name == "function":
         if not isinstance(inner, str):
-            raise TypeError(f"The config of a function must be its name, got {inner!r}.")
+            raise TypeError(
+                f"Expected 'config' to be a non-null str, the name of a function, got {inner!r}."
+            )
         return _find_function(inner, config)
     if not isinstance(inner, dict):
-        raise TypeError(f"The config of '{class_name}' must be a dict, got {inner!r}.")
+        raise TypeError(f"Expected 'config' to be a dict for a '{class_name}', got {inner!r}.")
     shared_id, shared = config.get("shared_object_id"), _STATE.shared_objects
     if shared_id is not None and shared is not None and shared_id in shared:
         return shared[shared_id]
     cls = _find_class(class_name, config, module_objects)
     if not hasattr(cls, "from_config"):
         if inspect.isclass(cls):
-            raise TypeError(f"Class '{class_name}' has no `from_config()` method.")
+            raise TypeError(
+                f"Unable to reconstruct an instance of '{class_name}': the class has no"
+                " `from_config()` method."
+            )
         return cls
     instance = _instantiate(cls, inner, config)
     if shared_id is not None and shared is not None:
@@ -564,8 +576,8 @@ def _instantiate(cls: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any
             explain(
                 f"Could not build a '{cls.__name__}' from its config: {error}",
                 config=reprlib.repr(inner),
-                fix="`from_config` must accept what `get_config` returns, and deserialize the"
-                " objects in it.",
+                fix="`from_config` must accept what `get_config` returns; make sure that the"
+                " objects in it are explicitly deserialized there.",
             )
         ) from error
     build_config = config.get("build_config")
@@ -588,16 +600,26 @@ def _find_class(
             return obj
     if module_objects and class_name in module_objects:
         return module_objects[class_name]
-    if isinstance(module, str) and not _contradicts(config):
-        obj = find_builtin(f"{module}.{class_name}")
-        if obj is not None:
-            return obj
+    obj = find_builtin(f"{module}.{class_name}") if isinstance(module, str) else None
+    if obj is not None:
+        _refuse_contradiction(class_name, (class_name,), config)
+        return obj
     raise _unknown("class", class_name, config)
 
 
-def _contradicts(config: dict[str, Any]) -> bool:
-    """Whether a built-in's config claims a registered name of its own, as no true config does."""
-    return config.get("registered_name") not in (None, "", config["class_name"])
+def _refuse_contradiction(name: str, names: tuple[str, ...], config: dict[str, Any]) -> None:
+    """Refuse a built-in's config that claims a registered name of its own, as no true one does."""
+    claimed = config.get("registered_name")
+    if claimed not in (None, "", *names):
+        raise ValueError(
+            explain(
+                f"'{name}' resolved to a Keras built-in, but its config is that of a custom object"
+                f" registered as '{claimed}'.",
+                module=config.get("module"),
+                fix="offer the custom object under that name in `custom_objects`, or register it;"
+                " if the file comes from a stranger, do not trust it.",
+            )
+        )
 
 
 def _find_function(name: str, config: dict[str, Any]) -> Any:
@@ -612,9 +634,10 @@ def _find_function(name: str, config: dict[str, Any]) -> Any:
     for path in paths:
         obj = find_builtin(path)
         if obj is not None:
+            _refuse_contradiction(name, ("function", name), config)
             return obj
     # Keras up to 3.6 wrote a registered function by its bare name.
-    for custom_name, custom in {**_CUSTOM_OBJECTS, **_STATE.custom_objects}.items():
+    for custom_name, custom in {**GLOBAL_CUSTOM_OBJECTS, **_STATE.custom_objects}.items():
         if custom_name.endswith(f">{name}"):
             return custom
     raise _unknown("function", name, config)
@@ -648,13 +671,22 @@ def _load_lambda(inner: dict[str, Any]) -> types.FunctionType:
     if in_safe_mode():
         raise ValueError(
             explain(
-                "The config contains a Python lambda as byte code; loading it would run code of"
-                " the file's author.",
+                "The config contains a Python lambda as byte code; loading it would be arbitrary"
+                " code execution, by the author of the file.",
                 fix="if you trust the file, pass `safe_mode=False` to the loading function or call"
                 " `keras.config.enable_unsafe_deserialization()`.",
             )
         )
     return _load_code(inner["value"])
+
+
+def _load_type_spec(inner: Any) -> Any:
+    if not isinstance(inner, (list, tuple)):
+        raise TypeError(f"Expected 'config' to be a list or a tuple for a type spec, got {inner!r}.")
+    raise TypeError(
+        f"The config describes a type spec of TensorFlow's ({inner[0] if inner else ''}), which"
+        " has no meaning here. Use a `keras.KerasTensor`."
+    )
 
 
 def _load_slice(inner: dict[str, Any]) -> slice:
@@ -671,6 +703,7 @@ _SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__ellipsis__": lambda inner: Ellipsis,
     "__slice__": _load_slice,
     "__lambda__": _load_lambda,
+    "__typespec__": _load_type_spec,
 }
 
 

@@ -48,18 +48,22 @@ class _Node:
         split: From a container to its children in order, and whatever `join` needs.
         join: From that and new children to a container.
         keys: From a container to its children's keys, for paths.
+        custom: Whether the class was registered, so that what `join` needs must be equal in
+            structures of the same kind.
     """
 
-    __slots__ = ("join", "keys", "split")
+    __slots__ = ("custom", "join", "keys", "split")
 
     def __init__(
         self,
         split: Callable[[Any], tuple[Iterable[Any], Any]],
         join: Callable[[Any, list[Any]], Any],
         keys: Callable[[Any], Iterable[Any]] | None = None,
+        custom: bool = False,
     ) -> None:
         self.split = split
         self.join = join
+        self.custom = custom
         self.keys = keys or (lambda x: range(len(list(split(x)[0]))))
 
 
@@ -132,7 +136,7 @@ def register_tree_node(
         join: From that and a list of new children to an instance.
         keys: From an instance to its children's keys; indices if not given.
     """
-    _NODES[cls] = _Node(split, join, keys)
+    _NODES[cls] = _Node(split, join, keys, custom=True)
 
 
 def register_tree_node_class(cls: T) -> T:
@@ -230,7 +234,8 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     expected = len(flatten(structure))
     if len(leaves) != expected:
         raise ValueError(
-            f"The structure has {expected} leaves, but `flat_sequence` has {len(leaves)} items."
+            f"The numbers of leaves differ: the structure holds {expected}, `flat_sequence` has"
+            f" {len(leaves)}."
         )
     remaining = iter(leaves)
     return _rebuild(structure, lambda _: next(remaining))
@@ -301,28 +306,38 @@ def _zip_map(func: Callable[..., Any], xs: tuple[Any, ...], path: Path, up_to: b
 
 def _matching_children(node: _Node, first: Any, other: Any, path: Path) -> list[Any]:
     """Children of `other` in the order of `first`'s, if both are the same kind of container."""
-    if isinstance(first, dict) and isinstance(other, dict) and _node(other) is not None:
+    if node in (_DICT, _ORDERED) and _node(other) in (_DICT, _ORDERED):
         if first.keys() != other.keys():
             raise _mismatch(path, first, other)
         return [other[key] for key in node.keys(first)]
     if type(first) is not type(other):
         raise _mismatch(path, first, other)
-    children = list(node.split(other)[0])
-    if len(children) != len(list(node.split(first)[0])):
+    given, aux = node.split(other)
+    expected, expected_aux = node.split(first)
+    children = list(given)
+    if len(children) != len(list(expected)):
         raise _mismatch(path, first, other)
+    if node.custom and aux != expected_aux:
+        raise _mismatch(path, first, other, "Mismatch custom node data")
     return children
 
 
-def _mismatch(path: Path, first: Any, other: Any) -> ValueError:
+def _mismatch(path: Path, first: Any, other: Any, kind: str | None = None) -> ValueError:
     where = "".join(f"[{key!r}]" for key in path) or "the top"
+    if kind is None:
+        dicts = isinstance(first, dict) and isinstance(other, dict)
+        if dicts and len(first) == len(other):
+            kind = "dictionary key mismatch"
+        elif dicts or type(first) is type(other):
+            kind = "Node arity mismatch"
     return ValueError(
-        "The structures are not nested in the same way: at "
-        f"{where} there is {_describe(first)} against {_describe(other)}."
+        f"The structures don't have the same nested structure{f' ({kind})' if kind else ''}: at"
+        f" {where}, expected {_describe(first)}, got {_describe(other)}."
     )
 
 
 def _describe(x: Any) -> str:
-    kind = type(x).__name__
+    kind = f"namedtuple {type(x).__name__}" if hasattr(x, "_fields") else type(x).__name__
     if isinstance(x, dict):
         return f"a {kind} with keys {list(x)}"
     return f"a {kind} of length {len(x)}" if _node(x) and hasattr(x, "__len__") else f"a {kind}"

@@ -7,21 +7,31 @@ the `torch.dtype`, and `shape` the `torch.Size`, because PyTorch code needs them
 `trainable` follows `requires_grad` for floating weights. Non-trainable state (statistics, seeds,
 metric state) is a variable with `requires_grad=False`; as a buffer it would lose this class when a
 module is moved.
+
+`READING` tells how variables are read on this thread. While a `StatelessScope` is open, torch
+functions see the scope's values in place of variables (see `graph/scopes.py`), and assignments go
+to the scope; while none is, all of that costs nothing.
 """
 
 from __future__ import annotations
 
+import importlib
+import operator
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from .config import default_device, floatx
-from .dtypes import standardize_dtype, to_numpy, to_torch
+from .config import default_device
+from .dtypes import as_tensor, standardize_dtype, to_numpy, to_torch
 from .naming import auto_name, current_path, explain
 
-__all__ = ["CastVariable", "Variable", "standardize_shape"]
+__all__ = ["READING", "CastVariable", "Reading", "Variable", "shape_equal", "standardize_shape"]
+
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 
 # What a copy of a variable takes along, besides its value.
 _FIELDS = (
@@ -33,10 +43,25 @@ _FIELDS = (
     "autocast",
     "aggregation",
     "synchronization",
-    "overwrite_with_gradient",
+    "_overwrite_with_gradient",
     "created_trainable",
     "_trainable",
 )
+
+
+class Reading(threading.local):
+    """How variables are read on this thread.
+
+    Attributes:
+        scope: The open `StatelessScope`, or `None`.
+        autocast: The dtype in which floating variables are seen, or `None` for their own.
+    """
+
+    scope: Any = None
+    autocast: torch.dtype | None = None
+
+
+READING = Reading()
 
 
 class Variable(torch.nn.Parameter):
@@ -52,13 +77,15 @@ class Variable(torch.nn.Parameter):
         aggregation: How replicas of a distributed run would be combined.
         synchronization: Accepted as in Keras.
         name: Last part of `path`. Default: `variable`, `variable_1`, …
-        device: Where to put it. Default: `config.default_device()`.
         layout: A permutation of the axes; the weight lies in memory such that
-            `weight.permute(layout)` is contiguous.
+            `weight.permute(layout)` is contiguous. Keras's sharding layouts are no attribute of a
+            variable here.
+        device: Where to put it. Default: `config.default_device()`.
         memory_format: The memory format of the permuted tensor, such as `torch.channels_last`.
 
     Raises:
         ValueError: A callable initializer without `shape`, or with a result of another shape.
+        NotImplementedError: `layout` is no permutation but a sharding layout.
 
     Example:
         >>> v = Variable([1.0, 2.0], name="v")
@@ -73,30 +100,43 @@ class Variable(torch.nn.Parameter):
         dtype: Any = None,
         trainable: bool = True,
         autocast: bool = True,
-        aggregation: str | None = None,
-        synchronization: str = "auto",
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
         name: str | None = None,
+        layout: Sequence[int] | None = None,
         *,
         device: Any = None,
-        layout: Sequence[int] | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         **kwargs: Any,
     ) -> Variable:
-        device = default_device() if device is None else torch.device(device)
-        value = _initial_value(initializer, shape, dtype, device)
-        if layout is not None:
-            value = _lay_out(value, layout, memory_format)
-        differentiable = value.is_floating_point() or value.is_complex()
-        self = torch.Tensor._make_subclass(cls, value, bool(trainable) and differentiable)
-        self._name = auto_name("variable") if name is None else name
-        if not isinstance(self._name, str) or "/" in self._name:
+        name = auto_name(cls.__name__) if name is None else name
+        if not isinstance(name, str) or "/" in name:
             raise ValueError(
                 explain(
-                    "A variable's name must be a string without '/'.",
+                    "Argument `name` must be a string and cannot contain character `/`, which"
+                    " separates the parts of a path.",
                     name=repr(name),
-                    fix="slashes separate the parts of the path; use a name scope for those.",
+                    fix="use a name scope for the parts before the last.",
                 )
             )
+        _check_option("aggregation", aggregation, _AGGREGATIONS)
+        _check_option("synchronization", synchronization, _SYNCHRONIZATIONS)
+        device = default_device() if device is None else torch.device(device)
+        if isinstance(initializer, str):
+            # By name, as the registry does: initializers are a floor above.
+            initializers = importlib.import_module(f"{__package__}.initializers")
+            initializer = initializers.get(initializer)
+        deferred = READING.scope is not None
+        with torch.inference_mode(False):  # `predict` may be what builds a model
+            if deferred:
+                value = READING.scope.room_for(initializer, shape, dtype, device)
+            else:
+                value = _initial_value(initializer, shape, dtype, device)
+            if layout is not None:
+                value = _lay_out(value, layout, memory_format)
+            differentiable = value.is_floating_point() or value.is_complex()
+            self = torch.Tensor._make_subclass(cls, value, bool(trainable) and differentiable)
+        self._name = name
         scope = current_path()
         self.path = f"{scope}/{self._name}" if scope else self._name
         self.initializer = initializer if callable(initializer) else None
@@ -104,10 +144,12 @@ class Variable(torch.nn.Parameter):
         self.constraint = None
         self.autocast = autocast
         self.aggregation = "none" if aggregation is None else aggregation
-        self.synchronization = synchronization
-        self.overwrite_with_gradient = False
+        self.synchronization = "none" if synchronization is None else synchronization
+        self._overwrite_with_gradient = False
         self.created_trainable = bool(trainable)
         self._trainable = bool(trainable)
+        if deferred:
+            READING.scope.defer(self)
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -125,9 +167,23 @@ class Variable(torch.nn.Parameter):
         self._name = value
 
     @property
-    def value(self) -> Variable:
-        """The variable itself: it is the tensor."""
-        return self
+    def value(self) -> torch.Tensor:
+        """The variable itself: it is the tensor.
+
+        Within a `StatelessScope`, the value there; within an `AutocastScope`, cast.
+        """
+        reading = READING
+        value = self if reading.scope is None else reading.scope.value_of(self)
+        dtype = reading.autocast
+        if dtype is not None and self.autocast and value.is_floating_point():
+            return value.to(dtype)
+        return value
+
+    @property
+    def _value(self) -> Variable | None:
+        """The variable, or `None` while a scope keeps it from being initialized."""
+        scope = READING.scope
+        return None if scope is not None and scope.is_deferred(self) else self
 
     @property
     def trainable(self) -> bool:
@@ -146,27 +202,36 @@ class Variable(torch.nn.Parameter):
         Raises:
             ValueError: `value` has another shape.
         """
-        value = self._as_operand(value)
+        scope = READING.scope
+        value = self._as_operand(value, attached=scope is not None)
         if value.shape != self.shape:
             raise ValueError(
                 explain(
-                    f"Variable '{self.path}': the new value has another shape.",
+                    f"Variable '{self.path}': the shape of the target variable and the shape of the"
+                    " target value in `variable.assign(value)` must match.",
                     given=tuple(value.shape),
                     expected=tuple(self.shape),
                     fix=f"assign a value of shape {tuple(self.shape)}.",
                 )
             )
+        if scope is not None:
+            scope.add_update((self, value))
+            return value
         with torch.no_grad():
             self.copy_(value)
         return self
 
     def assign_add(self, value: Any) -> Variable:
         """Add `value` in place."""
+        if READING.scope is not None:
+            return self.assign(self + self._as_operand(value, attached=True))
         with torch.no_grad():
             return self.add_(self._as_operand(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract `value` in place."""
+        if READING.scope is not None:
+            return self.assign(self - self._as_operand(value, attached=True))
         with torch.no_grad():
             return self.sub_(self._as_operand(value))
 
@@ -178,9 +243,7 @@ class Variable(torch.nn.Parameter):
     @constraint.setter
     def constraint(self, value: Callable[[torch.Tensor], torch.Tensor] | None) -> None:
         if value is not None and not callable(value):
-            raise ValueError(
-                f"Variable '{self.path}': `constraint` must be callable, got {value!r}."
-            )
+            raise _not_callable(self, "constraint", value)
         self._constraint = value
 
     @property
@@ -191,10 +254,19 @@ class Variable(torch.nn.Parameter):
     @regularizer.setter
     def regularizer(self, value: Callable[[torch.Tensor], torch.Tensor] | None) -> None:
         if value is not None and not callable(value):
-            raise ValueError(
-                f"Variable '{self.path}': `regularizer` must be callable, got {value!r}."
-            )
+            raise _not_callable(self, "regularizer", value)
         self._regularizer = value
+
+    @property
+    def overwrite_with_gradient(self) -> bool:
+        """Whether an optimizer sets the variable to its gradient, as float8 scales want it."""
+        return self._overwrite_with_gradient
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"`overwrite_with_gradient` must be a boolean. Received: {value!r}")
+        self._overwrite_with_gradient = value
 
     def numpy(self, *, force: bool = True) -> np.ndarray:
         """Copy the value to a NumPy array on the host."""
@@ -204,10 +276,53 @@ class Variable(torch.nn.Parameter):
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
-    def _as_operand(self, value: Any) -> torch.Tensor:
+    def _as_operand(self, value: Any, attached: bool = False) -> torch.Tensor:
+        """Return `value` with the dtype and device of the variable; `attached` keeps gradients."""
         if isinstance(value, torch.Tensor):
-            return value.detach().to(self.device, self.dtype, non_blocking=True)
+            value = value if attached else value.detach()
+            return value.to(self.device, self.dtype, non_blocking=True)
         return torch.as_tensor(np.asarray(value)).to(self.device, self.dtype)
+
+    def _convert_to_tensor(self, value: Any, dtype: Any = None) -> torch.Tensor:
+        return as_tensor(value, dtype)
+
+    def _initialize(self, value: Any) -> None:
+        self.assign(value)
+
+    def _deferred_initialize(self) -> None:
+        """Give the variable its initial value, now that no scope is open any more."""
+        if READING.scope is not None:
+            raise ValueError(
+                explain(
+                    "You are attempting to initialize a variable while in a stateless scope. This"
+                    " is disallowed.",
+                    variable=self.path,
+                    fix="make all variables before the scope is opened.",
+                )
+            )
+        raise ValueError(f"Variable {self.path} is already initialized.")
+
+    # Python's conversions ------------------------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "A Keras Variable cannot be used as a boolean. Compare its value, or use"
+            " `variable is not None`."
+        )
+
+    def __int__(self) -> int:
+        return int(self._scalar())
+
+    def __float__(self) -> float:
+        return float(self._scalar())
+
+    def _scalar(self) -> torch.Tensor:
+        if self.dim():
+            raise TypeError(
+                "Only scalar arrays can be converted to Python scalars."
+                f" Variable '{self.path}' has shape {tuple(self.shape)}."
+            )
+        return self.detach()
 
     # Copies keep what makes it a variable --------------------------------------------------------
 
@@ -232,7 +347,8 @@ class Variable(torch.nn.Parameter):
 
     def __repr__(self) -> str:
         dtype = standardize_dtype(self.dtype)
-        value = "" if self.is_meta else f", value={self.numpy()}"
+        hidden = self.is_meta or self._value is None
+        value = "" if hidden else f", value={self.numpy()}"
         return f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}{value}>"
 
 
@@ -302,18 +418,57 @@ def standardize_shape(shape: Any) -> tuple[int | None, ...]:
     Raises:
         ValueError: `shape` is no sequence, or an entry is negative or no integer.
     """
+    if shape is None:
+        raise ValueError("Undefined shapes are not supported. Received: shape=None")
+    if not hasattr(shape, "__iter__"):
+        raise ValueError(f"Cannot convert '{shape}' to a shape. Expected a sequence of integers.")
+    return tuple(size if type(size) is int and size >= 0 else _size(size, shape) for size in shape)
+
+
+def _size(size: Any, shape: Any) -> int | None:
+    """Check one entry of a shape; a size that `torch.export` leaves open is unknown."""
+    if size is None or isinstance(size, torch.SymInt):
+        return None
     try:
-        sizes = tuple(shape)
-    except TypeError:
-        raise ValueError(f"A shape must be a sequence of integers, got {shape!r}.") from None
-    for size in sizes:
-        if size is not None and (
-            not hasattr(size, "__index__") or isinstance(size, bool) or size < 0
-        ):
-            raise ValueError(
-                f"A shape must consist of non-negative integers or None, got {size!r} in {sizes}."
-            )
-    return tuple(size if size is None else int(size) for size in sizes)
+        if isinstance(size, (bool, np.bool_)):
+            raise TypeError
+        size = operator.index(size)
+    except Exception:
+        raise ValueError(
+            f"Cannot convert '{shape}' to a shape. Found invalid dimension '{size}' of type"
+            f" '{type(size)}'. Expected integers of at least 0, or None."
+        ) from None
+    if size < 0:
+        raise ValueError(
+            f"Cannot convert '{shape}' to a shape. Negative dimensions are not allowed."
+        )
+    return size
+
+
+def shape_equal(a_shape: Sequence[int | None], b_shape: Sequence[int | None]) -> bool:
+    """Tell whether two shapes agree; `None` agrees with any size.
+
+    >>> shape_equal((None, 3), (2, 3)), shape_equal((2, 3), (2, 4)), shape_equal((2,), (2, 1))
+    (True, False, False)
+    """
+    if len(a_shape) != len(b_shape):
+        return False
+    return all(a is None or b is None or a == b for a, b in zip(a_shape, b_shape, strict=True))
+
+
+def _check_option(name: str, value: Any, options: Sequence[Any]) -> None:
+    if value not in options:
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected one of"
+            f" {', '.join(map(repr, options))}. Received: {name}={value!r}"
+        )
+
+
+def _not_callable(variable: Variable, attribute: str, value: Any) -> ValueError:
+    return ValueError(
+        f"Invalid value for attribute `{attribute}` of variable '{variable.path}'. Expected a"
+        f" callable or `None`. Received: {attribute}={value!r}"
+    )
 
 
 def _rebuild(
@@ -330,11 +485,9 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
             value = initializer.detach()
             value = value.to(device, None if dtype is None else to_torch(dtype), copy=True)
         else:
-            array = np.asarray(initializer)
-            if dtype is None:
-                plain_float = array.dtype == np.float64 and not isinstance(initializer, np.ndarray)
-                dtype = floatx() if plain_float else array.dtype
-            value = torch.tensor(array, dtype=to_torch(dtype), device=device)
+            value = as_tensor(initializer, dtype, device)
+            if not isinstance(initializer, (int, float, list, tuple)):  # memory may be shared
+                value = value.clone()
         if shape is not None and tuple(value.shape) != standardize_shape(shape):
             raise ValueError(
                 f"The initial value has shape {tuple(value.shape)}, expected {tuple(shape)}."
@@ -343,7 +496,8 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
     if shape is None:
         raise ValueError(
             explain(
-                "A variable with a callable initializer needs a shape.",
+                "When creating a Variable from an initializer, the `shape` argument should be"
+                " specified.",
                 initializer=initializer,
                 fix="pass `shape=(...)`.",
             )
@@ -378,6 +532,14 @@ def _lay_out(
     value: torch.Tensor, layout: Sequence[int], memory_format: torch.memory_format
 ) -> torch.Tensor:
     """Copy `value` so that its permutation by `layout` has `memory_format`."""
+    if not isinstance(layout, Sequence) or sorted(layout) != list(range(value.ndim)):
+        raise NotImplementedError(
+            explain(
+                "A variable's `layout` is a permutation of its axes.",
+                given=repr(layout),
+                fix="shard a model as a whole with `torch.distributed.tensor` or FSDP.",
+            )
+        )
     inverse = sorted(range(len(layout)), key=layout.__getitem__)
     stored = value.permute(*layout).contiguous(memory_format=memory_format)
     return stored.permute(*inverse)

@@ -112,7 +112,7 @@ def test_consoles_without_carriage_return(monkeypatch, capsys):
 
 
 def test_one_kind_of_metrics():
-    with pytest.raises(ValueError, match="together"):
+    with pytest.raises(ValueError, match="Only one of"):
         Progbar(1, stateful_metrics=["a"], stateless_metrics=["b"])
 
 

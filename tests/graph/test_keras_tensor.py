@@ -7,12 +7,18 @@ from torchkeras.layers import Input
 
 
 @pytest.mark.parametrize(
-    "use",
-    [bool, int, float, list, np.asarray],
+    ("use", "error"),
+    [
+        (bool, TypeError),
+        (int, ValueError),
+        (float, ValueError),
+        (list, NotImplementedError),
+        (np.asarray, ValueError),
+    ],
     ids=["bool", "int", "float", "iteration", "numpy"],
 )
-def test_it_has_no_values(use):
-    with pytest.raises(TypeError, match="no values yet"):
+def test_it_has_no_values(use, error):
+    with pytest.raises(error, match="any actual numerical value"):
         use(Input((2,)))
 
 
@@ -20,8 +26,13 @@ def test_attributes():
     x = KerasTensor((None, 3), "int32", name="x")
     assert (x.shape, x.dtype, x.ndim, x.size(1)) == ((None, 3), "int32", 2, 3)
     assert is_keras_tensor(x) and not is_keras_tensor(torch.ones(1))
-    with pytest.raises(NotImplementedError, match="dense"):
-        KerasTensor((1,), sparse=True)
+    assert KerasTensor((1,), sparse=True).sparse
+    with pytest.raises(ValueError, match="at the same time"):
+        KerasTensor((1,), sparse=True, ragged=True)
+    with pytest.raises(TypeError, match="no such arguments: colour"):
+        KerasTensor((1,), colour="red")
+    with pytest.raises(AttributeError, match="`shape` attribute of KerasTensor is immutable"):
+        x.shape = (3,)
 
 
 def test_any_symbolic_looks_into_structures():

@@ -71,6 +71,26 @@ def test_masks(scores):
         torch.testing.assert_close(run(**options), attend(layer, query, value, expected), **DOUBLE)
 
 
+@pytest.mark.parametrize("heads", [2, 1])
+def test_gradients_where_a_query_may_see_nothing(heads):
+    """It gets the mean of the values, whose gradient torch's kernel makes too large by itself."""
+    set_seed(0)
+    layer = layers.GroupedQueryAttention(3, 2, heads, dtype="float64")
+    query = torch.randn(2, 4, 6, dtype=torch.float64, requires_grad=True)
+    value = torch.randn(2, 5, 6, dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(2, 4, 5) < 0.6
+    mask[0, 1], mask[1] = False, False
+
+    def run(query, value):
+        return layer(query, value, attention_mask=mask)
+
+    outputs = run(query, value)
+    mean = layer._value_dense(value).mean(1).repeat_interleave(2 // heads, 1)
+    expected = layer._output_dense(mean[:, None])
+    torch.testing.assert_close(outputs[1], expected[1].expand(4, 6), **DOUBLE)
+    assert torch.autograd.gradcheck(run, (query, value))
+
+
 def test_sliding_window():
     layer, query, _ = make(sliding_window=2)
     near = (torch.arange(4)[:, None] - torch.arange(4)).abs() < 2

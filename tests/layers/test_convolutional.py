@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchkeras import layers
 
@@ -53,11 +54,11 @@ def test_gradients_keep_the_kernels_strides():
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("size", [8, 9])
 def test_even_padding_is_left_to_the_kernel(size, strides, monkeypatch):
-    from torchkeras.layers import convolutional
+    from torchkeras.layers import _spatial
 
     calls = []
-    pad = convolutional.F.pad
-    monkeypatch.setattr(convolutional.F, "pad", lambda *a: calls.append(a) or pad(*a))
+    pad = _spatial.F.pad
+    monkeypatch.setattr(_spatial.F, "pad", lambda *a: calls.append(a) or pad(*a))
     layers.Conv2D(2, 3, strides=strides, padding="same")(torch.ones(1, size, size, 1))
     uneven = strides == 2 and size == 8
     assert bool(calls) == uneven
@@ -82,8 +83,72 @@ def test_runs_on_meta_in_both_formats():
             assert y.device.type == layer.kernel.grad.device.type == "meta"
 
 
+class Recorder(TorchDispatchMode):
+    """Notes the names of all operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **o: layers.Conv2D(8, 3, padding="same", **o),
+        lambda **o: layers.Conv2D(8, 3, strides=2, groups=2, activation="relu", **o),
+        lambda **o: layers.Conv2DTranspose(8, 3, strides=2, padding="same", **o),
+        lambda **o: layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, **o),
+        lambda **o: layers.SeparableConv2D(8, 3, padding="same", **o),
+        lambda **o: layers.MaxPooling2D(2, **o),
+        lambda **o: layers.AdaptiveAveragePooling2D(3, **o),
+    ],
+)
+def test_a_call_copies_neither_inputs_nor_kernels(make, data_format):
+    layer = make(data_format=data_format)
+    x = torch.randn(2, 8, 8, 8)
+    layer(x)
+    with Recorder() as recorder:
+        layer(x)
+    views = {
+        "permute",
+        "slice",
+        "view",
+        "_unsafe_view",
+        "unsqueeze",
+        "flatten",
+        "transpose",
+        "detach",
+    }
+    rest = [name for name in recorder.names if name not in views]
+    kernels = {"convolution", "max_pool2d_with_indices", "_adaptive_avg_pool2d", "relu"}
+    assert set(rest) <= kernels, rest
+    assert 1 <= len(rest) <= 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        lambda: layers.DepthwiseConv2D(3, padding="same"),
+        lambda: layers.SeparableConv2D(2, 3),
+        lambda: layers.AdaptiveMaxPooling2D(2),
+        lambda: layers.Conv2D(2, 3, lora_rank=1),
+    ],
+)
+def test_exports(make):
+    layer = make()
+    x = torch.randn(1, 6, 6, 2)
+    expected = layer(x)
+    torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), expected)
+
+
 def test_errors_name_layer_and_argument():
-    with pytest.raises(ValueError, match="(?s)my_conv.*groups.*filters: 3"):
+    with pytest.raises(ValueError, match="my_conv.*groups=2, filters=3"):
         layers.Conv2D(3, 3, groups=2, name="my_conv")
     with pytest.raises(ValueError, match="(?s)window is larger.*kernel_size"):
         layers.Conv2D(3, 5)(torch.ones(1, 4, 4, 1))

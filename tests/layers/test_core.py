@@ -131,3 +131,24 @@ def test_lambda_shape_that_cannot_be_inferred():
     layer = layers.Lambda(lambda x: x[: int(np.asarray(x.detach()).sum()) + 10**9 // 0])
     with pytest.raises(NotImplementedError, match="output_shape"):
         layer.compute_output_shape((None, 2))
+
+
+@pytest.mark.parametrize("base", [layers.Dense, layers.EinsumDense])
+def test_call_accepts_training_from_subclasses(base):
+    class Own(base):
+        def call(self, inputs, training=None):
+            return super().call(inputs, training=training)
+
+    arguments = ("ab,bc->ac", 3) if base is layers.EinsumDense else (3,)
+    layer, x = Own(*arguments, kernel_initializer="ones"), torch.ones(2, 4)
+    assert (
+        layer(x, training=True).tolist()
+        == base(*arguments, kernel_initializer="ones")(x, training=False).tolist()
+    )
+
+
+def test_activation_may_be_taken_away():
+    layer, x = layers.Dense(3, activation="relu", kernel_initializer="ones"), -torch.ones(2, 4)
+    assert not layer(x).any()
+    layer.activation = None
+    assert (layer(x) == -4).all()

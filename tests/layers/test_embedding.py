@@ -66,10 +66,11 @@ def test_lora_trains_a_correction_of_low_rank():
     layer = layers.Embedding(6, 4, lora_rank=2, lora_alpha=6)
     ids = torch.tensor([0, 5])
     before = layer(ids)
-    assert torch.equal(before, layer.embeddings[ids])  # b starts at zero
+    assert torch.equal(before, layer._embeddings[ids])  # b starts at zero
     assert [w.name for w in layer.trainable_weights] == ["lora_embeddings_a", "lora_embeddings_b"]
     layer.lora_embeddings_b.assign(np.ones((2, 4)))
-    merged = layer.embeddings + 3.0 * layer.lora_embeddings_a @ layer.lora_embeddings_b
+    merged = layer._embeddings + 3.0 * layer.lora_embeddings_a @ layer.lora_embeddings_b
+    torch.testing.assert_close(layer.embeddings, merged)
     torch.testing.assert_close(layer(ids), merged[ids])
     store = {}
     layer.save_own_variables(store)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers, metrics
+from torchkeras import Sequential, layers, metrics
 from torchkeras.layers import Dense, Input, Layer
+from torchkeras.layers.tracking import DotNotTrackScope, no_automatic_dependency_tracking
 from torchkeras.variables import Variable
 
 
@@ -65,7 +66,7 @@ def test_inputs_become_tensors_of_the_compute_dtype(x):
 
 
 def test_only_tensors_go_by_position():
-    with pytest.raises(ValueError, match=r"(?s)dense.*only input tensors.*'text'"):
+    with pytest.raises(ValueError, match=r"(?s)Only input tensors.*dense.*'text'"):
         Dense(2, name="dense")("text")
 
 
@@ -81,8 +82,27 @@ def test_forgetting_super_init_is_explained():
         def __init__(self):
             self.dense = Dense(2)
 
+        def call(self, x):
+            return self.dense(x)
+
     with pytest.raises(RuntimeError, match=r"super\(\).__init__\(\)"):
-        Forgetful()
+        Forgetful()(torch.ones(1, 2))
+
+
+def test_state_assigned_before_super_init_is_registered():
+    class Early(Layer):
+        def __init__(self):
+            self.scale = Variable([2.0], name="scale")
+            self.inner = [Dense(2)]
+            super().__init__()
+
+        def call(self, x):
+            return self.inner[0](x) * self.scale
+
+    layer = Early()
+    layer(torch.ones(1, 1))
+    assert [w.name for w in layer.weights] == ["scale", "kernel", "bias"]
+    assert "inner.0.kernel" in layer.state_dict()
 
 
 def test_trainable_must_be_a_bool():
@@ -429,3 +449,191 @@ def test_compile_and_export():
 )
 def test_other_names(alias, name, size):
     assert getattr(layers, alias + size) is getattr(layers, name + size)
+
+
+class TestLock:
+    """A layer that is built takes no new state, as in Keras."""
+
+    class Late(Layer):
+        def call(self, x):
+            self.scale = self.add_weight(shape=(), initializer="ones")
+            return x * self.scale
+
+    def test_state_made_in_call(self):
+        with pytest.raises(ValueError, match="(?s)cannot add new elements of state.*Fix"):
+            self.Late()(torch.ones(2))
+
+    @pytest.mark.parametrize(
+        "late",
+        [
+            lambda layer: setattr(layer, "late", Dense(1)),
+            lambda layer: setattr(layer, "late", Variable(1.0)),
+            lambda layer: setattr(layer, "late", [Dense(1)]),
+            lambda layer: setattr(layer, "late", metrics.Mean()),
+            lambda layer: layer.parts.append(Dense(1)),
+            lambda layer: layer.parts[0].update(a=Dense(1)),
+            lambda layer: layer.add_weight(shape=()),
+        ],
+        ids="layer variable list metric append inner add_weight".split(),
+    )
+    def test_state_added_to_a_built_layer(self, late):
+        layer = Layer()
+        layer.parts = [{}]
+        layer.build((None, 2))
+        with pytest.raises(ValueError, match="cannot add new elements of state"):
+            late(layer)
+        layer._tracker.unlock()
+        late(layer)
+        assert layer._tracker.locked is False
+        layer._tracker.lock()
+        assert layer._tracker.locked
+
+    def test_what_is_not_new_or_no_state_of_keras(self):
+        layer = Dense(2)
+        layer.build((None, 2))
+        layer.same, layer.number, layer.items = layer.kernel, 3, [1, 2]
+        layer.items.append(3)
+        layer.head = torch.nn.Linear(2, 2)  # what PyTorch users exchange
+        assert layer.items == [1, 2, 3]
+
+    def test_inner_layers_may_be_built_by_the_first_call(self):
+        class Outer(Layer):
+            def __init__(self):
+                super().__init__()
+                self.first, self.second = Dense(2), None
+
+            def call(self, x):
+                if self.second is None:
+                    self.second = Dense(3)
+                return self.second(self.first(x))
+
+        layer = Outer()
+        assert layer(torch.ones(1, 2)).shape == (1, 3) and len(layer.weights) == 4
+
+    def test_untracking(self):
+        layer = Layer()
+        layer.weight = layer.add_weight()
+        layer.weight = layer._untrack_variable(layer.weight)
+        assert layer.weight is None and layer.weights == []
+        held = Variable([1.0], name="held")
+        layer._track_variable(held)
+        assert layer.weights == [held] and "held" in layer.state_dict()
+
+
+def test_state_without_tracking():
+    layer = Layer()
+    with DotNotTrackScope():
+        layer.inner, layer.parts = Dense(1), [Dense(1)]
+    assert layer._layers == [] and isinstance(layer.inner, Dense) and type(layer.parts) is list
+
+    class Quiet(Layer):
+        @no_automatic_dependency_tracking
+        def keep(self, value):
+            self.kept = value
+
+    quiet = Quiet()
+    quiet.keep(Dense(1))
+    assert quiet._layers == [] and isinstance(quiet.kept, Dense)
+
+
+def test_add_weight_by_position():
+    layer = Layer()
+    weight = layer.add_weight((2,), "ones", "float16")
+    assert weight.tolist() == [1.0, 1.0] and weight.dtype is torch.float16
+    with pytest.raises(ValueError, match="`name` must be passed as a keyword argument"):
+        layer.add_weight("kernel")
+    with pytest.raises(ValueError, match="`shape` was passed both positionally and as a keyword"):
+        layer.add_weight((2,), shape=(2,))
+    with pytest.raises(TypeError, match="takes at most 3 positional arguments"):
+        layer.add_weight((2,), "ones", "float16", "name")
+
+
+class TestArgumentsHandedOn:
+    class Inner(Layer):
+        def __init__(self):
+            super().__init__()
+            self._register_call_context_args("plus")
+
+        def call(self, x, plus=0):
+            return x + plus
+
+    class Outer(Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = TestArgumentsHandedOn.Inner()
+
+        def call(self, x):
+            return self.inner(x)
+
+    @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: Sequential([x])])
+    def test_they_reach_layers_that_registered_them(self, wrap):
+        layer = wrap(self.Outer())
+        layer._register_call_context_args("plus")
+        x = torch.zeros(1, 1)
+        for _ in range(2):
+            assert layer(x, plus=3).item() == 3.0 and layer(x).item() == 0.0
+
+    def test_but_no_others_and_not_too_late(self):
+        layer = Layer()
+        assert set(layer._call_context_args) == {"training"}
+        with pytest.raises(TypeError, match="plus"):
+            self.Outer()(torch.zeros(1), plus=3)
+        outer = self.Outer()
+        outer(torch.zeros(1))
+        with pytest.raises(RuntimeError, match="after the layer has been called"):
+            outer._register_call_context_args("plus")
+
+    def test_the_inner_call_decides(self):
+        class Sets(Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = TestArgumentsHandedOn.Inner()
+                self._register_call_context_args("plus")
+
+            def call(self, x):
+                return self.inner(x, plus=1)
+
+        assert Sets()(torch.zeros(1), plus=3).item() == 1.0
+
+
+def test_a_policy_in_a_config_arrives_as_a_name():
+    seen = []
+
+    class Asks(Layer):
+        def __init__(self, dtype=None, **kwargs):
+            seen.append(dtype)
+            super().__init__(dtype=dtype, **kwargs)
+
+    Asks.from_config(Asks(dtype="mixed_bfloat16").get_config())
+    assert seen == ["mixed_bfloat16", "mixed_bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("a_shape, b", "argument `b`, which does not end in `_shape`"),
+        ("a_shape, c_shape", r"`c_shape`, but `call\(\)` does not have argument `c`"),
+    ],
+)
+def test_arguments_of_build_are_explained(arguments, message):
+    namespace = {}
+    exec(f"def build(self, {arguments}): pass", namespace)
+    cls = type("Odd", (Layer,), {"build": namespace["build"], "call": lambda self, a, b: a})
+    with pytest.raises(ValueError, match=message):
+        cls()(torch.ones(1), torch.ones(1))
+
+
+def test_paths_stay_when_weights_come_later():
+    class Outer(Layer):
+        def __init__(self):
+            super().__init__(name="outer")
+            self.inner = Dense(1, name="inner")
+
+        def call(self, x):
+            return self.inner(x)
+
+    outer = Outer()
+    outer(torch.ones(1, 2))
+    with outer.inner._unlocked():
+        late = outer.inner.add_weight(name="late")
+    assert late.path == "outer/inner/late"

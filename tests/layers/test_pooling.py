@@ -60,6 +60,24 @@ def test_channels_last_results_are_contiguous(rank):
     assert layer(torch.randn(2, *[8] * rank, 4)).is_contiguous()
 
 
+@given(size=st.integers(1, 12), steps=st.integers(1, 12), maximum=st.booleans())
+def test_adaptive_windows(size, steps, maximum):
+    x = torch.randn(1, size, 1)
+    layer = layers.AdaptiveMaxPooling1D if maximum else layers.AdaptiveAveragePooling1D
+    parts = [
+        x[0, i * size // steps : -(-(i + 1) * size // steps), 0].tolist() for i in range(steps)
+    ]
+    expected = [max(part) if maximum else sum(part) / len(part) for part in parts]
+    assert layer(steps)(x).flatten().tolist() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_adaptive_errors():
+    with pytest.raises(TypeError, match="(?s)output_size.*3 integers"):
+        layers.AdaptiveMaxPooling3D((1, 2))
+    with pytest.raises(ValueError, match="must have length 1"):
+        layers.AdaptiveMaxPooling1D((1, 2))
+
+
 @pytest.mark.parametrize("kind", ["Max", "Average"])
 def test_runs_on_meta(kind):
     with torch.device("meta"):

@@ -244,6 +244,57 @@ def test_bidirectional_equals_torch():
     torch.testing.assert_close(layer(x), module(x)[0], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", "ave", None])
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **o: layers.LSTM(3, **o),
+        lambda **o: layers.GRU(3, use_bias=False, **o),
+        lambda **o: layers.SimpleRNN(3, activation="relu", **o),
+    ],
+)
+def test_one_kernel_call_for_both_directions(make, sequences, merge_mode, monkeypatch):
+    inner = make(return_sequences=sequences, return_state=True)
+    layer = layers.Bidirectional(inner, merge_mode=merge_mode)
+    x = torch.randn(2, 5, 4)
+    states = [torch.randn(2, 3) for _ in range(2 * len(inner.state_size))]
+    layer.build(x.shape)
+    for initial_state in (None, states):
+        assert layer._fuses(None, initial_state)
+        fused = layer(x, initial_state=initial_state)
+        with monkeypatch.context() as patch:
+            patch.setattr(layer, "_may_fuse", False)
+            called = layer(x, initial_state=initial_state)
+        torch.testing.assert_close(list(fused), list(called))
+
+
+def test_bidirectional_calls_its_layers_where_that_shows():
+    layer = layers.Bidirectional(layers.LSTM(3))
+    x = torch.randn(2, 5, 4)
+    layer(x)
+    calls = []
+    layer.forward_layer.register_forward_hook(lambda *args: calls.append(args))
+    layer(x)
+    assert len(calls) == 1
+    for options in ({"dropout": 0.1}, {"stateful": True}, {"activation": "relu"}):
+        other = layers.Bidirectional(layers.LSTM(3, **options))
+        other.build(x.shape)
+        assert not other._fuses(None, None)
+    with pytest.raises(ValueError, match="features"):
+        fresh = layers.Bidirectional(layers.LSTM(3))
+        fresh(x)
+        fresh(torch.randn(2, 5, 3))
+
+
+def test_bidirectional_compiles_after_a_fused_call():
+    layer = layers.Bidirectional(layers.LSTM(2))
+    x = torch.randn(2, 3, 4)
+    expected = layer(x)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected)
+
+
 def test_bidirectional_takes_initial_weights():
     first = layers.Bidirectional(layers.GRU(2))
     x = torch.randn(2, 3, 4)

@@ -1,10 +1,19 @@
 import copy
 import pickle
+from collections import OrderedDict
 
 import pytest
 import torch
 
+from torchkeras import tree
 from torchkeras.layers import Dense, Layer
+from torchkeras.layers.tracking import (
+    TrackedDict,
+    TrackedList,
+    TrackedOrderedDict,
+    TrackedSet,
+    Tracker,
+)
 from torchkeras.variables import Variable
 
 
@@ -103,3 +112,119 @@ def test_layers_in_lists_train_and_move_with_the_owner():
     assert not holder.x[0].trainable
     holder.double()
     assert holder.x[0].kernel.dtype == torch.float64
+
+
+def test_ordered_dicts_keep_their_order_and_sets_hold_state():
+    holder = Holder()
+    holder.parts = OrderedDict(b=built(), a=built())
+    assert isinstance(holder.parts, OrderedDict) and list(holder.parts) == ["b", "a"]
+    assert keys(holder) == ["parts.a.kernel", "parts.b.kernel"]
+    holder.parts.move_to_end("b")
+    holder.parts["c"] = built()
+    assert list(holder.parts) == ["a", "b", "c"] and len(holder.weights) == 3
+    del holder.parts
+    dense = built()
+    holder.bag = {dense}
+    assert isinstance(holder.bag, set) and keys(holder) == ["bag.0.kernel"]
+    holder.bag.add(built())
+    assert len(holder.weights) == 2
+    holder.bag.discard(dense)
+    assert len(holder.weights) == 1
+
+
+@pytest.mark.parametrize(
+    "twin", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("make", [lambda x: OrderedDict(a=x), lambda x: {x}], ids=["dict", "set"])
+def test_copies_of_the_rarer_kinds(make, twin):
+    holder = Holder()
+    holder.x = make(built())
+    other = twin(holder)
+    assert keys(other) == keys(holder) and type(other.x) is type(holder.x)
+    other.x.clear()
+    assert keys(other) == [] and len(keys(holder)) == 1
+
+
+def test_lists_let_go_of_state_by_identity():
+    holder = Holder()
+    first, second = Variable([1.0, 2.0]), Variable([1.0, 2.0])
+    holder.x = [first, second]
+    holder.x.remove(second)
+    assert holder.x[0] is first and len(holder.x) == 1
+    with pytest.raises(ValueError, match="does not hold"):
+        holder.x.remove(second)
+
+
+def test_tracked_objects_are_containers_to_tree():
+    holder = Holder()
+    holder.x = [1, {"b": (built(), 2), "a": 3}]
+    leaves = tree.flatten(holder.x)
+    assert leaves[:2] == [1, 3] and leaves[3] == 2
+    mapped = tree.map_structure(lambda leaf: 0, holder.x)
+    assert mapped == [0, {"b": (0, 0), "a": 0}] and isinstance(mapped, TrackedList)
+    holder.y = mapped  # nobody's until it is assigned
+    holder.y.append(built())
+    assert "y.2.kernel" in keys(holder)
+
+
+def test_weights_in_containers_are_cast_like_others():
+    class Listed(Layer):
+        def __init__(self):
+            super().__init__(dtype="mixed_bfloat16")
+            self.gains = [self.add_weight((), "ones")]
+            self.named = {"a": self.add_weight((), "ones")}
+
+        def call(self, x):
+            assert self.named["a"].dtype is self.named.get("a").dtype is torch.bfloat16
+            assert [value.dtype for value in self.named.values()] == [torch.bfloat16]
+            return x * self.gains[0] * self.named["a"] + sum(gain for gain in self.gains)
+
+    layer = Listed()
+    for _ in range(2):
+        assert layer(torch.ones(2)).dtype is torch.bfloat16
+    assert layer.gains[0].dtype is torch.float32
+
+
+class TestTracker:
+    def make(self, **options):
+        self.numbers, self.texts = [], []
+        stores = {
+            "numbers": (lambda x: isinstance(x, int), self.numbers),
+            "texts": (lambda x: isinstance(x, str), self.texts),
+        }
+        return Tracker(stores, **options)
+
+    def test_it_sorts_and_follows(self):
+        tracker = self.make()
+        items = tracker.track([1, {"a": "x", "b": [2]}])
+        assert (self.numbers, self.texts) == ([1, 2], ["x"])
+        items[1]["b"].append(3)
+        items.remove(1)
+        assert self.numbers == [2, 3]
+        items.clear()
+        assert self.numbers == [] and self.texts == []
+        assert tracker.track((5, "y")) == (5, "y") and self.numbers == [5]
+        tracker.untrack(5)
+        assert self.numbers == [] and self.texts == ["y"]
+
+    def test_locks_and_exclusions(self):
+        tracker = self.make(exclusions={"texts": ["numbers"]})
+        tracker.track(1)
+        tracker.lock("no more")
+        assert tracker.track(1) == 1
+        with pytest.raises(ValueError, match="no more"):
+            tracker.track("x")
+        tracker.unlock()
+        tracker.track("x")
+        assert self.texts == ["x"]
+
+    def test_containers_by_hand(self):
+        tracker = self.make()
+        named = TrackedOrderedDict({"a": 1}, tracker=tracker)
+        named["b"] = 2
+        named.pop("a")
+        bag = TrackedSet([7], tracker=tracker)
+        bag.add(8)
+        pairs = TrackedDict(zip("xy", [3, 4], strict=True), tracker=tracker)
+        assert self.numbers == [2, 7, 8, 3, 4] and len(pairs) == 2
+        assert list(TrackedList([1, 2])) == [1, 2]  # of no tracker

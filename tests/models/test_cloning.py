@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from torchkeras import layers as L
+from torchkeras.metrics import MeanAbsoluteError
 from torchkeras.models import Functional, Model, Sequential, clone_model
+from torchkeras.optimizers import SGD
 from torchkeras.random import set_seed
 
 X = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
@@ -138,3 +140,37 @@ def test_errors(action, message):
 
 def test_a_clone_is_functional():
     assert isinstance(clone_model(functional()), Functional)
+
+
+def off_by(y_true, y_pred):
+    return (y_true - y_pred).abs().mean()
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_a_clone_is_compiled_with_an_optimizer_and_metrics_of_its_own(make):
+    model = make()
+    metrics = [MeanAbsoluteError(), "mse"]
+    metrics = {"out": metrics} if make is functional else metrics
+    loss = {"out": off_by, "h": off_by} if make is functional else off_by
+    model.compile(SGD(0.25, momentum=0.5), loss=loss, metrics=metrics)
+    clone = clone_model(model)
+    assert clone.compiled and clone.loss == loss  # not through a config: it has no known name
+    assert clone.optimizer is not model.optimizer
+    assert clone.optimizer.get_config() == model.optimizer.get_config()
+    assert {id(v) for v in clone.optimizer._trainable_variables} == {
+        id(v) for v in clone.trainable_variables
+    }
+    before = clone.get_weights()
+    y = np.zeros((4, 2))
+    model.fit(X, {"out": y, "h": np.zeros((4, 3))} if make is functional else y, verbose=0)
+    for a, b in zip(before, clone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_clone_of_a_model_with_an_optimizer_of_pytorch_s_is_not_compiled():
+    model = sequential()
+    model.compile(torch.optim.SGD(model.parameters(), lr=0.1), "mse")
+    assert not clone_model(model).compiled
+    model.compile("sgd", "mse")
+    assert clone_model(model).compiled
+    assert not clone_model(sequential()).compiled

@@ -70,16 +70,23 @@ def test_everything_is_tracked(net):
 
 
 def test_containers_stay_python_containers(net):
-    assert isinstance(net.blocks, list) and isinstance(net.heads, dict)
-    net.blocks.append(L.Dense(5))
-    assert len(net.layers) == 7
-    del net.blocks[2]
-    assert len(net.layers) == 6
+    new = Net()
+    assert isinstance(new.blocks, list) and isinstance(new.heads, dict)
+    new.blocks.append(L.Dense(5))
+    assert len(new.layers) == 7
+    del new.blocks[2]
+    assert len(new.layers) == 6
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        net.blocks.append(L.Dense(5))
+    assert len(net.blocks) == 2
 
 
-def test_layers_assigned_again_replace_the_old_ones(net):
-    net.blocks = [L.Dense(4)]
-    assert sum(isinstance(layer, L.Dense) for layer in net.layers) == 4
+def test_layers_assigned_again_replace_the_old_ones_until_the_model_is_built(net):
+    new = Net()
+    new.blocks = [L.Dense(4)]
+    assert sum(isinstance(layer, L.Dense) for layer in new.layers) == 4
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        net.blocks = [L.Dense(4)]
 
 
 def test_get_layer(net):
@@ -374,8 +381,11 @@ def test_forgetting_super_init():
         def __init__(self):
             self.dense = L.Dense(2)
 
+        def call(self, x):
+            return self.dense(x)
+
     with pytest.raises(RuntimeError, match="forgot to call `super"):
-        Forgot()
+        Forgot()(torch.ones(1, 2))
 
 
 def test_a_built_model_takes_the_fast_path_and_forgets_old_losses(monkeypatch):

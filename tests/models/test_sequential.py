@@ -131,7 +131,7 @@ def test_training_reaches_the_layers():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Sequential([3]), ValueError, "Only layers can be added"),
+        (lambda: Sequential([3]), ValueError, "Only instances of `Layer` can be added"),
         (lambda: Sequential([L.Dense(1, name="a"), L.Dense(1, name="a")]), ValueError, "'a'"),
         (lambda: Sequential([L.Input((3,)), L.Input((3,))]), ValueError, "different Input layer"),
         (lambda: Sequential().build((None, 3)), ValueError, "has no layers"),
@@ -191,3 +191,18 @@ def test_torch_compile_and_export():
     wanted = model(x)
     torch.testing.assert_close(torch.compile(model, fullgraph=True, backend="eager")(x), wanted)
     torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), wanted)
+
+
+def test_layers_decide_about_other_sizes():
+    """As in Keras: a fully convolutional stack takes images of any size, also as a fitted model."""
+    model = Sequential([L.Input((8, 8, 3)), L.Conv2D(2, 3), L.GlobalAveragePooling2D()])
+    model.compile("sgd", "mse")
+    for size in (8, 12):
+        x = np.ones((2, size, size, 3), "float32")
+        model.fit(x, np.ones((2, 2)), verbose=0)
+        torch.testing.assert_close(
+            torch.as_tensor(model.predict(x, verbose=0)),
+            by_hand(model, torch.as_tensor(x)).detach(),
+        )
+    with pytest.raises(ValueError, match="conv2d"):
+        model(np.ones((2, 8, 8, 4), "float32"))

@@ -444,6 +444,10 @@ NN = [
     case("polar", p(3), f(3)),
 ]
 
+# Turned and moved a little, and nearly itself.
+AFFINE = np.float32([[0.9, -0.4, 0.7, 0.5, 1.1, -1.3, 0, 0], [1.1, 0.1, -2.2, 0, 0.8, 0.4, 0, 0]])
+CORNERS = np.float32([[[0, 0], [4, 0], [0, 5], [4, 5]]]).repeat(2, 0)
+
 IMAGES = [
     case("image.resize", f(2, 6, 5, 3), (4, 7)),
     case("image.resize", f(6, 5, 3), (3, 3), interpolation="nearest"),
@@ -464,6 +468,33 @@ IMAGES = [
     case("image.extract_patches_3d", f(2, 4, 4, 4, 2), 2),
     case("image.pad_images", f(2, 4, 5, 3), 1, 2, 3, None, None, 9),
     case("image.crop_images", f(2, 6, 5, 3), 1, 2, None, None, 3, 2),
+    case("image.map_coordinates", f(4, 5), f(2, 6) * 4 + 2, 1),
+    case("image.map_coordinates", f(4, 5, 3), f(3, 2, 3) * 4 + 2, 0, fill_value=7.0),
+    *[
+        case("image.map_coordinates", i(6, high=99), f(1, 9) * 9 + 2, order, fill_mode=mode)
+        for order in (0, 1)
+        for mode in ("constant", "nearest", "wrap", "mirror", "reflect")
+    ],
+    *[
+        case("image.affine_transform", p(2, 6, 5, 3), AFFINE, kind, mode, 0.3)
+        for kind in ("nearest", "bilinear")
+        for mode in ("constant", "nearest", "wrap", "mirror", "reflect")
+    ],
+    case("image.affine_transform", p(3, 6, 5), AFFINE[0], data_format="channels_first"),
+    case("image.affine_transform", i(2, 6, 5, 3, high=255), AFFINE * 0.9931),
+    case("image.perspective_transform", p(2, 6, 5, 3), CORNERS, CORNERS + p(2, 4, 2)),
+    case("image.perspective_transform", p(6, 5, 3), CORNERS[0] + p(4, 2), CORNERS[0], "nearest"),
+    case("image.gaussian_blur", p(2, 6, 5, 3), (3, 3), (1.0, 0.5), "channels_last"),
+    case("image.gaussian_blur", p(3, 6, 5), (5, 5), (0.7, 2.0), "channels_first"),
+    case("image.elastic_transform", np.ones((2, 6, 5, 3), "float32"), 3.0, 1.0),
+    case("image.scale_and_translate", f(4, 5), (3, 9), p(2) + 0.5, f(2), (0, 1), "linear"),
+    case("image.scale_and_translate", f(4, 5), (4, 9), p(1) + 1.5, f(1), (1,), "cubic", False),
+    case("image.scale_and_translate", i(8, high=99), (3,), p(1), f(1), (0,), "lanczos3"),
+    case("image.scale_and_translate", f(8), (12,), p(1) + 1, f(1), (0,), "lanczos5"),
+    case("image.sobel_edges", f(2, 6, 5, 3)),
+    case("image.sobel_edges", f(2, 3, 6, 5), data_format="channels_first"),
+    case("image.ssim", p(2, 13, 12, 3), p(2, 13, 12, 3) ** 1.1),
+    case("image.ssim", p(3, 9, 8), p(3, 9, 8) ** 2, 2.0, 5, 1.0, data_format="channels_first"),
 ]
 
 CASES = [

@@ -411,3 +411,11 @@ def test_rearrange():
     assert ops.rearrange(x, "a b c -> c (b a)").tolist() == x.permute(2, 1, 0).flatten(1).tolist()
     with pytest.raises(ValueError, match="does not fit"):
         ops.rearrange(x, "a b -> b a")
+
+
+def test_einsum_takes_the_options_of_numpys():
+    a, b = torch.rand(2, 3), torch.rand(3, 4)
+    torch.testing.assert_close(ops.einsum("ij,jk->ik", a, b, optimize="greedy"), a @ b)
+    x = Input((3,))
+    model = Model(x, ops.einsum("ij,jk->ik", x, b, optimize=True))
+    torch.testing.assert_close(model(a), a @ b)

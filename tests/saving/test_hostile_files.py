@@ -327,7 +327,7 @@ def test_flipped_bit_is_found():
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_large_members_are_read_in_place(monkeypatch, compression):
-    monkeypatch.setattr("torchkeras.saving.zip_guard._IN_MEMORY", 100)
+    monkeypatch.setattr("torchkeras.saving.budget._IN_MEMORY", 100)
     payload = np.random.default_rng(0).integers(0, 9, 5000, dtype=np.uint8).tobytes()
     data = zip_bytes(("first", "z" * 77), ("big", payload), compression=compression)
     with open_zip(io.BytesIO(data), "m") as archive, open_member(archive, "big", "m") as member:
@@ -340,7 +340,7 @@ def test_large_members_are_read_in_place(monkeypatch, compression):
 
 
 def test_flipped_bit_in_a_large_member_is_found(monkeypatch):
-    monkeypatch.setattr("torchkeras.saving.zip_guard._IN_MEMORY", 100)
+    monkeypatch.setattr("torchkeras.saving.budget._IN_MEMORY", 100)
     data = bytearray(zip_bytes(("big", bytes(5000))))
     data[2000] ^= 1
     with open_zip(io.BytesIO(bytes(data)), "m") as archive:

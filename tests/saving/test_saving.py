@@ -113,8 +113,7 @@ def test_file_objects_and_bytes():
 
 
 def test_large_weights_go_through_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("torchkeras.saving.keras_archive._IN_MEMORY", 100)
-    monkeypatch.setattr("torchkeras.saving.zip_guard._IN_MEMORY", 100)
+    monkeypatch.setattr("torchkeras.saving.budget._IN_MEMORY", 100)
     model = trained()
     model.save(tmp_path / "m.keras")
     assert os.listdir(tmp_path) == ["m.keras"]

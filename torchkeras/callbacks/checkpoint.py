@@ -54,7 +54,7 @@ def _check_save_freq(callback: Callback, save_freq: Any) -> None:
         raise ValueError(
             explain(
                 f"{type(callback).__name__}: Invalid value of `save_freq`.",
-                received=repr(save_freq),
+                received=f"Unrecognized save_freq: {save_freq!r}",
                 fix="pass 'epoch', or the number of batches between two files.",
             )
         )
@@ -236,9 +236,11 @@ class BackupAndRestore(Callback):
         by_batches = isinstance(save_freq, int) and save_freq > 0
         self._counter = _BatchCounter(save_freq) if by_batches else None
         self._weights_path = os.path.join(self.backup_dir, "latest.weights.h5")
-        self._metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
-        self._epoch = 0
-        self._batch = 0
+        self._training_metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
+        self._prev_weights_path = _previous(self._weights_path)
+        self._prev_training_metadata_path = _previous(self._training_metadata_path)
+        self._current_epoch = 0
+        self._last_batch_seen = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Restore the last backup, if there is one."""
@@ -251,39 +253,38 @@ class BackupAndRestore(Callback):
                 )
             )
         try:
-            self._restore(self._weights_path, self._metadata_path)
+            self._restore(self._weights_path, self._training_metadata_path)
         except (OSError, ValueError):
-            previous = _previous(self._weights_path)
-            if not os.path.exists(previous):
+            if not os.path.exists(self._prev_weights_path):
                 raise
-            self._restore(previous, _previous(self._metadata_path))
+            self._restore(self._prev_weights_path, self._prev_training_metadata_path)
 
     def _restore(self, weights_path: str, metadata_path: str) -> None:
         if not os.path.exists(weights_path):
             return
-        optimizer = self.model.optimizer
+        optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None and not getattr(optimizer, "built", True):
             optimizer.build(self.model.trainable_variables)
         self.model.load_weights(weights_path)
         metadata = _read_metadata(metadata_path, _mark_of(weights_path))
         if metadata is None:
             return
-        self._epoch = metadata["epoch"]
-        self.model._initial_epoch = self._epoch
+        self._current_epoch = metadata["epoch"]
+        self.model._initial_epoch = self._current_epoch
         if metadata.get("random"):
             _set_random_states(metadata["random"])
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Back up if backups go by epochs."""
-        self._epoch = epoch + 1
-        self._batch = 0
+        self._current_epoch = epoch + 1
+        self._last_batch_seen = 0
         if self.save_freq == "epoch":
             self._back_up()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Back up if it is time to."""
         if self._counter is not None and self._counter.is_due(batch):
-            self._batch = batch
+            self._last_batch_seen = batch
             self._back_up(within_epoch=True)
 
     def _back_up(self, within_epoch: bool = False) -> None:
@@ -291,7 +292,7 @@ class BackupAndRestore(Callback):
 
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._weights_path):
-            for path in (self._weights_path, self._metadata_path):
+            for path in (self._weights_path, self._training_metadata_path):
                 if os.path.exists(path):
                     _copy(path, _previous(path))
         mark = secrets.token_hex(8)
@@ -300,18 +301,18 @@ class BackupAndRestore(Callback):
         with h5py.File(fresh, "r+") as file:
             file.attrs["backup_mark"] = mark
         metadata = {
-            "epoch": self._epoch,
-            "batch": self._batch,
+            "epoch": self._current_epoch,
+            "batch": self._last_batch_seen,
             "mark": mark,
             # Within an epoch they say nothing about how it will be started again.
             "random": None if within_epoch else _random_states(),
         }
-        with open(_next(self._metadata_path), "w") as file:
+        with open(_next(self._training_metadata_path), "w") as file:
             json.dump(metadata, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self._weights_path)
-        os.replace(_next(self._metadata_path), self._metadata_path)
+        os.replace(_next(self._training_metadata_path), self._training_metadata_path)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Remove the backup."""

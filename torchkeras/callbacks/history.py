@@ -224,4 +224,6 @@ class RemoteMonitor(Callback):
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, bytes)) or not isinstance(value, (np.ndarray, np.generic, Iterable)):
         return value
-    return np.asarray(value).tolist()
+    array = np.asarray(value)
+    alone = array.size == 1 and isinstance(value, (np.ndarray, np.generic))
+    return array.item() if alone else array.tolist()

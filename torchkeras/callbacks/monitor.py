@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..naming import explain
+from ..ops import greater, less
 from .callback import Callback, Logs
 from .console import print_msg
 from .schedule import each_optimizer, learning_rate_of, log_learning_rates
@@ -59,10 +59,10 @@ class MonitorCallback(Callback):
     def _set_monitor_op(self) -> None:
         mode = self.mode if self.mode != "auto" else self._direction()
         if mode == "min":
-            self.monitor_op = operator.lt
+            self.monitor_op = less
             self.min_delta = -self.min_delta
         else:
-            self.monitor_op = operator.gt
+            self.monitor_op = greater
 
     def _direction(self) -> str:
         name = self.monitor.removeprefix("val_")
@@ -86,11 +86,11 @@ class MonitorCallback(Callback):
             )
         )
 
-    def _is_improvement(self, value: Any, reference: Any) -> Any:
+    def _is_improvement(self, value: Any, reference: Any) -> bool:
         if reference is None:
             return True
         self._settle()
-        return self.monitor_op(value - self.min_delta, reference)
+        return bool(self.monitor_op(value - self.min_delta, reference))
 
 
 def _all_metrics(model: Any) -> Iterator[Any]:

@@ -38,6 +38,7 @@ class TensorBoard(Callback):
         profile_batch: Must be 0; use `torch.profiler` for profiles.
         embeddings_freq: Epochs between two snapshots of the embedding layers; 0 writes none.
         embeddings_metadata: From layer name to a file with one label per line; or one file for all.
+            Relative paths start at `log_dir`, or else at the current directory.
 
     Raises:
         ImportError: When training begins without the `tensorboard` package.
@@ -185,7 +186,7 @@ class TensorBoard(Callback):
 
     def _collect_learning_rate(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Add the learning rate, or those of several optimizers, to `logs`."""
-        optimizer = self.model.optimizer
+        optimizer = getattr(self.model, "optimizer", None)
         log_learning_rates(getattr(optimizer, "inner_optimizer", optimizer), logs)
         return logs
 
@@ -224,12 +225,15 @@ class TensorBoard(Callback):
             path = self.embeddings_metadata
             if isinstance(path, Mapping):
                 path = path.get(layer.name)
-            labels = None
-            if path is not None:
-                with open(path) as file:
-                    labels = file.read().splitlines()
+            labels = None if path is None else self._labels(path)
             table = layer.embeddings.detach().float().cpu()
             self._train_writer.add_embedding(table, labels, global_step=epoch, tag=layer.name)
+
+    def _labels(self, path: str) -> list[str]:
+        """Read a file with a label per line; as in Keras, `log_dir` is where it is looked for."""
+        beside = os.path.join(self.log_dir, path)
+        with open(beside if os.path.exists(beside) else path, encoding="utf-8") as file:
+            return file.read().splitlines()
 
     def _write_structure(self) -> None:
         """Write the model's config for the "Graphs" page of TensorBoard."""

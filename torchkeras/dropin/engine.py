@@ -23,6 +23,7 @@ __all__ = [
     "convert_to_numpy",
     "get_device",
     "is_tensor",
+    "random_seed_dtype",
     "to_torch_dtype",
 ]
 
@@ -38,6 +39,11 @@ to_torch_dtype = to_torch
 def get_device() -> str:
     """The device on which new tensors are made, as a string: `"cpu"`, `"cuda:0"`, `"meta"`."""
     return str(default_device())
+
+
+def random_seed_dtype() -> str:
+    """The dtype of a seed's state: torch has no arithmetic on uint32."""
+    return "int32"
 
 
 def is_tensor(x: Any) -> bool:

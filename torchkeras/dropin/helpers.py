@@ -1,4 +1,4 @@
-"""Small functions of `keras.src.utils` that libraries import and torchkeras itself does not need."""
+"""Small functions of `keras.src.utils` that libraries import; torchkeras needs none of them."""
 
 from __future__ import annotations
 
@@ -260,8 +260,8 @@ def _code_lines(lines: Iterable[str]) -> Iterator[str]:
     for line in map(str.strip, lines):
         quoted = line.startswith('"""')
         if inside:
-            inside = not quoted
-        elif quoted:
             inside = not line.endswith('"""')
+        elif quoted:
+            inside = line == '"""' or not line.endswith('"""')
         elif line and not line.startswith("#"):
             yield line

@@ -311,8 +311,8 @@ def compute_transpose_output_shape(
     if axes is None:
         return tuple(reversed(input_shape))
     rank = len(input_shape)
-    order = [axis % rank if -rank <= axis < rank else None for axis in axes]
-    if sorted(axis for axis in order if axis is not None) != list(range(rank)):
+    order = [axis % rank for axis in axes if -rank <= axis < rank]
+    if len(axes) != rank or sorted(order) != list(range(rank)):
         raise ValueError(
             explain(
                 "`axes` must be a permutation of the axes of the input.",

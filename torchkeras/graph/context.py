@@ -1,21 +1,24 @@
 """What an enclosing call tells the calls inside it.
 
 Layers read three things from their surroundings: whether the enclosing call trains, to which dtype
-weights are cast while a layer of a mixed precision policy runs, and whether only shapes are being
-inferred. They live in one thread-local object, since models may run on several threads at once.
+weights are cast while a layer of a mixed precision policy runs (`READING.autocast`), and whether
+only shapes are being inferred. They live in thread-local objects, since models may run on several
+threads at once.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from ..variables import CastVariable, Variable
+from ..dtypes import is_float, standardize_dtype, to_torch
+from ..variables import READING, CastVariable, Variable
 
-__all__ = ["CONTEXT", "Context"]
+__all__ = ["CONTEXT", "AutocastScope", "Context", "get_autocast_scope"]
 
 
 class Context(threading.local):
@@ -23,20 +26,21 @@ class Context(threading.local):
 
     Attributes:
         training: The `training` argument of the enclosing call; `None` when none was given.
-        autocast: The dtype that floating weights take while they are read, or `None`.
+        arguments: Other arguments that layers hand on to those inside, by name; see
+            `Layer._register_call_context_args`.
         meta: Shapes are being inferred: nothing may change any state, and weights read as
             attributes of a layer come out as stand-ins on `device`.
         device: Where the stand-ins of shape inference are: `meta`, rarely a real device.
         real_device: The device on which layers built during shape inference put their weights.
         view: What reading a weight as a layer's attribute applies to it, or `None`. Derived from
-            `autocast` and `meta`, so that the common case costs one test.
+            `READING.autocast` and `meta`, so that the common case costs one test.
         entered: An outermost call is open; it has cleared the losses of the one before.
         lossy: Weak references to layers that have received losses through `add_loss` since they
             were last cleared.
     """
 
     training: bool | None = None
-    autocast: torch.dtype | None = None
+    arguments: Mapping[str, Any] = types.MappingProxyType({})
     meta: bool = False
     device: torch.device | None = None
     real_device: torch.device | None = None
@@ -48,20 +52,20 @@ class Context(threading.local):
 
     def set_view(self, autocast: torch.dtype | None, meta: bool) -> tuple[torch.dtype | None, bool]:
         """Set how weights are seen, and return the former setting for restoring it."""
-        former = (self.autocast, self.meta)
-        self.autocast, self.meta = autocast, meta
+        former = (READING.autocast, self.meta)
+        READING.autocast, self.meta = autocast, meta
         self.view = None if autocast is None and not meta else self._see
         return former
 
     def _see(self, weight: torch.Tensor, plain: bool) -> torch.Tensor:
         """Return what a layer gets for a weight; if not `plain`, with the methods of a variable."""
-        dtype = weight.dtype
+        dtype, autocast = weight.dtype, READING.autocast
         if (
-            self.autocast is not None
+            autocast is not None
             and weight.is_floating_point()
             and getattr(weight, "autocast", True)
         ):
-            dtype = self.autocast
+            dtype = autocast
         bare = plain or not isinstance(weight, Variable)
         if self.meta:
             stand_in = torch.zeros_like(weight, dtype=dtype, device=self.device)
@@ -72,3 +76,47 @@ class Context(threading.local):
 
 
 CONTEXT = Context()
+
+
+class AutocastScope:
+    """Within it, floating variables are seen in another dtype, as in a mixed precision layer.
+
+    Args:
+        dtype: A floating dtype; `None` shows variables as they are.
+
+    Raises:
+        ValueError: Another kind of dtype.
+
+    Example:
+        >>> v = Variable([1.5])
+        >>> with AutocastScope("float16"):
+        ...     v.value.dtype
+        torch.float16
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        if dtype is not None and not is_float(dtype):
+            raise ValueError(
+                "`AutocastScope` can only be used with a floating-point target dtype, such as"
+                f" 'float16'. Received: dtype={dtype}"
+            )
+        self.dtype = None if dtype is None else standardize_dtype(dtype)
+
+    def maybe_cast(self, value: torch.Tensor) -> torch.Tensor:
+        """Cast a floating tensor; return any other as it is."""
+        if self.dtype is None or not is_float(value.dtype):
+            return value
+        return value.to(to_torch(self.dtype))
+
+    def __enter__(self) -> AutocastScope:
+        dtype = None if self.dtype is None else to_torch(self.dtype)
+        self._former = CONTEXT.set_view(dtype, CONTEXT.meta)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        CONTEXT.set_view(*self._former)
+
+
+def get_autocast_scope() -> AutocastScope | None:
+    """Return a scope with the dtype in which variables are seen now, or `None`."""
+    return None if READING.autocast is None else AutocastScope(READING.autocast)

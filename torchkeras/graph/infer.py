@@ -4,12 +4,15 @@ The function runs on `meta` tensors, twice if a size is unknown, with a differen
 unknown sizes each time: a size of the result that differs between the runs is unknown too. There
 are thus no shape rules beside the code that computes. What cannot run on `meta` (an operation
 without such a kernel, or Python that looks at values) is tried once more on small tensors of zeros.
+Where the stand-ins do not fit, as in `(None, 3) + (2, None)`, unknown sizes are set to known ones.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,13 +20,45 @@ import torch
 from ..config import default_device
 from ..dtypes import standardize_dtype, to_torch
 from ..tree import flatten, map_structure
+from ..variables import READING
 from .context import CONTEXT
 from .keras_tensor import KerasTensor
+from .scopes import StatelessScope, SymbolicScope
 
-__all__ = ["infer_spec", "known_shape", "real_mode", "without_stand_ins"]
+__all__ = [
+    "compute_output_spec",
+    "infer_spec",
+    "known_shape",
+    "real_mode",
+    "unknown_size",
+    "without_stand_ins",
+]
 
 # Primes, so that no product or sum of a layer's own sizes is likely to look like an unknown size.
 _STAND_INS = (83, 89)
+# Attempts to set unknown sizes: each runs the function once more, and only where it failed.
+_MOST_BINDINGS = 200
+
+
+class _Run(threading.local):
+    """The run under way: its stand-in for unknown sizes, and whether the code asked for it."""
+
+    stand_in = _STAND_INS[0]
+    asked = False
+
+
+_RUN = _Run()
+
+
+def unknown_size() -> int:
+    """Within inference, return a size for an axis of a result that depends on values.
+
+    Example:
+        >>> infer_spec(lambda x: x.new_zeros(unknown_size()), (KerasTensor((2,)),), {}).shape
+        (None,)
+    """
+    _RUN.asked = True
+    return _RUN.stand_in
 
 
 class _Inference:
@@ -37,7 +72,7 @@ class _Inference:
         if not CONTEXT.meta:
             CONTEXT.real_device = default_device()
         CONTEXT.device = self.device
-        self._former_view = CONTEXT.set_view(CONTEXT.autocast, True)
+        self._former_view = CONTEXT.set_view(READING.autocast, True)
         self._device_scope = torch.device(self.device)
         self._device_scope.__enter__()
         self._no_grad = torch.no_grad()
@@ -78,6 +113,17 @@ def without_stand_ins(message: str) -> str:
     return re.sub(rf"\b({'|'.join(map(str, _STAND_INS))})\b", "None", message)
 
 
+def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what a function gives for symbolic tensors, changing no variable.
+
+    Example:
+        >>> compute_output_spec(torch.transpose, KerasTensor((None, 3)), 0, 1).shape
+        (3, None)
+    """
+    with StatelessScope(), SymbolicScope():
+        return infer_spec(fn, args, kwargs)
+
+
 def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return what `function(*args, **kwargs)` gives, with a `KerasTensor` for each tensor.
 
@@ -92,38 +138,84 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     try:
         return _infer(function, args, kwargs, torch.device("meta"))
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        try:
-            return _infer(function, args, kwargs, default_device())
-        except Exception:
-            raise error from None
+        attempts: list[tuple[torch.device, _Bound]] = [(default_device(), {})]
+        if type(error) is RuntimeError:  # sizes that torch cannot put together
+            attempts += ((torch.device("meta"), bound) for bound in _bindings(args, kwargs))
+        for device, bound in attempts:
+            try:
+                return _infer(function, args, kwargs, device, bound)
+            except Exception:  # the first error is the one that tells
+                continue
+        raise error from None
 
 
-def _infer(function: Callable[..., Any], args: Any, kwargs: Any, device: torch.device) -> Any:
+# Sizes set for axes of symbolic tensors, by the tensor's id and the axis.
+_Bound = dict[tuple[int, int], int]
+
+
+def _bindings(args: Any, kwargs: Any) -> Iterator[_Bound]:
+    """Yield ways to set unknown sizes to known ones of the arguments, those that set few first."""
+    symbolic = [t for t in flatten((args, kwargs)) if isinstance(t, KerasTensor)]
+    unknown = [(id(t), i) for t in symbolic for i, size in enumerate(t.shape) if size is None]
+    sizes = list(dict.fromkeys(size for t in symbolic for size in t.shape if size is not None))
+    ways = (
+        dict(zip(axes, chosen, strict=True))
+        for count in range(1, len(unknown) + 1)
+        for axes in itertools.combinations(reversed(unknown), count)
+        for chosen in itertools.product(sizes, repeat=count)
+    )
+    return itertools.islice(ways, _MOST_BINDINGS)
+
+
+def _infer(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    device: torch.device,
+    bound: _Bound | None = None,
+) -> Any:
     symbolic = [t for t in flatten((args, kwargs)) if isinstance(t, KerasTensor)]
     unknown = any(None in tensor.shape for tensor in symbolic)
-    with _Inference(device):
-        runs = []
-        for stand_in in _STAND_INS[: 2 if unknown else 1]:
-            made: dict[int, torch.Tensor] = {}
+    outer = _RUN.stand_in, _RUN.asked
+    _RUN.asked = False
+    try:
+        with _Inference(device):
+            runs = []
+            for _RUN.stand_in in _STAND_INS:
+                made: dict[int, torch.Tensor] = {}
 
-            def concrete(x: Any, size: int = stand_in, made: dict[int, Any] = made) -> Any:
-                return _materialize(x, size, device, made) if isinstance(x, KerasTensor) else x
+                def concrete(x: Any, made: dict[int, Any] = made) -> Any:
+                    return _materialize(x, device, made, bound or {}) if _is_symbol(x) else x
 
-            concrete_args, concrete_kwargs = map_structure(concrete, (args, kwargs))
-            runs.append(function(*concrete_args, **concrete_kwargs))
+                concrete_args, concrete_kwargs = map_structure(concrete, (args, kwargs))
+                runs.append(function(*concrete_args, **concrete_kwargs))
+                if not (unknown or _RUN.asked):
+                    break
+    finally:
+        _RUN.stand_in, _RUN.asked = outer
     return map_structure(_merge, *runs)
 
 
+def _is_symbol(x: Any) -> bool:
+    return isinstance(x, KerasTensor)
+
+
 def _materialize(
-    x: KerasTensor, stand_in: int, device: torch.device, made: dict[int, torch.Tensor]
+    x: KerasTensor,
+    device: torch.device,
+    made: dict[int, torch.Tensor],
+    bound: _Bound,
 ) -> torch.Tensor:
     """Make the tensor without data that stands for `x`, the same one each time."""
     if id(x) not in made:
-        shape = [stand_in if size is None else size for size in x.shape]
+        shape = [
+            bound.get((id(x), i), _RUN.stand_in) if size is None else size
+            for i, size in enumerate(x.shape)
+        ]
         dtype = torch.int32 if x.dtype == "string" else to_torch(x.dtype)
         tensor = torch.zeros(shape, dtype=dtype, device=device)
         if x._keras_mask is not None:
-            tensor._keras_mask = _materialize(x._keras_mask, stand_in, device, made)
+            tensor._keras_mask = _materialize(x._keras_mask, device, made, bound)
         made[id(x)] = tensor
     return made[id(x)]
 

@@ -11,7 +11,13 @@ from ..dtypes import standardize_dtype
 from ..naming import auto_name
 from ..variables import standardize_shape
 
-__all__ = ["KerasHistory", "KerasTensor", "any_symbolic", "is_keras_tensor"]
+__all__ = [
+    "KerasHistory",
+    "KerasTensor",
+    "any_symbolic",
+    "any_symbolic_tensors",
+    "is_keras_tensor",
+]
 
 
 class KerasHistory(NamedTuple):
@@ -28,6 +34,18 @@ class KerasHistory(NamedTuple):
     tensor_index: int
 
 
+def _fixed(name: str, doc: str) -> property:
+    """Make a property that is set once, by the constructor."""
+
+    def refuse(self: KerasTensor, value: Any) -> None:
+        raise AttributeError(
+            f"The `{name}` attribute of KerasTensor is immutable. Make a new KerasTensor for"
+            f" `{name}={value!r}`."
+        )
+
+    return property(lambda self: getattr(self, f"_{name}"), refuse, doc=doc)
+
+
 class KerasTensor:
     """A symbolic tensor: what `Input()` and calls on symbolic tensors return.
 
@@ -37,10 +55,13 @@ class KerasTensor:
     Args:
         shape: Sizes; `None` where unknown until data arrives.
         dtype: A dtype name.
-        sparse: Accepted as in Keras; must be `False`.
-        ragged: Accepted as in Keras; must be `False`.
+        sparse: A mark, as in Keras. Layers compute on dense tensors.
+        ragged: Likewise; not together with `sparse`.
         record_history: Whether calls on it are recorded.
         name: Default: `keras_tensor`, `keras_tensor_1`, …
+
+    Raises:
+        ValueError: `shape` or `dtype` is none, or it is both sparse and ragged.
 
     Example:
         >>> KerasTensor((None, 3), "float32", name="x")
@@ -60,18 +81,30 @@ class KerasTensor:
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if sparse or ragged:
-            raise NotImplementedError(
-                "Sparse and ragged symbolic tensors do not exist on torch; use a dense one."
+        if sparse and ragged:
+            raise ValueError(
+                "A KerasTensor cannot have `sparse=True` and `ragged=True` at the same time."
             )
-        self.shape = standardize_shape(shape)
-        self.dtype = standardize_dtype(dtype)
-        self.sparse = False
-        self.ragged = False
+        unknown = kwargs.keys() - {"ragged_rank", "row_splits_dtype"}
+        if unknown:
+            raise TypeError(f"KerasTensor has no such arguments: {', '.join(sorted(unknown))}.")
+        self._shape = standardize_shape(shape)
+        self._dtype = standardize_dtype(dtype)
+        self._sparse = bool(sparse)
+        self._ragged = bool(ragged)
+        self._ragged_rank = kwargs.get("ragged_rank")
+        self._row_splits_dtype = kwargs.get("row_splits_dtype")
         self.record_history = record_history
         self.name = name or auto_name("keras_tensor")
         self._keras_history: KerasHistory | None = None
         self._keras_mask: KerasTensor | None = None
+
+    shape = _fixed("shape", "The sizes; `None` where unknown.")
+    dtype = _fixed("dtype", "The name of the dtype.")
+    sparse = _fixed("sparse", "Whether it is marked as sparse.")
+    ragged = _fixed("ragged", "Whether it is marked as ragged.")
+    ragged_rank = _fixed("ragged_rank", "The number of ragged axes, as it was given.")
+    row_splits_dtype = _fixed("row_splits_dtype", "The dtype of row splits, as it was given.")
 
     @property
     def ndim(self) -> int:
@@ -96,27 +129,33 @@ class KerasTensor:
         # A copy belongs to no graph; a model's copy records its calls anew.
         return {**self.__dict__, "_keras_history": None}
 
-    def _no_value(self, what: str) -> TypeError:
-        return TypeError(
-            f"{self!r} has no values yet, so it cannot be {what}. A symbolic tensor may only be"
-            " passed to layers, `keras.ops`, operators and `torch` functions; other code belongs in"
-            " the `call` method of a layer."
+    def _no_value(self, what: str) -> str:
+        return (
+            f"{self!r} doesn't have any actual numerical value, so it {what}. A symbolic tensor may"
+            " only be passed to layers, `keras.ops`, operators and `torch` functions; other code"
+            " belongs in the `call` method of a layer."
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._no_value("converted to a NumPy array")
+        raise ValueError(self._no_value("cannot be converted to a NumPy array"))
+
+    def __tf_tensor__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError(self._no_value("cannot be used as input to a TensorFlow function"))
+
+    def __jax_array__(self) -> Any:
+        raise ValueError(self._no_value("cannot be used as input to a JAX function"))
 
     def __bool__(self) -> bool:
-        raise self._no_value("used as a bool")
+        raise TypeError(self._no_value("cannot be used as a boolean"))
 
     def __int__(self) -> int:
-        raise self._no_value("converted to an int")
+        raise ValueError(self._no_value("cannot be converted to an int"))
 
     def __float__(self) -> float:
-        raise self._no_value("converted to a float")
+        raise ValueError(self._no_value("cannot be converted to a float"))
 
     def __iter__(self) -> Any:
-        raise self._no_value("iterated over")
+        raise NotImplementedError(self._no_value("cannot be iterated over"))
 
     def __repr__(self) -> str:
         return (
@@ -128,6 +167,11 @@ class KerasTensor:
 def is_keras_tensor(x: Any) -> bool:
     """Return whether `x` is symbolic."""
     return isinstance(x, KerasTensor)
+
+
+def any_symbolic_tensors(args: Any = None, kwargs: Any = None) -> bool:
+    """Return whether a `KerasTensor` is among the arguments of a call."""
+    return any_symbolic(args or (), kwargs or {})
 
 
 def any_symbolic(*values: Any) -> bool:

@@ -20,6 +20,7 @@ from torch import fx
 from ..naming import explain
 from ..tree import flatten, map_structure
 from .keras_tensor import KerasTensor, any_symbolic
+from .masks import get_keras_mask
 from .operation import Node, Operation
 
 __all__ = ["Lowering", "SortedGraph", "sort_graph"]
@@ -39,17 +40,22 @@ class SortedGraph:
         self.nodes, order = _visit(inputs, outputs)
         depths: dict[Node, int] = {}
         operation_depths: dict[Any, int] = {}
+        inside = set(self.nodes)
         for node in reversed(self.nodes):
             depth = max(depths.get(node, 0), operation_depths.get(node.operation, 0))
             depths[node] = operation_depths[node.operation] = depth
             for parent in node.parent_nodes:
+                if parent not in inside:
+                    continue
                 depths[parent] = max(depths.get(parent, 0), depth + 1)
         for tensor in inputs:  # an input that no output depends on
+            if tensor._keras_history is None:
+                continue
             operation, index, _ = tensor._keras_history
-            if operation not in operation_depths:
+            node = operation._inbound_nodes[index]
+            if node.is_input and operation not in operation_depths:
                 operation_depths[operation] = 0
                 order[operation] = -1
-                node = operation._inbound_nodes[index]
                 depths[node] = 0
                 self.nodes.insert(0, node)
         self.nodes_by_depth = _by_depth(depths)
@@ -84,9 +90,13 @@ def _visit(
     while stack:
         tensor, done = stack.pop()
         if tensor._keras_history is None:
+            if id(tensor) in given:  # a tensor made by hand
+                continue
             raise _disconnected(tensor, inputs)
         operation, index, _ = tensor._keras_history
         node = operation._inbound_nodes[index]
+        if id(tensor) in given and not node.is_input:  # what led there is outside of the graph
+            continue
         if done:
             in_progress.discard(node)
             finished[node] = None
@@ -116,8 +126,8 @@ def _disconnected(tensor: KerasTensor, inputs: list[KerasTensor]) -> ValueError:
     source = f" of '{history.operation.name}'" if history is not None else ""
     return ValueError(
         explain(
-            f"The graph is not connected: an output depends on tensor '{tensor.name}'{source},"
-            " which does not come from the model's inputs.",
+            f"Output of the graph is not connected to `inputs`: it depends on tensor"
+            f" '{tensor.name}'{source}, which does not come from them.",
             tensor=repr(tensor),
             inputs=[x.name for x in inputs],
             fix="add the `Input` it comes from to the model's inputs.",
@@ -251,7 +261,7 @@ class Lowering:
         layer, index, part = tensor._keras_history
         node = layer._inbound_nodes[index]
         if not getattr(layer, "_static_masks", False):
-            return self.fx_graph.call_function(read_mask, (self._values[id(tensor)],))
+            return self.fx_graph.call_function(get_keras_mask, (self._values[id(tensor)],))
         first = node.args[0] if node.args else next(iter(node.kwargs.values()))
         given = node.kwargs.get("mask")
         given = self._lower(given) if given is not None else self._mask_structure(first)
@@ -328,11 +338,6 @@ def attach_mask(value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if mask is not None:
         value._keras_mask = mask
     return value
-
-
-def read_mask(value: torch.Tensor) -> torch.Tensor | None:
-    """Return the mask that a layer left on its output."""
-    return getattr(value, "_keras_mask", None)
 
 
 def _part(masks: Any, index: int) -> Any:

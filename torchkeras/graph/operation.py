@@ -17,10 +17,12 @@ import torch
 from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
 from ..tree import flatten
+from .arguments import SymbolicArguments
 from .infer import infer_spec, without_stand_ins
 from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
+from .remat import RematMode, get_current_remat_mode, rematerialized
 
-__all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "op"]
+__all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "op", "op_alias"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,23 +51,21 @@ class Node:
         outputs: Any = None,
     ) -> None:
         self.operation = operation
-        self.args = tuple(call_args)
-        self.kwargs = dict(call_kwargs or {})
+        self.arguments = SymbolicArguments(*call_args, **(call_kwargs or {}))
+        self.args, self.kwargs = self.arguments.args, self.arguments.kwargs
         self.structure = outputs
         self.outputs = [] if outputs is None else flatten(outputs)
         for output in self.outputs:
             if not isinstance(output, KerasTensor):
                 raise ValueError(
                     explain(
-                        f"'{operation.name}' was called on a symbolic tensor, so all it returns"
-                        " must be tensors.",
+                        f"'{operation.name}' was called on a symbolic tensor, where all operation"
+                        " outputs must be tensors.",
                         given=repr(output),
                         fix="return tensors only, or make the call inside a layer's `call`.",
                     )
                 )
-        self.input_tensors = [
-            x for x in flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)
-        ]
+        self.input_tensors = self.arguments.keras_tensors
         self.is_input = not self.input_tensors
         index = len(operation._inbound_nodes)
         operation._inbound_nodes.append(self)
@@ -75,16 +75,6 @@ class Node:
         if all(tensor.record_history for tensor in self.input_tensors):
             for i, tensor in enumerate(self.outputs):
                 tensor._keras_history = KerasHistory(operation, index, i)
-
-    @property
-    def arguments(self) -> Any:
-        """The arguments, as Keras's `Node` names them."""
-        return self
-
-    @property
-    def keras_tensors(self) -> list[KerasTensor]:
-        """The symbolic arguments."""
-        return self.input_tensors
 
     @property
     def output_tensors(self) -> list[KerasTensor]:
@@ -110,6 +100,10 @@ class Operation:
         name: Default: the class's name in snake case, numbered.
     """
 
+    # Set where an operation is made in a `RematScope`.
+    _remat_mode: RematMode | None = None
+    quantization_mode: Any = None
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         # Kept as they came: the config of a class that does not write its own.
@@ -120,15 +114,29 @@ class Operation:
         self.name = checked_name(name, type(self).__name__)
         self._inbound_nodes: list[Node] = []
         self._outbound_nodes: list[Node] = []
+        mode = get_current_remat_mode()
+        if mode is not None:
+            self._remat_mode = mode
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
             return self.symbolic_call(*args, **kwargs)
-        return self.call(*args, **kwargs)
+        call = self.call if self.quantization_mode is None else self.quantized_call
+        if self._remat_mode is not None:
+            call = self.rematerialized_call(call, *args, **kwargs)
+        return call(*args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on concrete tensors."""
         raise NotImplementedError(f"Operation {type(self).__name__} must define `call`.")
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute in the quantized form; called where there is a `quantization_mode`."""
+        raise NotImplementedError(f"Operation {type(self).__name__} has no quantized form.")
+
+    def rematerialized_call(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return what to run in place of `fn` in an operation made in a `RematScope`."""
+        return rematerialized(self, fn, args, kwargs)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Infer what `call` returns, and record the call."""
@@ -158,39 +166,79 @@ class Operation:
             ) from error
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, **init_config(self)}
+        """Return the constructor's arguments; only the name to a subclass that adds its own.
+
+        Raises:
+            NotImplementedError: An argument is not a number, string, bool or `None`, nor made of
+                such.
+        """
+        config = {"name": self.name}
+        if type(self).get_config is not Operation.get_config:
+            return config
+        arguments = init_config(self)
+        for key, value in arguments.items():
+            if not all(isinstance(x, (str, int, float, bool, type(None))) for x in flatten(value)):
+                raise NotImplementedError(
+                    explain(
+                        f"{type(self).__name__} was made with an argument that a config cannot"
+                        " describe.",
+                        argument=f"{key}={value!r}",
+                        fix="define `get_config`, and `from_config` if need be.",
+                    )
+                )
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        if not any(p.name == "name" or p.kind is p.VAR_KEYWORD for p in parameters):
+            return arguments
+        return {**config, **arguments}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make one from what `get_config` returned."""
-        return cls(**config)
+        """Make one from what `get_config` returned.
+
+        Raises:
+            TypeError: The constructor refuses the config.
+        """
+        try:
+            return cls(**config)
+        except Exception as error:
+            raise TypeError(
+                explain(
+                    f"Error when deserializing class '{cls.__name__}': {error}",
+                    config=config,
+                    fix="define `from_config` where the constructor takes other arguments.",
+                )
+            ) from error
 
     @property
     def input(self) -> Any:
-        """What the operation was called on, if it was called once on symbolic tensors."""
-        arguments = self._only_node("input").input_tensors
-        return arguments[0] if len(arguments) == 1 else arguments
+        """What the operation was called on at its first call on symbolic tensors."""
+        return self._get_node_attribute_at_index(0, "input_tensors", "input")
 
     @property
     def output(self) -> Any:
-        """What the operation returned, if it was called once on symbolic tensors."""
-        outputs = self._only_node("output").outputs
-        return outputs[0] if len(outputs) == 1 else outputs
+        """What the operation returned at its first call on symbolic tensors."""
+        return self._get_node_attribute_at_index(0, "output_tensors", "output")
 
-    def _only_node(self, attribute: str) -> Node:
+    def _get_node_attribute_at_index(self, node_index: int, attr: str, attr_name: str) -> Any:
+        """Return the tensors of one call, or the only one.
+
+        Raises:
+            AttributeError: The operation was never called on symbolic tensors.
+            ValueError: Not as often as that.
+        """
         nodes = self._inbound_nodes
         if not nodes:
             raise AttributeError(
                 f"The layer {self.name} has never been called and thus has no defined"
-                f" {attribute}. Call it on an `Input` first."
+                f" {attr_name}. Call it on an `Input` first."
             )
-        if len(nodes) > 1:
-            raise AttributeError(
-                f"The layer {self.name} has multiple inbound nodes, hence the notion of"
-                f" '{attribute}' is ill-defined. Use `_inbound_nodes[i]` of the call you mean."
+        if len(nodes) <= node_index:
+            raise ValueError(
+                f"Asked to get {attr_name} at node {node_index}, but '{self.name}' has only"
+                f" {len(nodes)} inbound nodes, one for each call."
             )
-        return nodes[0]
+        tensors = getattr(nodes[node_index], attr)
+        return tensors[0] if len(tensors) == 1 else tensors
 
 
 def checked_name(name: Any, class_name: str) -> str:
@@ -373,6 +421,8 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
             if key in config:  # a setting that is itself symbolic is passed on like a tensor
                 del operation.config[key]
                 extra[key] = value
+            elif signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD:
+                continue  # of another library's function, which ours takes and leaves
             elif variadic and signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL:
                 inputs.extend(value)
             elif extra or len(inputs) != tensors.index(key):
@@ -385,6 +435,20 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
     call.__code__ = call.__code__.replace(co_name=function.__name__)
     call.operation = cls
     return call
+
+
+def op_alias(function: Callable[..., Any], path: str) -> Any:
+    """Give an op a second class, under another of Keras's paths; return the op.
+
+    Example:
+        >>> from torchkeras.ops import absolute
+        >>> op_alias(absolute, "keras.src.ops.numpy.Abs") is absolute
+        True
+    """
+    cls = function.operation
+    members = {"_keras_path": path, "__module__": cls.__module__, "__doc__": cls.__doc__}
+    OPERATIONS[path] = type(path.rpartition(".")[2], (cls,), members)
+    return function
 
 
 def _plain_shape(shape: Any) -> Any:

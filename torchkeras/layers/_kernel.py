@@ -12,11 +12,45 @@ from ..naming import explain
 from ..regularizers import get as get_regularizer
 from ..variables import Variable
 from .layer import Layer
+from .lora import LoRA, adapted_weight, plain_weight
 
-__all__ = ["KernelLayer"]
+__all__ = ["KernelLayer", "keep_options", "make_weight"]
 
 
-class KernelLayer(Layer):
+def keep_options(
+    layer: Layer, weight: str, initializer: Any, regularizer: Any, constraint: Any
+) -> None:
+    """Keep how a weight starts, is penalized and projected as `kernel_initializer` and so on.
+
+    The order of calls matters: each random initializer draws its own seed here.
+    """
+    setattr(layer, f"{weight}_initializer", get_initializer(initializer))
+    setattr(layer, f"{weight}_regularizer", get_regularizer(regularizer))
+    setattr(layer, f"{weight}_constraint", get_constraint(constraint))
+
+
+def make_weight(
+    layer: Layer, options: str, shape: Sequence[int], name: str | None = None, **changes: Any
+) -> Variable:
+    """Make a weight of a layer by what `keep_options` kept.
+
+    Args:
+        layer: Whose weight it is.
+        options: The name that its options were kept under.
+        shape: Its shape.
+        name: Default: `options`.
+        changes: Arguments of `add_weight` instead of, or besides, those.
+    """
+    arguments = {
+        "name": name or options,
+        "initializer": getattr(layer, f"{options}_initializer"),
+        "regularizer": getattr(layer, f"{options}_regularizer"),
+        "constraint": getattr(layer, f"{options}_constraint"),
+    }
+    return layer.add_weight(shape=tuple(shape), **{**arguments, **changes})
+
+
+class KernelLayer(LoRA):
     """Base of layers that apply a `kernel`, add a `bias` and end in an activation.
 
     Args:
@@ -24,12 +58,12 @@ class KernelLayer(Layer):
         kernel_initializer, bias_initializer: First values of the weights.
         kernel_regularizer, bias_regularizer: Penalties on the weights, added to the loss.
         kernel_constraint, bias_constraint: Projections of the weights after each update.
-        lora_rank, lora_alpha: Accepted as in Keras; not supported yet.
+        lora_rank, lora_alpha: Size and weight of low-rank adapters; see `enable_lora`.
         kwargs: Arguments of `Layer`.
-
-    Raises:
-        NotImplementedError: `lora_rank` is given.
     """
+
+    kernel = adapted_weight("kernel")
+    _kernel = plain_weight("kernel")
 
     def __init__(
         self,
@@ -46,52 +80,20 @@ class KernelLayer(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kernel_initializer = get_initializer(kernel_initializer)
-        self.kernel_regularizer = get_regularizer(kernel_regularizer)
-        self.kernel_constraint = get_constraint(kernel_constraint)
-        self.bias_initializer = get_initializer(bias_initializer)
-        self.bias_regularizer = get_regularizer(bias_regularizer)
-        self.bias_constraint = get_constraint(bias_constraint)
+        keep_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
+        keep_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
         self.activation = get_activation(activation)
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_alpha
-        self.lora_enabled = False
-        if lora_rank:
-            self.enable_lora(lora_rank, lora_alpha)
+        self._init_lora(lora_rank, lora_alpha)
 
     def _add_kernel(
         self, shape: Sequence[int], initializer: Any = None, **options: Any
     ) -> Variable:
-        return self.add_weight(
-            name="kernel",
-            shape=tuple(shape),
-            initializer=initializer or self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            **options,
-        )
+        if initializer is not None:
+            options["initializer"] = initializer
+        return make_weight(self, "kernel", shape, **options)
 
     def _add_bias(self, shape: Sequence[int]) -> Variable:
-        return self.add_weight(
-            name="bias",
-            shape=tuple(shape),
-            initializer=self.bias_initializer,
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-        )
-
-    @property
-    def _kernel(self) -> Variable:
-        """The kernel under the name that subclasses written for Keras read."""
-        return self.kernel
-
-    def enable_lora(self, rank: int, lora_alpha: float | None = None, **kwargs: Any) -> NoReturn:
-        """Low-rank adapters inside layers are not supported.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        self._unsupported("LoRA", f"lora_rank={rank}")
+        return make_weight(self, "bias", shape)
 
     def quantize(self, mode: str | None = None, **kwargs: Any) -> NoReturn:
         """Quantized layers are not supported.

@@ -38,17 +38,6 @@ class _Elementwise(Layer):
         """Return `input_shape`."""
         return input_shape
 
-    def _check_at_least_zero(self, **values: float | None) -> None:
-        for name, value in values.items():
-            if value is None or value < 0:
-                raise ValueError(
-                    explain(
-                        f"{type(self).__name__} '{self.name}': `{name}` must be a number of at"
-                        " least 0.",
-                        given=f"{name}={value}",
-                    )
-                )
-
 
 @builtin("keras.layers.Activation")
 class Activation(_Elementwise):
@@ -108,6 +97,17 @@ class ReLU(_Elementwise):
         self.threshold = threshold
         self._plain = max_value is None and not negative_slope and not threshold
 
+    def _check_at_least_zero(self, **values: float | None) -> None:
+        for name, value in values.items():
+            if value is None or value < 0:
+                raise ValueError(
+                    explain(
+                        f"{type(self).__name__} '{self.name}': The {name} of a ReLU layer cannot"
+                        f" be {'None or ' if name != 'max_value' else ''}a negative value.",
+                        given=f"{name}={value}",
+                    )
+                )
+
     def call(self, inputs: Tensor) -> Tensor:
         """Return the rectified inputs."""
         if self._plain:
@@ -144,7 +144,14 @@ class LeakyReLU(_Elementwise):
                 "LeakyReLU: the argument `alpha` is called `negative_slope` now.", stacklevel=2
             )
         super().__init__(**kwargs)
-        self._check_at_least_zero(negative_slope=negative_slope)
+        if negative_slope is None or negative_slope < 0:
+            raise ValueError(
+                explain(
+                    f"LeakyReLU '{self.name}': The negative_slope value of a Leaky ReLU layer"
+                    " cannot be None or negative.",
+                    given=f"negative_slope={negative_slope}",
+                )
+            )
         self.negative_slope = negative_slope
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..naming import explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from .configs import serialize_value
 from .layer import Layer
+from .recurrent import GRU, LSTM, kernel_allowed
 
 __all__ = ["Bidirectional"]
 
@@ -46,6 +47,7 @@ class Bidirectional(Layer):
 
     _creates_mask = False
     _config_excludes = ("layer", "weights", "backward_layer")
+    _may_fuse = False  # until built
 
     def __init__(
         self,
@@ -120,6 +122,15 @@ class Bidirectional(Layer):
             if not part.built:
                 part.build(sequences_shape)
         self.built = True
+        forward, backward = self.forward_layer, self.backward_layer
+        # Layers of other dtypes than this one's must be called to have their inputs cast.
+        policies = {layer.dtype_policy.name for layer in (self, forward, backward)}
+        self._may_fuse = (
+            hasattr(forward, "fuses_with") and len(policies) == 1 and forward.fuses_with(backward)
+        )
+        if self._may_fuse:
+            for part in (forward, backward):  # compiled code will call them, and cannot plan itself
+                part._make_plan()
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
             self._initial_weights = None
@@ -131,6 +142,8 @@ class Bidirectional(Layer):
         mask: Any = None,
         training: bool | None = None,
     ) -> Any:
+        if self._fuses(mask, initial_state) and kernel_allowed(self.forward_layer, sequences):
+            return self._call_fused(sequences, initial_state)
         forward_state = backward_state = None
         if initial_state is not None:
             half = len(initial_state) // 2
@@ -147,6 +160,39 @@ class Bidirectional(Layer):
             return (y, y_rev, *states)
         output = _merge(self.merge_mode, y, y_rev)
         return (output, *states) if self.return_state else output
+
+    # Both directions in one kernel call ----------------------------------------------------------
+
+    def _fuses(self, mask: Any, initial_state: Any) -> bool:
+        if not self._may_fuse or mask is not None:
+            return False
+        if initial_state is not None and len(initial_state) != 2 * len(
+            self.forward_layer.state_size
+        ):
+            return False
+        return not any(
+            layer._forward_hooks or layer._forward_pre_hooks or layer._activity_regularizer
+            for layer in (self.forward_layer, self.backward_layer)
+        )
+
+    def _call_fused(self, sequences: Tensor, initial_state: Any) -> Any:
+        forward, backward = self.forward_layer, self.backward_layer
+        outputs, *final = forward.run_both(backward, sequences, initial_state)
+        y, y_rev = outputs.chunk(2, -1) if self.return_sequences else (final[0][0], final[1][0])
+        states = (*final[0], *final[1]) if self.return_state else ()
+        if self.merge_mode is None:
+            return (y, y_rev, *states)
+        whole = self.merge_mode == "concat" and self.return_sequences
+        output = outputs if whole else _merge(self.merge_mode, y, y_rev)
+        return (output, *states) if self.return_state else output
+
+    def _can_attempt_fused_lstm(self, mask: Any = None, initial_state: Any = None) -> bool:
+        """Tell whether one kernel call computes both layers, if they are LSTMs."""
+        return isinstance(self.forward_layer, LSTM) and self._fuses(mask, initial_state)
+
+    def _can_attempt_fused_gru(self, mask: Any = None, initial_state: Any = None) -> bool:
+        """Tell whether one kernel call computes both layers, if they are GRUs."""
+        return isinstance(self.forward_layer, GRU) and self._fuses(mask, initial_state)
 
     # States --------------------------------------------------------------------------------------
 
@@ -184,7 +230,7 @@ class Bidirectional(Layer):
             shape = (*shape[:-1], 2 * shape[-1])
         return (tuple(shape), *states) if self.return_state else tuple(shape)
 
-    def compute_mask(self, sequences: Any, mask: Any = None) -> Any:
+    def compute_mask(self, _: Any, mask: Any) -> Any:
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         mask = mask if self.return_sequences else None

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..graph.infer import known_shape
@@ -14,7 +15,7 @@ from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..tree import flatten, is_nested, map_structure
 
-__all__ = ["CallSignature", "CallSpec", "signature_of"]
+__all__ = ["CallSignature", "CallSpec", "ignores_training", "signature_of"]
 
 
 class CallSignature:
@@ -22,7 +23,7 @@ class CallSignature:
 
     Attributes:
         names: Its parameters.
-        takes_training: Whether `training` may be passed.
+        takes_training: Whether `training` is to be passed.
         training_default: The default of `training`.
         takes_mask: Whether `mask` may be passed.
     """
@@ -31,11 +32,18 @@ class CallSignature:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.signature = inspect.Signature(parameters)
         self.names = tuple(parameter.name for parameter in parameters)
-        self.takes_training = "training" in self.names
+        unused = getattr(function, "_ignores_training", False)
+        self.takes_training = "training" in self.names and not unused
         self.takes_mask = "mask" in self.names
         training = self.signature.parameters.get("training")
         unset = training is None or training.default is inspect.Parameter.empty
         self.training_default = None if unset else training.default
+
+
+def ignores_training(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a `call` that accepts `training` for subclasses that pass it, but has no use for it."""
+    call._ignores_training = True
+    return call
 
 
 @functools.cache
@@ -68,14 +76,15 @@ class CallSpec:
 
     def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         signature = layer._call_signature.signature
-        # `training` and `mask` may be passed to any layer; they reach `call` only if it takes them.
+        # `mask` and what layers hand on, `training` above all, may be passed to any layer; such an
+        # argument reaches `call` only if it takes it.
         names = layer._call_signature.names
         takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         if not takes_any:
             kwargs = {
                 key: value
                 for key, value in kwargs.items()
-                if key in names or key not in ("training", "mask")
+                if key in names or (key != "mask" and key not in layer._call_context_args)
             }
         try:
             bound = signature.bind(*args, **kwargs)
@@ -108,7 +117,7 @@ class CallSpec:
         self.tensors = {
             name: value
             for name, value in self.arguments.items()
-            if is_tensor(value) or (is_nested(value) and _has_tensor(value))
+            if _has_shape(value) or (is_nested(value) and _has_tensor(value))
         }
 
     def shapes(self) -> dict[str, Any]:
@@ -116,16 +125,20 @@ class CallSpec:
         return {
             f"{name}_shape": map_structure(_shape_or_none, value)
             for name, value in self.tensors.items()
-            if name != "mask" and not name.endswith("_mask")
+            if name != "mask"
         }
 
 
+def _has_shape(x: Any) -> bool:
+    return is_tensor(x) or isinstance(x, np.ndarray)  # of strings: others are tensors by now
+
+
 def _has_tensor(value: Any) -> bool:
-    return any(is_tensor(item) for item in flatten(value))
+    return any(_has_shape(item) for item in flatten(value))
 
 
 def _shape_or_none(x: Any) -> tuple[int | None, ...] | None:
-    return known_shape(x) if is_tensor(x) else None
+    return known_shape(x) if _has_shape(x) else None
 
 
 def shape_arguments(
@@ -156,11 +169,18 @@ def shape_arguments(
     if missing and len(missing) == len(names) and len(shapes) == 1:
         given[missing.pop(0)] = next(iter(shapes.values()))
     if missing:
+        method, name = function.__name__, missing[0]
+        argument = name.removesuffix("_shape")
+        if name == argument:
+            what = f"has argument `{name}`, which does not end in `_shape`"
+        elif argument not in layer._call_signature.names:
+            what = f"has argument `{name}`, but `call()` does not have argument `{argument}`"
+        else:
+            what = f"takes `{name}`, but the call had only {sorted(shapes)}"
         raise ValueError(
             explain(
-                f"Method `{function.__name__}()` of {type(layer).__name__} '{layer.name}' takes"
-                f" {names}, but the call had only {sorted(shapes)}.",
-                fix="name its arguments `<argument of call>_shape`.",
+                f"Method `{method}()` of {type(layer).__name__} '{layer.name}' {what}.",
+                fix="name each argument `<argument of call>_shape`, where there are several.",
             )
         )
     return given

@@ -32,6 +32,7 @@ from ..registry import (
 )
 from ..tree import flatten, map_shape_structure, map_structure
 from ._kernel import KernelLayer
+from .call_spec import ignores_training
 from .configs import base_config
 from .input_spec import InputSpec
 from .layer import Layer
@@ -58,7 +59,8 @@ class Dense(KernelLayer):
         kernel_initializer, bias_initializer: First values of the weights.
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Projections of the weights after each update.
-        lora_rank, lora_alpha, quantization_config: Accepted as in Keras; not supported.
+        lora_rank, lora_alpha: Size and weight of low-rank adapters; see `enable_lora`.
+        quantization_config: Accepted as in Keras; not supported.
         kwargs: Arguments of `Layer`, such as `name`, `dtype`, `input_shape`.
     Shapes:
         inputs: `(B, ..., D)`. Result: `(B, ..., units)`. kernel: `(D, units)`. bias: `(units,)`.
@@ -116,8 +118,10 @@ class Dense(KernelLayer):
         self.bias = self._add_bias((self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: width})
         self.built = True
+        self._start_lora()
 
-    def call(self, inputs: Tensor) -> Tensor:
+    @ignores_training
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return `activation(inputs @ kernel + bias)`."""
         kernel, bias = self.kernel, self.bias
         if inputs.dtype is not kernel.dtype:
@@ -129,7 +133,9 @@ class Dense(KernelLayer):
         else:
             x = F.linear(inputs, kernel.t(), bias)
         activation = self.activation
-        return x if activation is linear else KERNELS.get(activation, activation)(x)
+        if activation is linear or activation is None:
+            return x
+        return KERNELS.get(activation, activation)(x)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """The input's shape with `units` in place of the last axis."""
@@ -287,8 +293,9 @@ class EinsumDense(KernelLayer):
         kernel_initializer, bias_initializer: First values of the weights.
         kernel_regularizer, bias_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Projections of the weights after each update.
-        lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: Accepted as in
-            Keras; not supported.
+        lora_rank, lora_alpha: Size and weight of low-rank adapters; see `enable_lora`.
+        gptq_unpacked_column_size: Kept for configs; it has no effect.
+        quantization_config: Not supported; only `None`.
         kwargs: Arguments of `Layer`.
     Shapes: As the equation says.
     Raises:
@@ -368,8 +375,10 @@ class EinsumDense(KernelLayer):
         self._new_axes = tuple(kernel_shape[n:])
         self._bias_in_product = bias_shape is not None and tuple(bias_shape) == self._new_axes
         self.built = True
+        self._start_lora()
 
-    def call(self, inputs: Tensor) -> Tensor:
+    @ignores_training
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return `activation(einsum(equation, inputs, kernel) + bias)`."""
         kernel, bias = self.kernel, self.bias
         if inputs.dtype is not kernel.dtype:
@@ -389,7 +398,9 @@ class EinsumDense(KernelLayer):
         if bias is not None:
             x = x + bias
         activation = self.activation
-        return x if activation is linear else KERNELS.get(activation, activation)(x)
+        if activation is linear or activation is None:
+            return x
+        return KERNELS.get(activation, activation)(x)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """What the equation makes of `input_shape`."""
@@ -578,8 +589,8 @@ def _load_function(config: Any, custom_objects: Mapping[str, Any] | None, unsafe
     if not unsafe:
         raise ValueError(
             explain(
-                "A `Lambda` layer holds a Python lambda as byte code. Loading it would run code"
-                " that the author of the file chose, so it is refused.",
+                "A `Lambda` layer holds a Python lambda as byte code. Loading it would be arbitrary"
+                " code execution, by the author of the file, so it is refused.",
                 fix="if you trust the file, pass `safe_mode=False` to the loading function or call"
                 " `keras.config.enable_unsafe_deserialization()`; better, replace the lambda by a"
                 " named, registered function or a `Layer` subclass and save again.",

@@ -1,34 +1,34 @@
-"""`Embedding`: rows of a trained matrix, picked by integer indices.
+"""`Embedding`: rows of a trained matrix, picked by integer indices; `ReversibleEmbedding`.
 
 Letters: V vocabulary size (`input_dim`), E width of a row (`output_dim`).
-Sources: Keras 3 (arguments, masking, LoRA); Hu et al. 2021 (LoRA).
+Sources: Keras 3 (arguments, masking, LoRA); Press & Wolf 2017 (one matrix both ways).
 """
 
 from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import MutableMapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from ..constraints import get as get_constraint
-from ..dtypes import to_torch
+from ..dtypes import result_type, to_torch
+from ..graph.keras_tensor import KerasTensor
 from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
 from ..regularizers import get as get_regularizer
-from .layer import Layer
+from .lora import LoRA, adapted_weight, plain_weight
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "ReversibleEmbedding"]
 
 _INDEX_DTYPES = (torch.int64, torch.int32)
 
 
 @builtin("keras.layers.Embedding")
-class Embedding(Layer):
+class Embedding(LoRA):
     """Replace each index by its row of the trained matrix `embeddings`.
 
     Args:
@@ -61,6 +61,9 @@ class Embedding(Layer):
 
     # The matrix given as `weights` is saved as a weight.
     _config_excludes = ("weights",)
+    _lora_target = "embeddings"
+    embeddings = adapted_weight("embeddings")
+    _embeddings = plain_weight("embeddings")
 
     def __init__(
         self,
@@ -97,9 +100,7 @@ class Embedding(Layer):
         self._creates_mask = bool(mask_zero)
         # Casting the few rows picked is cheaper than casting the whole matrix.
         self.autocast = False
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_rank if lora_alpha is None else lora_alpha
-        self.lora_enabled = False
+        self._init_lora(lora_rank, lora_alpha)
         self.quantization_config = quantization_config
         if weights is not None:
             self.build()
@@ -116,23 +117,20 @@ class Embedding(Layer):
             constraint=self.embeddings_constraint,
         )
         self.built = True
-        if self.lora_rank:
-            self.enable_lora(self.lora_rank, self.lora_alpha)
-
-    @property
-    def _embeddings(self) -> torch.Tensor:
-        return self.embeddings
+        self._start_lora()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in _INDEX_DTYPES:
             inputs = inputs.to(torch.int32)
         try:
-            outputs = F.embedding(inputs, self.embeddings)
+            outputs = F.embedding(inputs, self._unadapted())
         except IndexError as error:
             raise ValueError(self._explain_range(inputs)) from error
         if self.lora_enabled:
-            delta = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
-            outputs = outputs + delta * (self.lora_alpha / self.lora_rank)
+            # Of the adapters too only the rows picked, never the whole matrix.
+            a, b = self._adapters()
+            scale = self.lora_alpha / self.lora_rank
+            outputs = torch.add(outputs, F.embedding(inputs, a) @ b, alpha=scale)
         dtype = to_torch(self.compute_dtype)
         return outputs if outputs.dtype is dtype else outputs.to(dtype)
 
@@ -155,75 +153,107 @@ class Embedding(Layer):
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)
 
-    def enable_lora(
-        self,
-        rank: int,
-        lora_alpha: float | None = None,
-        a_initializer: Any = "he_uniform",
-        b_initializer: Any = "zeros",
-    ) -> None:
-        """Freeze the matrix and train `a @ b`, of rank `rank`, added to it.
-
-        Args:
-            rank: Columns of `a` and rows of `b`.
-            lora_alpha: The product is scaled by `lora_alpha / rank`. Default: `rank`.
-            a_initializer: Initial values of `a`, `(input_dim, rank)`.
-            b_initializer: Initial values of `b`, `(rank, output_dim)`.
-
-        Raises:
-            ValueError: The layer has a constraint, is not built, or has LoRA already.
-        """
-        if self.embeddings_constraint is not None:
-            raise ValueError(
-                f"Embedding '{self.name}': LoRA cannot keep `embeddings_constraint`; make the layer"
-                " without the constraint."
-            )
-        if not self.built:
-            raise ValueError(f"Embedding '{self.name}': build the layer before `enable_lora`.")
-        if self.lora_enabled:
-            raise ValueError(f"Embedding '{self.name}': LoRA is already enabled.")
-        for name, shape, initializer in (
-            ("lora_embeddings_a", (self.input_dim, rank), a_initializer),
-            ("lora_embeddings_b", (rank, self.output_dim), b_initializer),
-        ):
-            weight = self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=get_initializer(initializer),
-                dtype="float32",
-                regularizer=self.embeddings_regularizer,
-            )
-            setattr(self, name, weight)
-        self.embeddings.trainable = False
-        self.lora_enabled = True
-        self.lora_rank = rank
-        self.lora_alpha = rank if lora_alpha is None else lora_alpha
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write the matrix, with the LoRA correction added to it."""
-        if not self.built:
-            return
-        merged = self.embeddings.detach()
-        if self.lora_enabled:
-            delta = self.lora_embeddings_a.detach() @ self.lora_embeddings_b.detach()
-            merged = merged + (delta * (self.lora_alpha / self.lora_rank)).to(merged.dtype)
-        store["0"] = merged
-
-    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Read the matrix; a LoRA correction is part of it, so it starts again from zero."""
-        if not self.lora_enabled:
-            super().load_own_variables(store)
-            return
-        self.embeddings.assign(store["0"])
-        for weight in (self.lora_embeddings_a, self.lora_embeddings_b):
-            weight.assign(torch.zeros_like(weight))
-
     def get_config(self) -> dict[str, Any]:
         config = {"activity_regularizer": None, **super().get_config()}
         if not self.lora_rank:
             config.pop("lora_rank", None)
             config.pop("lora_alpha", None)
         return config
+
+
+@builtin("keras.layers.ReversibleEmbedding")
+class ReversibleEmbedding(Embedding):
+    """An `Embedding` that also maps rows back to one number per index, as language models do.
+
+    Args:
+        input_dim: Number of rows V.
+        output_dim: Length of a row E.
+        tie_weights: Whether the way back uses the same matrix; else one of its own.
+        embeddings_initializer: Initial values of the matrix, or of both.
+        embeddings_regularizer: Penalty on the matrix.
+        embeddings_constraint: Projection of the matrix after each update.
+        mask_zero: Whether index 0 is padding; see `Embedding`.
+        reverse_dtype: The dtype in which the way back is computed. Default: that which inputs and
+            matrix promote to.
+        logit_soft_cap: A bound c of the results of the way back, by `c * tanh(x / c)`.
+        kwargs: Arguments of `Embedding` and `Layer`.
+
+    Shapes:
+        inputs: integers `(...)`, result `(..., E)`; with `reverse=True` floats `(..., E)`, result
+        `(..., V)`. reverse_embeddings: `(E, V)`.
+
+    Source: Press & Wolf 2017; `keras.layers.ReversibleEmbedding`.
+
+    Example:
+        >>> layer = ReversibleEmbedding(10, 4)
+        >>> layer(layer(torch.tensor([[1, 2, 3]])), reverse=True).shape
+        torch.Size([1, 3, 10])
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer=embeddings_initializer,
+            embeddings_regularizer=embeddings_regularizer,
+            embeddings_constraint=embeddings_constraint,
+            mask_zero=mask_zero,
+            **kwargs,
+        )
+        self.tie_weights = tie_weights
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        if self.built:
+            return
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                shape=(self.output_dim, self.input_dim),
+                initializer=self.embeddings_initializer,
+                name="reverse_embeddings",
+            )
+
+    def call(self, inputs: torch.Tensor, reverse: bool = False) -> torch.Tensor:
+        if not reverse:
+            return super().call(inputs)
+        kernel = self.embeddings if self.tie_weights else self.reverse_embeddings.t()
+        dtype = self.reverse_dtype
+        if dtype is None:
+            dtype = result_type(inputs.dtype, self.compute_dtype)
+        dtype = to_torch(dtype)
+        logits = F.linear(inputs.to(dtype), kernel.to(dtype))
+        cap = self.logit_soft_cap
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
+        # Only indices can be padding; the way back passes no mask on either.
+        if not spec.arguments["reverse"]:
+            super()._attach_mask(spec, outputs, previous_mask)
+
+    def compute_output_shape(
+        self, input_shape: Any, reverse: bool = False
+    ) -> tuple[int | None, ...]:
+        if reverse:
+            return (*input_shape[:-1], self.input_dim)
+        return super().compute_output_shape(input_shape)
+
+    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> KerasTensor:
+        shape = self.compute_output_shape(inputs.shape, reverse)
+        return KerasTensor(shape, dtype=self.compute_dtype)
 
 
 def _positive_integer(name: str, value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ class InputLayer(Layer):
 
     Raises:
         ValueError: None or both of `shape` and `batch_shape` are given, or the name of an unknown
-            argument.
+            argument; or `sparse` or `ragged`, since torch's layers take dense tensors.
     """
 
     def __init__(
@@ -52,23 +53,29 @@ class InputLayer(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name)
-        shape = kwargs.pop("input_shape", shape)
+        if "input_shape" in kwargs:
+            warnings.warn(
+                "Argument `input_shape` is deprecated. Use `shape` instead.", stacklevel=2
+            )
+            shape = kwargs.pop("input_shape")
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         if kwargs:
             self._refuse(kwargs)
-        if sparse or ragged:
-            raise NotImplementedError(
-                f"Input '{self.name}': sparse and ragged inputs do not exist on torch; feed dense"
-                " tensors."
-            )
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
                 raise ValueError(
                     "Argument `input_tensor` must be a KerasTensor."
                     f" Received invalid type: input_tensor={input_tensor!r}"
                 )
-            batch_shape, shape = input_tensor.shape, None
-            dtype = dtype or input_tensor.dtype
+            _check_entry(input_tensor, shape, batch_size, batch_shape, dtype, sparse)
+            shape, batch_size, batch_shape = None, None, input_tensor.shape
+            dtype = input_tensor.dtype
+        for kind, given in (("sparse", sparse), ("ragged", ragged)):
+            if given:
+                raise ValueError(
+                    f"InputLayer '{self.name}': `{kind}=True` is not supported with torch; feed"
+                    " dense tensors."
+                )
         self.batch_shape = _full_shape(shape, batch_size, batch_shape)
         self._input_dtype = standardize_dtype(dtype or floatx())
         self.sparse = bool(sparse)
@@ -85,9 +92,8 @@ class InputLayer(Layer):
         """The dtype of the data."""
         return self._input_dtype
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """An input layer is never called."""
-        raise NotImplementedError(f"Input layer '{self.name}' cannot be called; call a model.")
+    def call(self) -> None:
+        """Compute nothing; a model puts the data that it is fed in this layer's place."""
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -140,6 +146,37 @@ def Input(  # noqa: N802 - Keras's name
         optional=optional,
     )
     return layer.output
+
+
+def _check_entry(
+    tensor: KerasTensor,
+    shape: Any,
+    batch_size: int | None,
+    batch_shape: Any,
+    dtype: Any,
+    sparse: bool | None,
+) -> None:
+    """Raise where an argument contradicts the tensor that is to be the entry."""
+    for name, given, expected in (
+        ("shape", None if shape is None else standardize_shape(shape), tensor.shape[1:]),
+        ("batch_size", batch_size, tensor.shape[0] if tensor.shape else None),
+        (
+            "batch_shape",
+            None if batch_shape is None else standardize_shape(batch_shape),
+            tensor.shape,
+        ),
+        ("dtype", None if dtype is None else standardize_dtype(dtype), tensor.dtype),
+        ("sparse", sparse, False),
+    ):
+        if given is not None and given != expected:
+            raise ValueError(
+                explain(
+                    f"With the `input_tensor` argument, you cannot provide an incompatible `{name}`"
+                    " argument.",
+                    given=given,
+                    expected=expected,
+                )
+            )
 
 
 def _full_shape(shape: Any, batch_size: int | None, batch_shape: Any) -> tuple[int | None, ...]:

@@ -11,51 +11,40 @@ instead and calls `call_unmasked`, which neither looks for masks nor attaches an
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
 import warnings
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..dtype_policies import DTypePolicyMap
-from ..dtype_policies import get as get_dtype_policy
-from ..dtypes import to_torch
+from ..dtype_policies import DTypePolicyMap, layer_policy
+from ..dtype_policies import deserialize as deserialize_policy
+from ..dtypes import as_tensor, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, real_mode
 from ..graph.keras_tensor import KerasTensor, any_symbolic
+from ..graph.masks import get_keras_mask, set_keras_mask
 from ..graph.operation import Node, Operation, checked_name
+from ..graph.remat import RematMode, get_current_remat_mode, rematerialized
 from ..naming import current_path, explain, nearest
 from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
+from ..variables import READING
 from .call_spec import CallSpec, is_tensor, shape_arguments, signature_of
 from .configs import layer_config
+from .effects import CallEffects
 from .input_spec import InputSpec, assert_input_compatibility
-from .state import LayerState
 
-__all__ = ["Layer", "get_keras_mask", "set_keras_mask"]
+__all__ = ["Layer"]
 
 Tensor = torch.Tensor
 _module_call = torch.nn.Module.__call__
-
-
-def get_keras_mask(x: Any) -> Any:
-    """Return the mask attached to a tensor, or `None`."""
-    return getattr(x, "_keras_mask", None)
-
-
-def set_keras_mask(x: Any, mask: Any) -> None:
-    """Attach a mask to a tensor; `None` takes it away."""
-    if mask is None:
-        if getattr(x, "_keras_mask", None) is not None:
-            x._keras_mask = None
-    else:
-        x._keras_mask = mask
 
 
 class _Plan:
@@ -101,7 +90,7 @@ class _Plan:
 
 
 @builtin("keras.layers.Layer", "keras.Layer")
-class Layer(LayerState, Operation):
+class Layer(CallEffects, Operation):
     """A callable with weights: the base class of all layers and models.
 
     Subclasses store their arguments in `__init__`, make weights in `build(input_shape)` and compute
@@ -140,6 +129,10 @@ class Layer(LayerState, Operation):
     # user's layer may also rely on masks that its inner layers find on tensors.
     _static_masks = False
     _plan: _Plan | None = None
+    # Arguments that are handed on to the layers inside, whether or not `call` takes them.
+    _call_context_args: frozenset[str] = frozenset({"training"})
+    # Set where a layer is made in a `RematScope`.
+    _remat_mode: RematMode | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -161,6 +154,7 @@ class Layer(LayerState, Operation):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        early = len(self.__dict__) > 1  # more than what `Operation.__new__` notes
         torch.nn.Module.__init__(self)
         if not isinstance(trainable, (bool, np.bool_)):
             raise ValueError(
@@ -177,7 +171,7 @@ class Layer(LayerState, Operation):
             _inbound_nodes=[],
             _outbound_nodes=[],
             _trainable=bool(trainable),
-            _dtype_policy=get_dtype_policy(dtype),
+            _dtype_policy=layer_policy(dtype),
             _activity_regularizer=get_regularizer(activity_regularizer),
             _call_signature=signature_of(type(self).call),
             _supports_masking=type(self).compute_mask is not Layer.compute_mask,
@@ -193,6 +187,12 @@ class Layer(LayerState, Operation):
         self._read_input_shape(kwargs)
         if kwargs:
             self._refuse(kwargs)
+        if early:
+            self._take_early_state()
+        mode = get_current_remat_mode()
+        if mode is not None:
+            self.__dict__["_remat_mode"] = mode
+            self._rematerialize_forward()
 
     def _read_input_shape(self, kwargs: dict[str, Any]) -> None:
         """Take the shape arguments of old scripts, `input_shape` and its kin, from `kwargs`."""
@@ -234,12 +234,17 @@ class Layer(LayerState, Operation):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self.__dict__.update(_dtype_policy=get_dtype_policy(value), _plan=None)
+        policy, known = layer_policy(value), self._dtype_policy
+        if isinstance(known, DTypePolicyMap) and self.path:
+            with contextlib.suppress(KeyError):
+                del known[self.path]
+            known[self.path], policy = policy, known
+        self.__dict__.update(_dtype_policy=policy, _plan=None)
 
     def _policy(self) -> Any:
         policy = self._dtype_policy
         if isinstance(policy, DTypePolicyMap) and self.path:
-            return policy[self.path]
+            return layer_policy(policy[self.path])
         return policy
 
     @property
@@ -329,15 +334,19 @@ class Layer(LayerState, Operation):
         """
         self.__dict__["_build_shapes"] = {"input_shape": input_shape}
         self.built = True
+        if not self._building:  # else a subclass goes on building
+            self._lock_state()
 
     def _build_at_init(self) -> None:
         """Mark a layer without weights as built, unless a subclass has a `build` of its own.
 
         Constructors call it last, where Keras's layers count as built before the first call: their
-        files then hold no build config.
+        files then hold no build config. A user's subclass may still add state to what it inherits.
         """
         if type(self).build is Layer.build:
             self.__dict__["built"] = True
+            if self._static_masks:
+                self._lock_state()
 
     def _build(self, spec: CallSpec) -> None:
         if self.built:
@@ -349,6 +358,8 @@ class Layer(LayerState, Operation):
                 first = next(iter(shapes.values()), None)
                 self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
                 self._adopt_stray_weights()
+                if all(getattr(layer, "built", True) for layer in self._layers):
+                    self._lock_state()  # nothing inside that the call will build
                 return
             self.build(**shape_arguments(self.build, shapes, self))
         assert_input_compatibility(self.input_spec, spec.first, self.name)
@@ -370,68 +381,6 @@ class Layer(LayerState, Operation):
             self.build(_as_shapes(config["input_shape"]))
         elif "shapes_dict" in config:
             self.build(**{key: _as_shapes(shape) for key, shape in config["shapes_dict"].items()})
-
-    # Losses --------------------------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Add a scalar to what training minimizes, from within `call`.
-
-        Args:
-            loss: A scalar tensor, or several of them in a structure.
-        """
-        if CONTEXT.meta:
-            return
-        for item in flatten(loss):
-            if isinstance(item, KerasTensor):
-                raise ValueError(
-                    f"Layer '{self.name}': a symbolic tensor cannot be added as a loss. Call"
-                    " `add_loss` inside the `call` method of a layer."
-                )
-            self._losses.append(item if isinstance(item, Tensor) else torch.as_tensor(item))
-        if not self._adds_losses:
-            self.__dict__.update(_adds_losses=True, _plan=None)
-        lossy = CONTEXT.lossy
-        if torch.compiler.is_compiling() or any(known() is self for known in lossy):
-            return
-        # A dead layer leaves the list, so that models without losses stay on their fast paths.
-        lossy.append(weakref.ref(self, lambda dead: _drop(lossy, dead)))
-
-    @property
-    def losses(self) -> list[Tensor]:
-        """The losses added in the last call, then the penalties on trainable weights."""
-        losses = list(self._losses)
-        for layer in self._flatten_layers(include_self=False):
-            losses += layer._losses
-        for weight in self.trainable_weights:
-            regularizer = getattr(weight, "regularizer", None)
-            if regularizer is not None:
-                losses.append(regularizer(weight))
-        return losses
-
-    def _clear_losses(self) -> None:
-        """Forget the losses of the call before, here and in the layers inside."""
-        if torch.compiler.is_compiling():
-            for layer in self._flatten_layers():
-                layer._losses.clear()
-        elif CONTEXT.lossy:
-            inside = {id(layer) for layer in self._flatten_layers()}
-            for known in list(CONTEXT.lossy):
-                layer = known()
-                if layer is None or id(layer) in inside:
-                    _drop(CONTEXT.lossy, known)
-                    if layer is not None:
-                        layer._losses.clear()
-
-    def add_metric(self, *args: Any, **kwargs: Any) -> None:
-        """Not available since Keras 3.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError(
-            "`add_metric()` no longer exists. Create a metric in `__init__` and call its"
-            " `update_state()`, or pass it to `compile(metrics=[…])`."
-        )
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -472,7 +421,7 @@ class Layer(LayerState, Operation):
             training = CONTEXT.training
             kwargs["training"] = self.training if training is None else training
         former = None
-        if plan.autocast is not CONTEXT.autocast:
+        if plan.autocast is not READING.autocast:
             former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
         try:
             return _module_call(self, *args, **kwargs)
@@ -506,6 +455,26 @@ class Layer(LayerState, Operation):
             )
         ) from error
 
+    def rematerialized_call(
+        self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Callable[..., Any]:
+        """Return what to run in place of `layer_call` in a layer made in a `RematScope`."""
+        return rematerialized(self, layer_call, args, kwargs)
+
+    def _with_remat(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """Let `forward` follow the `RematScope` of the layer, if it has one."""
+        if self._remat_mode is None:
+            return forward
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self.rematerialized_call(forward, *args, **kwargs)(*args, **kwargs)
+
+        return run
+
+    def _rematerialize_forward(self) -> None:
+        if self._remat_mode is not None:
+            self.__dict__["forward"] = self._with_remat(self.forward)
+
     def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
         """Call the built layer with the masks given as arguments and no others."""
         plan = self._plan or _Plan(self)
@@ -525,7 +494,7 @@ class Layer(LayerState, Operation):
         assert_input_compatibility(self.input_spec, spec.first, self.name)
         self._build(spec)
         outermost = not CONTEXT.entered and not CONTEXT.meta
-        outer_training = CONTEXT.training
+        outer_training, outer_arguments = CONTEXT.training, CONTEXT.arguments
         if outermost:
             CONTEXT.entered = True
             self._clear_losses()
@@ -542,13 +511,15 @@ class Layer(LayerState, Operation):
             if not self.built:
                 self.__dict__["built"] = True
                 self._adopt_stray_weights()
+                self._lock_state()
             self._attach_mask(spec, outputs, previous_mask)
         finally:
-            CONTEXT.training = outer_training
+            CONTEXT.training, CONTEXT.arguments = outer_training, outer_arguments
             if outermost:
                 CONTEXT.entered = False
         if any_symbolic(*original):
             Node(self, *original, outputs)
+        self.__dict__["_called"] = True
         self._make_plan()
         return outputs
 
@@ -564,7 +535,8 @@ class Layer(LayerState, Operation):
             and len(self._input_spec.axes) <= 1
         )
         default = self._call_signature.training_default
-        if self.built and regular and simple and default in (None, False):
+        hands_on = len(self._call_context_args) > 1
+        if self.built and regular and simple and not hands_on and default in (None, False):
             self.__dict__["_plan"] = _Plan(self)
 
     def _convert_input(self, x: Any) -> Any:
@@ -582,7 +554,7 @@ class Layer(LayerState, Operation):
             array = np.asarray(x)
             if array.dtype.kind in "OUS":
                 return x
-            return self._convert_input(torch.as_tensor(array, device=self._device()))
+            return self._convert_input(as_tensor(array, device=self._device()))
         return x
 
     def _cast_symbolic(self, x: KerasTensor) -> KerasTensor:
@@ -594,11 +566,12 @@ class Layer(LayerState, Operation):
 
     def _check_positional(self, args: tuple[Any, ...]) -> None:
         for arg in flatten(args):
-            if arg is not None and not is_tensor(arg):
+            strings = isinstance(arg, np.ndarray) and not self._static_masks  # for inner layers
+            if arg is not None and not is_tensor(arg) and not strings:
                 raise ValueError(
                     explain(
-                        f"Layer '{self.name}' (of type {type(self).__name__}): only input tensors"
-                        " may be passed as positional arguments.",
+                        "Only input tensors may be passed as positional arguments of layer"
+                        f" '{self.name}' (of type {type(self).__name__}).",
                         given=f"{arg!r} (of type {type(arg).__name__})",
                         fix="pass a tensor or NumPy array, or pass this value by keyword.",
                     )
@@ -608,7 +581,8 @@ class Layer(LayerState, Operation):
         """Fill in `training` and mask arguments; return them and the mask of the first input."""
         signature = self._call_signature
         training = kwargs.get("training", spec.given.get("training"))
-        kwargs = {k: v for k, v in kwargs.items() if k in spec.given}
+        handed_on = self._hand_on(spec, kwargs) if len(self._call_context_args) > 1 else {}
+        kwargs = {**{k: v for k, v in kwargs.items() if k in spec.given}, **handed_on}
         if training is None:
             training = CONTEXT.training
         if training is None and signature.training_default is not None and not self.training:
@@ -631,6 +605,35 @@ class Layer(LayerState, Operation):
         if previous is None:
             previous = map_structure(get_keras_mask, spec.first)
         return kwargs, previous
+
+    def _hand_on(self, spec: CallSpec, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Resolve the registered arguments of the call; return those that `call` takes."""
+        values = {}
+        for name in self._call_context_args - {"training"}:
+            value = kwargs.get(name, spec.given.get(name))
+            value = CONTEXT.arguments.get(name) if value is None else value
+            value = spec.arguments.get(name) if value is None else value
+            if value is not None:
+                values[name] = value
+        CONTEXT.arguments = {**CONTEXT.arguments, **values}
+        return {k: v for k, v in values.items() if k in self._call_signature.names}
+
+    def _register_call_context_args(self, *names: str) -> None:
+        """Let calls take arguments that reach the layers inside which registered them too.
+
+        Args:
+            names: Such as `"decoding"`: `layer(x, decoding=True)` then sets it for all calls
+                inside that do not set it themselves.
+
+        Raises:
+            RuntimeError: The layer has been called already.
+        """
+        if self.__dict__.get("_called", False):
+            raise RuntimeError(
+                "Cannot add call-context args after the layer has been called. Register"
+                f" {', '.join(names)} in `__init__`."
+            )
+        self.__dict__.update(_call_context_args=self._call_context_args | set(names), _plan=None)
 
     def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         former = CONTEXT.set_view(_Plan(self).autocast, CONTEXT.meta)
@@ -703,6 +706,11 @@ class Layer(LayerState, Operation):
         Args:
             input_shape: A shape with `None` where unknown; `<argument>_shape` for more inputs.
         """
+        if type(self).call is Layer.call:
+            raise NotImplementedError(
+                f"Layer {type(self).__name__} does not have a `compute_output_shape` method"
+                " implemented, nor a `call` to infer it from."
+            )
         names = iter(self._call_signature.names)
         shapes = dict(zip(names, args, strict=False))
         shapes.update((key.removesuffix("_shape"), shape) for key, shape in kwargs.items())
@@ -728,6 +736,15 @@ class Layer(LayerState, Operation):
         self._require_init()
         return layer_config(self, Layer)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a layer from what `get_config` returned; a plain dtype policy arrives as its name."""
+        if isinstance(config.get("dtype"), dict):
+            policy = deserialize_policy(config["dtype"])
+            plain = not isinstance(policy, DTypePolicyMap) and policy.quantization_mode is None
+            config = {**config, "dtype": policy.name if plain else policy}
+        return super().from_config(config)
+
     # Copies leave the graph that the layer was called in behind.
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
@@ -740,6 +757,8 @@ class Layer(LayerState, Operation):
 
     def _state(self) -> dict[str, Any]:
         dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_plan")
+        if self._remat_mode is not None:
+            dropped += ("forward",)
         return {key: value for key, value in self.__dict__.items() if key not in dropped}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -750,6 +769,7 @@ class Layer(LayerState, Operation):
         self.__dict__.update(
             _inbound_nodes=[], _outbound_nodes=[], _call_signature=signature_of(type(self).call)
         )
+        self._rematerialize_forward()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
@@ -786,6 +806,7 @@ def _recorded_build(build: Callable[..., None]) -> Callable[..., None]:
             self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])
             self.built = True
             self._adopt_stray_weights()
+            self._lock_state()
         finally:
             self.__dict__["_building"] = False
 
@@ -812,11 +833,6 @@ def _specs_of(shapes: Any, dtype: str) -> Any:
     if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
         return KerasTensor(tuple(shapes), dtype)
     return type(shapes)(_specs_of(shape, dtype) for shape in shapes)
-
-
-def _drop(items: list[Any], item: Any) -> None:
-    """Remove an item from a list by identity, if it is there."""
-    items[:] = [other for other in items if other is not item]
 
 
 def _as_fresh_output(output: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..dtypes import as_tensor
 from ..registry import builtin, deserialize_keras_object
 from .layer import Layer
 
@@ -39,7 +40,7 @@ class Masking(Layer):
         self._build_at_init()
 
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor:
-        return self._differs(inputs).any(dim=-1)
+        return self._differs(as_tensor(inputs)).any(dim=-1)
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.where(self._differs(inputs).any(dim=-1, keepdim=True), inputs, 0)

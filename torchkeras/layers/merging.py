@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..dtypes import as_tensor
 from ..naming import explain
 from ..registry import builtin
 from .layer import Layer
@@ -78,7 +79,7 @@ class Merge(Layer):
             )
         if length is not None and len(shapes) != length:
             raise self._error(
-                f"it must be called on exactly {length} inputs",
+                f"the layer should be called on exactly {length} inputs",
                 inputs=len(shapes),
                 input_shape=list(shapes),
             )
@@ -143,15 +144,17 @@ class Merge(Layer):
         self._check_masks(inputs, mask)
         if any(m is None for m in mask):
             return None
-        return functools.reduce(torch.logical_or, mask)
+        return functools.reduce(torch.logical_or, map(as_tensor, mask))
 
     def _check_masks(self, inputs: Any, mask: Any) -> None:
-        lists = isinstance(mask, (list, tuple)) and isinstance(inputs, (list, tuple))
-        if not lists or len(mask) != len(inputs):
+        for name, value in (("mask", mask), ("inputs", inputs)):
+            if not isinstance(value, (list, tuple)):
+                raise self._error(f"`{name}` should be a list", given=type(value).__name__)
+        if len(mask) != len(inputs):
             raise self._error(
-                "`inputs` and `mask` must be lists of the same length",
-                inputs=len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__,
-                mask=len(mask) if isinstance(mask, (list, tuple)) else type(mask).__name__,
+                "`inputs` and `mask` should have the same length",
+                inputs=len(inputs),
+                mask=len(mask),
             )
 
 
@@ -197,7 +200,7 @@ class Subtract(Merge):
 
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:
         if len(inputs) != 2:
-            raise self._error("it must be called on exactly 2 inputs", inputs=len(inputs))
+            raise self._error("the layer should be called on exactly 2 inputs", inputs=len(inputs))
         return inputs[0] - inputs[1]
 
 
@@ -342,7 +345,7 @@ class Concatenate(Merge):
 
     def _misfit(self, shapes: Shapes) -> ValueError:
         return self._error(
-            "the shapes must be equal on all axes but `axis`",
+            "it requires inputs with matching shapes except for the concatenation axis",
             axis=self.axis,
             input_shape=list(shapes),
             fix="reshape or crop the inputs, or concatenate on another axis.",
@@ -371,10 +374,12 @@ class Concatenate(Merge):
         if all(m is None for m in mask):
             return None
         masks = []
-        for x, m in zip(inputs, mask, strict=True):
+        for x, m in zip(map(as_tensor, inputs), mask, strict=True):
             if m is None:
-                m = torch.ones_like(x, dtype=torch.bool)
-            elif m.dim() < x.dim():
+                masks.append(torch.ones_like(x, dtype=torch.bool))
+                continue
+            m = as_tensor(m)
+            if m.dim() < x.dim():
                 m = m.unsqueeze(-1).bool().expand(x.shape)
             masks.append(m)
         return torch.cat(masks, self.axis).any(-1)
@@ -439,7 +444,7 @@ class Dot(Merge):
 
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:
         if len(inputs) != 2:
-            raise self._error("it must be called on exactly 2 inputs", inputs=len(inputs))
+            raise self._error("the layer should be called on exactly 2 inputs", inputs=len(inputs))
         a, b = inputs
         i, j = self._axis_pair(a.dim(), b.dim())
         if self.normalize:

@@ -1,22 +1,20 @@
-"""Normalization: `BatchNormalization`, `LayerNormalization`.
+"""Normalization of each sample: over axes (layer, RMS, unit length) or groups of channels.
 
-Letters: B batch, C channels. Statistics are computed in float32 at least. All variances are those
-of the population (divided by n), as in Keras; torch's own running variance divides by n - 1, so the
-moving statistics are updated here from what the fused kernel returns.
-`momentum` is Keras's: the part of the old value that stays.
+Letters: B batch, C channels, G groups. Statistics are computed in float32 at least; variances are
+those of the population (divided by n). `BatchNormalization` has a file of its own.
 """
 
 from __future__ import annotations
 
+import numbers
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import epsilon as config_epsilon
 from ..constraints import get as get_constraint
 from ..dtypes import to_torch
 from ..initializers import get as get_initializer
@@ -27,10 +25,15 @@ from ..variables import Variable
 from .input_spec import InputSpec
 from .layer import Layer
 
-__all__ = ["BatchNormalization", "LayerNormalization"]
+__all__ = [
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalizing",
+    "RMSNormalization",
+    "UnitNormalization",
+]
 
 Shape = Sequence["int | None"]
-_HALF = (torch.float16, torch.bfloat16)
 _GETTERS = {
     "initializer": get_initializer,
     "regularizer": get_regularizer,
@@ -38,8 +41,8 @@ _GETTERS = {
 }
 
 
-class _Normalization(Layer):
-    """Base: options of `gamma` and `beta`, and checks of `axis`."""
+class Normalizing(Layer):
+    """Base of normalization layers: options of `gamma` and `beta`, and checks of `axis`."""
 
     def _scale_and_offset(self, options: Mapping[str, Any]) -> None:
         """Store initializers, regularizers and constraints from a constructor's `locals()`."""
@@ -70,7 +73,8 @@ class _Normalization(Layer):
         if any(not -ndim <= axis < ndim for axis in axes):
             raise ValueError(
                 explain(
-                    f"{type(self).__name__} '{self.name}': `axis` is outside of the input.",
+                    f"{type(self).__name__} '{self.name}': `axis` is out of bounds for the input"
+                    " shape.",
                     axis=self.axis,
                     input_shape=tuple(input_shape),
                     fix=f"use axes from {-ndim} to {ndim - 1}.",
@@ -79,262 +83,8 @@ class _Normalization(Layer):
         return input_shape
 
 
-@builtin("keras.layers.BatchNormalization")
-class BatchNormalization(_Normalization):
-    """Normalizes each channel over the batch, then scales by `gamma` and adds `beta`.
-
-    In training the batch's own mean and variance serve, and moving averages of them are kept. In
-    inference, and always if `trainable` is False, the moving averages serve.
-
-    Args:
-        axis: The channels' axis.
-        momentum: Part of the old moving average that each training step keeps.
-        epsilon: Added to the variance.
-        center, scale: Whether there is a `beta`, a `gamma`.
-        beta_initializer, gamma_initializer: First values of these.
-        moving_mean_initializer, moving_variance_initializer: First values of the averages.
-        beta_regularizer, gamma_regularizer: Penalties added to the loss.
-        beta_constraint, gamma_constraint: Projections after each update.
-        renorm: Whether training is corrected towards the moving averages (batch renormalization).
-        renorm_clipping: Limits `rmin`, `rmax`, `dmax` of that correction.
-        renorm_momentum: As `momentum`, for the averages that the correction uses.
-        synchronized: Statistics over all replicas; not supported.
-        kwargs: Arguments of `Layer`.
-    Shapes:
-        inputs: any, C on `axis`. mask: `inputs` without the last axis; masked positions do not
-        count in the statistics. Result: as `inputs`.
-    Raises:
-        ValueError: An argument is out of range, or the mask has another rank.
-        NotImplementedError: `synchronized=True`.
-    Source: Ioffe & Szegedy 2015; Ioffe 2017 (renorm); defaults from Keras.
-
-    Example:
-        >>> x = torch.tensor([[0.0], [2.0]])
-        >>> BatchNormalization(epsilon=0.0)(x, training=True).tolist()
-        [[-1.0], [1.0]]
-    """
-
-    def __init__(
-        self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        renorm: bool = False,
-        renorm_clipping: Mapping[str, float] | None = None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.axis = int(axis)
-        self.momentum = float(momentum)
-        self.epsilon = float(epsilon)
-        self.center = center
-        self.scale = scale
-        self._scale_and_offset(locals())
-        self.moving_mean_initializer = get_initializer(moving_mean_initializer)
-        self.moving_variance_initializer = get_initializer(moving_variance_initializer)
-        self.renorm = renorm
-        self.renorm_clipping = renorm_clipping or {} if renorm else renorm_clipping
-        self.renorm_momentum = renorm_momentum
-        self.synchronized = synchronized
-        if synchronized:
-            raise NotImplementedError(
-                explain(
-                    f"BatchNormalization '{self.name}': statistics over all replicas are not"
-                    " supported.",
-                    given="synchronized=True",
-                    fix="leave the argument out.",
-                )
-            )
-        if renorm:
-            self._check_clipping(self.renorm_clipping)
-
-    def _check_clipping(self, limits: Mapping[str, float]) -> None:
-        unknown = set(limits) - {"rmax", "rmin", "dmax"}
-        low, high, d = limits.get("rmin"), limits.get("rmax"), limits.get("dmax")
-        reversed_ = low is not None and high is not None and high < low
-        if unknown or reversed_ or (d is not None and d < 0):
-            raise ValueError(
-                explain(
-                    f"BatchNormalization '{self.name}': bad `renorm_clipping`.",
-                    given=dict(limits),
-                    expected="keys 'rmin', 'rmax', 'dmax' with rmin <= rmax and dmax >= 0",
-                )
-            )
-
-    def build(self, input_shape: Shape) -> None:
-        """Make the weights and moving statistics for the channels of `input_shape`."""
-        ndim = len(input_shape)
-        self.compute_output_shape(input_shape)
-        channels = input_shape[self.axis]
-        shape = (channels,)
-        self.gamma = self._add("gamma", shape) if self.scale else None
-        self.beta = self._add("beta", shape) if self.center else None
-        self.moving_mean = self._statistic("moving_mean", shape, self.moving_mean_initializer)
-        self.moving_variance = self._statistic(
-            "moving_variance", shape, self.moving_variance_initializer
-        )
-        if self.renorm:
-            deviation = _root_of(self.moving_variance_initializer)
-            self.moving_stddev = self._statistic("moving_stddev", shape, deviation)
-            self.renorm_mean = self._statistic("renorm_mean", shape, self.moving_mean_initializer)
-            self.renorm_stddev = self._statistic("renorm_stddev", shape, deviation)
-        self.input_spec = InputSpec(ndim=ndim, axes={self.axis: channels})
-        axis = self.axis % ndim
-        self._reduction_axes = [i for i in range(ndim) if i != axis]
-        # torch wants channels on axis 1. Of three axes a flat view is faster than a permuted one.
-        self._flatten = ndim == 3 and axis == 2
-        order = (0, axis, *range(1, axis), *range(axis + 1, ndim)) if ndim > 1 else None
-        self._permute = None if axis == 1 or self._flatten or axis == 0 else order
-        self._restore = None if order is None else tuple(order.index(i) for i in range(ndim))
-        self._fused = axis != 0 and not self.renorm
-        self.built = True
-
-    def _statistic(self, name: str, shape: tuple[int, ...], initializer: Any) -> Variable:
-        return self.add_weight(
-            name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
-        )
-
-    def call(
-        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """Return the normalized inputs; in training, also update the moving statistics."""
-        train = training and self._trainable
-        if mask is not None:
-            self._check_mask(inputs, mask)
-        if not self._fused or (train and mask is not None):
-            return self._unfused(inputs, train, mask)
-        weights = self.gamma, self.beta, self.moving_mean, self.moving_variance
-        x, widen = inputs, inputs.dtype is not weights[2].dtype or inputs.dtype in _HALF
-        if widen:
-            x, *weights = self._widened(x, *weights)
-        if self._flatten:
-            x = x.reshape(-1, inputs.shape[2])
-        elif self._permute is not None:
-            x = torch.permute(x, self._permute)
-        gamma, beta, mean, variance = weights
-        if train:
-            x, mean, inverse_deviation = torch.native_batch_norm(
-                x, gamma, beta, None, None, True, 0.0, self.epsilon
-            )
-            self._update(mean, inverse_deviation.pow(-2).sub_(self.epsilon))
-        else:
-            x = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, self.epsilon, True)
-        if self._flatten:
-            return x.view(inputs.shape)
-        return x if self._permute is None else torch.permute(x, self._restore)
-
-    def _widened(self, x: Tensor, *weights: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Input and weights in dtypes that torch's kernel combines: equal, or half and float32."""
-        x = x if x.is_floating_point() else x.float()
-        wide = torch.promote_types(x.dtype, torch.float32)
-        return (x, *(None if weight is None else weight.to(wide) for weight in weights))
-
-    def _update(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the moving statistics towards those of a batch."""
-        statistics, step = [self.moving_mean, self.moving_variance], 1.0 - self.momentum
-        dtype = statistics[0].dtype
-        if mean.dtype is not dtype:
-            mean, variance = mean.to(dtype), variance.to(dtype)
-        torch._foreach_lerp_(statistics, [mean, variance], step)
-
-    # What torch's fused kernel cannot do: masks, renorm, channels on the batch axis ---------------
-
-    def _check_mask(self, inputs: Tensor, mask: Tensor) -> None:
-        if mask.dim() != inputs.dim() - 1:
-            raise ValueError(
-                explain(
-                    f"BatchNormalization '{self.name}': the mask must have one dimension less than"
-                    " the inputs.",
-                    mask_shape=tuple(mask.shape),
-                    inputs_shape=tuple(inputs.shape),
-                )
-            )
-
-    def _unfused(self, inputs: Tensor, train: bool, mask: Tensor | None) -> Tensor:
-        x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
-        gamma, beta, mean, variance = (
-            None if weight is None else weight.to(x.dtype)
-            for weight in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        )
-        if train:
-            mean, variance = self._moments(x, mask)
-            if self.renorm:
-                gamma, beta = self._renormalize(mean, variance, gamma, beta)
-            else:
-                self._update(mean.detach(), variance.detach())
-        shape = [1] * x.dim()
-        shape[self.axis] = -1
-        factor = torch.rsqrt(variance + self.epsilon)
-        factor = (factor if gamma is None else factor * gamma).view(shape)
-        x = (x - mean.view(shape)) * factor
-        x = x if beta is None else x + beta.view(shape)
-        return x.to(inputs.dtype) if inputs.is_floating_point() else x
-
-    def _moments(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        axes = self._reduction_axes
-        if mask is None:
-            variance, mean = torch.var_mean(x, axes, correction=0)
-            return mean, variance
-        used = mask.unsqueeze(-1).bool().expand(x.shape)
-        count = used.sum(axes, keepdim=True, dtype=x.dtype) + config_epsilon()
-        mean = torch.where(used, x, 0.0).sum(axes, keepdim=True) / count
-        spread = torch.where(used, x - mean, 0.0).square().sum(axes, keepdim=True)
-        return mean.flatten(), (spread / count).flatten()
-
-    def _renormalize(
-        self, mean: Tensor, variance: Tensor, gamma: Tensor | None, beta: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Fold the correction `x * r + d` into scale and offset, and update all statistics."""
-        with torch.no_grad():
-            deviation = torch.sqrt(variance + self.epsilon)
-            reference = self.renorm_stddev.to(mean.dtype).clamp(min=self.epsilon**0.5)
-            r = deviation / reference
-            d = (mean - self.renorm_mean.to(mean.dtype)) / reference
-            low, high, limit = (self.renorm_clipping.get(k) for k in ("rmin", "rmax", "dmax"))
-            if low is not None or high is not None:
-                r = r.clamp(low, high)
-            if limit is not None:
-                d = d.clamp(-limit, limit)
-            self._update_renorm(mean, deviation)
-        scale = r if gamma is None else r * gamma
-        offset = d if gamma is None else d * gamma
-        return scale, offset if beta is None else offset + beta
-
-    def _update_renorm(self, mean: Tensor, deviation: Tensor) -> None:
-        for statistic, value, momentum in (
-            (self.renorm_mean, mean, self.renorm_momentum),
-            (self.renorm_stddev, deviation, self.renorm_momentum),
-            (self.moving_mean, mean, self.momentum),
-            (self.moving_stddev, deviation, self.momentum),
-        ):
-            statistic.lerp_(value.to(statistic.dtype), 1.0 - momentum)
-        # Rounding may make the difference negative.
-        self.moving_variance.copy_(torch.relu(self.moving_stddev.square() - self.epsilon))
-
-
-def _root_of(initializer: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """An initializer of standard deviations from one of variances."""
-
-    def root(shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return torch.sqrt(initializer(shape, dtype=dtype))
-
-    return root
-
-
 @builtin("keras.layers.LayerNormalization")
-class LayerNormalization(_Normalization):
+class LayerNormalization(Normalizing):
     """Normalizes each sample over `axis`, then scales by `gamma` and adds `beta`.
 
     Args:
@@ -379,15 +129,8 @@ class LayerNormalization(_Normalization):
                 stacklevel=2,
             )
         super().__init__(**kwargs)
-        if not isinstance(axis, (int, list, tuple)):
-            raise TypeError(
-                explain(
-                    f"LayerNormalization '{self.name}': `axis` must be an integer or a list of"
-                    " integers.",
-                    given=f"axis={axis!r}",
-                )
-            )
-        self.axis = axis if isinstance(axis, int) else list(axis)
+        what = "Expected an int or a list/tuple of ints for the argument 'axis'"
+        self.axis = _integer_axes(self, axis, what)
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
@@ -413,25 +156,17 @@ class LayerNormalization(_Normalization):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the normalized inputs."""
-        x, gamma, beta = inputs, self.gamma, self.beta
-        for weight in (gamma, beta):
-            if weight is not None and weight.dtype is not x.dtype or not x.is_floating_point():
-                x, gamma, beta = self._widened(inputs, gamma, beta)
-                break
+        x, gamma, beta = _alike(inputs, self.gamma, self.beta)
         if self._fused:
             x = F.layer_norm(x, self._shape, gamma, beta, self.epsilon)
         else:
             x = self._unfused(x, gamma, beta)
         return x if x.dtype is self._compute_dtype else x.to(self._compute_dtype)
 
-    def _widened(self, *tensors: Tensor | None) -> list[Tensor | None]:
-        dtype = torch.promote_types(tensors[0].dtype, torch.float32)
-        return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
-
     def _unfused(self, x: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
         """Normalize over axes that are not the last ones, or without subtracting the mean."""
         dtype = x.dtype
-        x, gamma, beta = self._widened(x, gamma, beta)
+        x, gamma, beta = _widened(x, gamma, beta)
         variance, mean = torch.var_mean(x, self._axes, correction=0, keepdim=True)
         x = x if self.rms_scaling else x - mean
         x = x * torch.rsqrt(variance + self.epsilon)
@@ -442,3 +177,236 @@ class LayerNormalization(_Normalization):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, and `rms_scaling`."""
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
+
+
+@builtin("keras.layers.GroupNormalization")
+class GroupNormalization(Normalizing):
+    """Normalizes each sample over groups of channels, then scales by `gamma` and adds `beta`.
+
+    Args:
+        groups: Number G of groups; -1 for one per channel (instance normalization).
+        axis: The channels' axis.
+        epsilon: Added to the variance.
+        center, scale: Whether there is a `beta`, a `gamma`.
+        beta_initializer, gamma_initializer: First values of these.
+        beta_regularizer, gamma_regularizer: Penalties added to the loss.
+        beta_constraint, gamma_constraint: Projections after each update.
+        kwargs: Arguments of `Layer`.
+    Shapes:
+        inputs: `(B, ...)`, C on `axis`, a multiple of G. gamma, beta: `(C,)`. Result: as `inputs`.
+    Raises:
+        ValueError: `groups` is neither positive nor -1, or does not divide the channels.
+    Source: Wu & He 2018; `torch.group_norm` (kernel).
+
+    Example:
+        >>> x = torch.tensor([[0.0, 2.0, 0.0, 6.0]])
+        >>> GroupNormalization(groups=2, epsilon=0.0)(x).tolist()
+        [[-1.0, 1.0, -1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(groups, numbers.Integral) or (groups <= 0 and groups != -1):
+            raise ValueError(
+                explain(
+                    "GroupNormalization: the argument `groups` must be a positive integer, or -1"
+                    " for one group per channel.",
+                    given=f"groups={groups!r}",
+                )
+            )
+        super().__init__(**kwargs)
+        self.groups = int(groups)
+        self.axis = axis
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self._scale_and_offset(locals())
+        self.autocast = False  # inputs are widened here, and only where the kernel needs it
+
+    def build(self, input_shape: Shape) -> None:
+        """Make `gamma` and `beta` for the channels of `input_shape`."""
+        self.compute_output_shape(input_shape)
+        ndim, channels = len(input_shape), input_shape[self.axis]
+        axis = self.axis % ndim
+        self._check_channels(axis, channels, input_shape)
+        if self.groups == -1:
+            self.groups = channels  # as in Keras, whose config of a built layer says so too
+        self.input_spec = InputSpec(ndim=ndim, axes={self.axis: channels})
+        self.gamma = self._add("gamma", (channels,)) if self.scale else None
+        self.beta = self._add("beta", (channels,)) if self.center else None
+        # torch wants channels on axis 1; of images it takes them where they are (channels_last).
+        order = (0, axis, *(i for i in range(1, ndim) if i != axis))
+        self._order = None if axis == 1 else order
+        self._inverse = tuple(order.index(i) for i in range(ndim))
+        self._compute_dtype = to_torch(self.compute_dtype)
+        self.built = True
+
+    def _check_channels(self, axis: int, channels: int | None, input_shape: Shape) -> None:
+        what = None
+        if channels is None or axis == 0:
+            what = (
+                f"axis {self.axis} of the input tensor should have a defined dimension but the"
+                " layer received an input with shape " + str(tuple(input_shape))
+            )
+        elif self.groups > channels:
+            what = "the number of groups cannot be more than the number of channels"
+        elif channels % abs(self.groups):
+            what = (
+                "the groups do not come out even: `groups` times the size of one must be a multiple"
+                " of the number of channels"
+            )
+        if what is not None:
+            raise ValueError(
+                explain(
+                    f"GroupNormalization '{self.name}': {what}.",
+                    groups=self.groups,
+                    axis=self.axis,
+                    input_shape=tuple(input_shape),
+                )
+            )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the normalized inputs."""
+        x, gamma, beta = _alike(inputs, self.gamma, self.beta)
+        if self._order is not None:
+            x = torch.permute(x, self._order)
+        if gamma is None and beta is not None:
+            # torch's kernel has no gradient for an offset without a scale (seen in 2.13).
+            offset = beta.view(-1, *[1] * (x.dim() - 2))
+            x = torch.group_norm(x, self.groups, eps=self.epsilon) + offset
+        else:
+            x = torch.group_norm(x, self.groups, gamma, beta, self.epsilon)
+        if self._order is not None:
+            x = torch.permute(x, self._inverse)
+        return x if x.dtype is self._compute_dtype else x.to(self._compute_dtype)
+
+
+@builtin("keras.layers.RMSNormalization")
+class RMSNormalization(Normalizing):
+    """Divides by the root mean square over `axis`, then multiplies by a learned `scale`.
+
+    Args:
+        axis: The normalized axis, or several.
+        epsilon: Added to the mean square, so in squared units of the inputs.
+        kwargs: Arguments of `Layer`.
+    Shapes:
+        x: any. scale: the sizes of `axis`. Result: as `x`.
+    Raises:
+        ValueError: `axis` is outside of the rank of `x`.
+    Source: Zhang & Sennrich 2019; `torch.nn.functional.rms_norm` (kernel).
+
+    Example:
+        >>> RMSNormalization(epsilon=0.0)(torch.tensor([[3.0, -3.0]])).tolist()
+        [[1.0, -1.0]]
+    """
+
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.epsilon = epsilon
+
+    def build(self, input_shape: Shape) -> None:
+        """Make `scale` for the sizes of `axis`."""
+        self.compute_output_shape(input_shape)
+        # Keras's config of a built layer lists the axes, sorted.
+        self.axis = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
+        ndim = len(input_shape)
+        self.scale = self.add_weight(
+            name="scale", shape=tuple(input_shape[axis] for axis in self.axis), initializer="ones"
+        )
+        last = sorted(axis % ndim for axis in self.axis)
+        self._shape = tuple(input_shape[axis] for axis in last)
+        order = (*(i for i in range(ndim) if i not in last), *last)
+        self._order = None if order == tuple(range(ndim)) else order
+        self._inverse = tuple(order.index(i) for i in range(ndim))
+        self.built = True
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the normalized inputs."""
+        scale, dtype = self.scale, x.dtype
+        if not x.is_floating_point():
+            x = x.to(scale.dtype)
+        elif dtype is not scale.dtype:
+            x, scale = _widened(x, scale)
+        if self._order is None:
+            x = F.rms_norm(x, self._shape, scale, self.epsilon)
+        else:
+            x = torch.permute(x, self._order)
+            x = F.rms_norm(x, self._shape, scale.reshape(self._shape), self.epsilon)
+            x = torch.permute(x, self._inverse)
+        return x.to(dtype) if dtype.is_floating_point and x.dtype is not dtype else x
+
+
+@builtin("keras.layers.UnitNormalization")
+class UnitNormalization(Normalizing):
+    """Divides each sample by its Euclidean length over `axis`.
+
+    Args:
+        axis: The normalized axis, or several taken together.
+        kwargs: Arguments of `Layer`.
+    Shapes:
+        inputs: any. Result: as `inputs`; where the length is 0, so is the result.
+    Raises:
+        TypeError: `axis` is neither an integer nor a list of them.
+
+    Example:
+        >>> UnitNormalization()(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        what = "Invalid value for `axis` argument: expected an int or a list/tuple of ints"
+        self.axis = _integer_axes(self, axis, what)
+        self.supports_masking = True
+        self._dim = axis if isinstance(axis, int) else tuple(axis)
+        self._build_at_init()
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the normalized inputs."""
+        x = inputs if inputs.is_floating_point() else inputs.to(to_torch(self.compute_dtype))
+        return F.normalize(x, dim=self._dim)
+
+
+def _integer_axes(layer: Layer, axis: Any, what: str) -> int | list[int]:
+    """Return `axis` as the layer keeps it: an integer, or a list of them; else raise `what`."""
+    if isinstance(axis, int):
+        return axis
+    if isinstance(axis, (list, tuple)):
+        return list(axis)
+    raise TypeError(explain(f"{type(layer).__name__} '{layer.name}': {what}.", given=repr(axis)))
+
+
+def _alike(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Input and weights as they are if of one dtype, which torch's kernels want, else widened."""
+    dtype = x.dtype
+    if (
+        dtype.is_floating_point
+        and (gamma is None or gamma.dtype is dtype)
+        and (beta is None or beta.dtype is dtype)
+    ):
+        return x, gamma, beta
+    return _widened(x, gamma, beta)
+
+
+def _widened(*tensors: Tensor | None) -> tuple[Any, ...]:
+    """The tensors in the dtype of the first, but in float32 at least."""
+    dtype = torch.promote_types(tensors[0].dtype, torch.float32)
+    return tuple(None if tensor is None else tensor.to(dtype) for tensor in tensors)

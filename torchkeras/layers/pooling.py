@@ -1,4 +1,7 @@
-"""Pooling: maxima and means over windows (`BasePooling`) or whole axes (`BaseGlobalPooling`).
+"""Pooling: maxima and means over windows or whole axes, each kind over one N-d base.
+
+`BasePooling` has windows of a given size, `BaseAdaptivePooling` as many as make a given output, and
+`BaseGlobalPooling` one for all.
 
 Letters: B batch, C channels. Inputs are `(B, spatial..., C)` or, channels_first,
 `(B, C, spatial...)`; channels_last inputs go to torch as permuted views, without a copy.
@@ -29,9 +32,18 @@ from .input_spec import InputSpec
 from .layer import Layer
 
 __all__ = [
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "BaseAdaptiveAveragePooling",
+    "BaseAdaptiveMaxPooling",
+    "BaseAdaptivePooling",
     "BaseGlobalPooling",
     "BasePooling",
     "GlobalAveragePooling1D",
@@ -357,6 +369,196 @@ class AveragePooling3D(BasePooling):
         super().__init__(
             pool_size, strides, 3, "average", padding, data_format, name=name, **kwargs
         )
+
+
+# A given output ----------------------------------------------------------------------------------
+
+
+class BaseAdaptivePooling(Layer):
+    """Pooling over as many windows per axis as make an output of a given size.
+
+    Output step `i` of `n` covers the input from `floor(i * size / n)` on, up to but not including
+    `ceil((i + 1) * size / n)`.
+
+    Args:
+        output_size: The spatial sizes of the output, one per axis.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+    Shapes:
+        inputs: `(B, spatial..., C)` or `(B, C, spatial...)`. Result: `output_size` in place of the
+        spatial sizes.
+    Raises:
+        TypeError: `output_size` is neither an integer nor a sequence, or not as long as the axes.
+    """
+
+    # torch's kernels by the number of spatial axes.
+    _kernels: dict[int, Callable[..., Tensor]]
+
+    def __init__(
+        self, output_size: Sequence[int], data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_size = tuple(output_size)
+        self.data_format = standardize_data_format(data_format)
+        rank = len(self.output_size)
+        last = self.data_format == "channels_last"
+        self._to_first = to_channels_first(rank) if last else None
+        self._to_last = to_channels_last(rank)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the pooled inputs."""
+        pool = self._kernels[len(self.output_size)]
+        if self._to_first is None:
+            return pool(inputs, self.output_size)
+        x = pool(torch.permute(inputs, self._to_first), self.output_size)
+        return torch.permute(x, self._to_last)
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
+        """The input's shape with `output_size` on the spatial axes."""
+        if self.data_format == "channels_last":
+            return (input_shape[0], *self.output_size, input_shape[-1])
+        return (input_shape[0], input_shape[1], *self.output_size)
+
+
+class BaseAdaptiveAveragePooling(BaseAdaptivePooling):
+    """Means over as many windows as make a given output; see `BaseAdaptivePooling`."""
+
+    _kernels = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+
+
+class BaseAdaptiveMaxPooling(BaseAdaptivePooling):
+    """Maxima over as many windows as make a given output; see `BaseAdaptivePooling`."""
+
+    _kernels = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
+
+
+def _output_size(value: Any, rank: int) -> tuple[int, ...]:
+    """Return the output's size on each of `rank` axes.
+
+    Raises:
+        TypeError: `value` is no integer and no sequence of `rank` elements.
+        ValueError: It is a sequence of another length than one, for one axis.
+    """
+    if isinstance(value, int):
+        return (value,) * rank
+    if isinstance(value, (tuple, list)) and len(value) == rank:
+        return tuple(value)
+    wrong_length = rank == 1 and isinstance(value, (tuple, list))
+    raise (ValueError if wrong_length else TypeError)(
+        explain(
+            f"`output_size` must be an integer or a tuple of {rank}"
+            f" integer{'s' if rank > 1 else ''}; it must have length {rank}.",
+            given=f"output_size={value!r} of type {type(value).__name__}",
+        )
+    )
+
+
+@builtin("keras.layers.AdaptiveAveragePooling1D")
+class AdaptiveAveragePooling1D(BaseAdaptiveAveragePooling):
+    """Mean over parts of series, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Steps of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveAveragePooling1D(2)(torch.ones(2, 9, 3)).shape
+        torch.Size([2, 2, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 1), data_format, **kwargs)
+
+
+@builtin("keras.layers.AdaptiveAveragePooling2D")
+class AdaptiveAveragePooling2D(BaseAdaptiveAveragePooling):
+    """Mean over parts of images, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Height and width of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveAveragePooling2D((2, 4))(torch.ones(2, 9, 9, 3)).shape
+        torch.Size([2, 2, 4, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 2), data_format, **kwargs)
+
+
+@builtin("keras.layers.AdaptiveAveragePooling3D")
+class AdaptiveAveragePooling3D(BaseAdaptiveAveragePooling):
+    """Mean over parts of volumes, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Spatial sizes of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveAveragePooling3D(2)(torch.ones(2, 9, 9, 9, 3)).shape
+        torch.Size([2, 2, 2, 2, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 3), data_format, **kwargs)
+
+
+@builtin("keras.layers.AdaptiveMaxPooling1D")
+class AdaptiveMaxPooling1D(BaseAdaptiveMaxPooling):
+    """Maximum over parts of series, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Steps of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveMaxPooling1D(2)(torch.ones(2, 9, 3)).shape
+        torch.Size([2, 2, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 1), data_format, **kwargs)
+
+
+@builtin("keras.layers.AdaptiveMaxPooling2D")
+class AdaptiveMaxPooling2D(BaseAdaptiveMaxPooling):
+    """Maximum over parts of images, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Height and width of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveMaxPooling2D((2, 4))(torch.ones(2, 9, 9, 3)).shape
+        torch.Size([2, 2, 4, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 2), data_format, **kwargs)
+
+
+@builtin("keras.layers.AdaptiveMaxPooling3D")
+class AdaptiveMaxPooling3D(BaseAdaptiveMaxPooling):
+    """Maximum over parts of volumes, as many as wanted; see `BaseAdaptivePooling`.
+
+    Args:
+        output_size: Spatial sizes of the output.
+        data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
+        kwargs: Arguments of `Layer`.
+
+    Example:
+        >>> AdaptiveMaxPooling3D(2)(torch.ones(2, 9, 9, 9, 3)).shape
+        torch.Size([2, 2, 2, 2, 3])
+    """
+
+    def __init__(self, output_size: Size, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(_output_size(output_size, 3), data_format, **kwargs)
 
 
 # Whole axes --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Preprocessing inside the model: `Rescaling`, `Normalization`."""
+"""Scaling of numbers, by given factors or by learned statistics: `Rescaling`, `Normalization`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ..config import epsilon, image_data_format
-from ..dtypes import to_torch
+from ..dtypes import as_tensor, to_torch
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
-from .layer import Layer
+from ._constant import Constant
+from .adapting import batches
+from .data_layer import DataLayer
 
 __all__ = ["Normalization", "Rescaling"]
 
@@ -22,7 +24,7 @@ Shape = Sequence["int | None"]
 
 
 @builtin("keras.layers.Rescaling")
-class Rescaling(Layer):
+class Rescaling(DataLayer):
     """Returns `inputs * scale + offset` in the layer's dtype.
 
     Args:
@@ -36,18 +38,17 @@ class Rescaling(Layer):
         [0.0, 1.0]
     """
 
-    _allow_non_tensor_positional_args = True
-
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.__dict__.update(scale=scale, offset=offset)
         self.supports_masking = True
         self._numbers = isinstance(scale, (int, float)) and isinstance(offset, (int, float))
+        # The arguments and what `call` computes with, which is made anew for new ones.
+        self.__dict__["_constants"] = {}
 
     def call(self, inputs: Any) -> Tensor:
         """Return the rescaled inputs."""
-        dtype = to_torch(self.compute_dtype)
-        x = torch.as_tensor(inputs).to(dtype)
+        x = as_tensor(inputs, self.compute_dtype)
         if self._numbers:
             return x * self.scale + self.offset
         scale = self._beside("scale", x)
@@ -56,18 +57,13 @@ class Rescaling(Layer):
         return x * scale + self._beside("offset", x)
 
     def _beside(self, name: str, x: Tensor) -> Tensor:
-        """Return an argument as a tensor beside `x`; copied there once, since the host waits."""
+        """Return an argument as a tensor beside `x`."""
         value = getattr(self, name)
-        if isinstance(value, Tensor):
-            return value.to(x)
-        copies, key = self.__dict__.setdefault("_copies", {}), (name, x.device, x.dtype)
-        if key not in copies or copies[key][0] is not value:
-            with torch.inference_mode(False):
-                copy = torch.as_tensor(value, dtype=x.dtype, device=x.device)
-            if type(copy) is not Tensor:  # a fake one, of a tracer
-                return copy
-            copies[key] = (value, copy)
-        return copies[key][1]
+        known, constant = self._constants.get(name, (None, None))
+        if known is not value or constant is None:
+            constant = Constant(value)
+            self._constants[name] = (value, constant)
+        return constant.like(x)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""
@@ -87,7 +83,7 @@ class Rescaling(Layer):
 
 
 @builtin("keras.layers.Normalization")
-class Normalization(Layer):
+class Normalization(DataLayer):
     """Subtracts a mean and divides by a standard deviation, learned by `adapt` or given.
 
     Args:
@@ -107,8 +103,6 @@ class Normalization(Layer):
         [3.0]
     """
 
-    _allow_non_tensor_positional_args = True
-
     def __init__(
         self,
         axis: int | Sequence[int] | None = -1,
@@ -122,8 +116,7 @@ class Normalization(Layer):
         self.__dict__.update(input_mean=mean, input_variance=variance)
         self.invert = invert
         self.supports_masking = True
-        self.mean: Tensor | None = None
-        self.variance: Tensor | None = None
+        self.__dict__.update(mean=None, variance=None)  # tensors to look at, no weights
         self._build_input_shape: tuple[int | None, ...] | None = None
         self._check_statistics()
 
@@ -134,7 +127,9 @@ class Normalization(Layer):
         mean, variance = self.input_mean, self.input_variance
         if (mean is None) != (variance is None):
             raise self._error(
-                "give both `mean` and `variance`, or none", mean=mean, variance=variance
+                "both `mean` and `variance` must be set, or none of them",
+                mean=mean,
+                variance=variance,
             )
         if mean is None:
             return
@@ -161,12 +156,14 @@ class Normalization(Layer):
         self._build_input_shape = tuple(input_shape)
         if any(not -ndim <= axis < ndim for axis in self.axis):
             raise self._error(
-                "`axis` is outside of the input", axis=self.axis, input_shape=tuple(input_shape)
+                "All `axis` values must be in the range of the axes of the input",
+                axis=self.axis,
+                input_shape=tuple(input_shape),
             )
         self._keep_axis = tuple(sorted(axis % ndim for axis in self.axis))
         if any(input_shape[axis] is None for axis in self._keep_axis):
             raise self._error(
-                "the sizes of the input along `axis` must be known",
+                "All `axis` values to be kept must have a known size in the input",
                 axis=self.axis,
                 input_shape=tuple(input_shape),
             )
@@ -193,7 +190,6 @@ class Normalization(Layer):
     def _given(self, value: Any) -> Tensor:
         """A given statistic, its axes aligned with the last of `axis`."""
         value = torch.as_tensor(np.asarray(value) if not isinstance(value, Tensor) else value)
-        value = value.to(to_torch(self.compute_dtype))
         shape = [1] * len(self._broadcast_shape)
         for axis, size in zip(reversed(self._keep_axis), reversed(value.shape), strict=False):
             shape[axis] = size
@@ -205,25 +201,33 @@ class Normalization(Layer):
         """Learn mean and variance from data, replacing what was learned before.
 
         Args:
-            data: An array or tensor; or batches of them: a `DataLoader`, `PyDataset`, generator or
-                list. Of batches that are tuples, the first element counts.
+            data: An array or tensor; or batches of them: a `DataLoader`, torch `Dataset`,
+                `PyDataset`, `tf.data.Dataset`, generator or list. Of batches that are tuples, the
+                first element counts.
 
         Raises:
             TypeError: The data are none of these.
             ValueError: There are no data, or their shape does not fit.
         """
-        if isinstance(data, np.ndarray):
-            data = np.asarray(data, dtype="float64") if data.dtype.kind in "iub" else data
-            self._adapt_whole(torch.as_tensor(data))
-        elif isinstance(data, Tensor):
+        if isinstance(data, (np.ndarray, Tensor)):
             self._adapt_whole(data)
+        elif hasattr(data, "__iter__") or hasattr(data, "__getitem__"):
+            self._adapt_batches(map(_first_of, batches(_batched(data))))
         else:
-            self._adapt_batches(self._batches(data))
+            raise TypeError(
+                explain(
+                    f"Normalization '{self.name}': `adapt` cannot read these data.",
+                    given=type(data).__name__,
+                    expected="an array, a tensor, or an iterable of batches of them",
+                )
+            )
         self.finalize_state()
 
-    def _adapt_whole(self, x: Tensor) -> None:
+    def _adapt_whole(self, x: np.ndarray | Tensor) -> None:
         self._fit_to(tuple(x.shape))
-        x = x.detach()
+        if isinstance(x, np.ndarray) and x.dtype.kind in "iub":
+            x = x.astype("float64")  # as NumPy averages integers
+        x = torch.as_tensor(x).detach()
         x = x if x.is_floating_point() else x.to(to_torch(self.variable_dtype))
         mean, variance = self._moments(x)
         self.adapt_mean.assign(mean)
@@ -235,31 +239,17 @@ class Normalization(Layer):
         variance, mean = torch.var_mean(x, self._reduce_axis, correction=0)
         return mean, variance
 
-    def _batches(self, data: Any) -> Iterator[Any]:
-        if hasattr(data, "__getitem__") and hasattr(data, "num_batches"):  # a PyDataset
-            return (data[i] for i in range(data.num_batches))
-        if not hasattr(data, "__iter__"):
-            raise TypeError(
-                explain(
-                    f"Normalization '{self.name}': `adapt` cannot read these data.",
-                    given=type(data).__name__,
-                    expected="an array, a tensor, or an iterable of batches of them",
-                )
-            )
-        return iter(data)
-
     def _adapt_batches(self, batches: Iterator[Any]) -> None:
         """Combine the moments of batches, weighted by their sizes."""
         first = next(batches, None)
         if first is None:
-            raise self._error("`adapt` received no batches", fix="pass at least one batch.")
+            raise self._error("`adapt` received an empty iterable", "pass at least one batch.")
         count, mean, variance = 0, None, None
-        for batch in itertools.chain([first], batches):
-            x = _first_of(batch)
+        for x in itertools.chain([first], batches):
             if not hasattr(x, "shape"):
                 raise TypeError(
                     explain(
-                        f"Normalization '{self.name}': `adapt` needs batches with a shape.",
+                        f"Normalization '{self.name}': `adapt` needs batches with a `.shape`.",
                         given=type(x).__name__,
                         expected="arrays or tensors, or tuples that begin with one",
                     )
@@ -296,7 +286,7 @@ class Normalization(Layer):
             shape[axis] != built_for[axis] for axis in self._keep_axis
         ):
             raise self._error(
-                "the data do not have the shape that the layer was built for",
+                "`adapt` was given data of an incompatible shape",
                 built_for=built_for,
                 data_shape=shape,
                 axis=self.axis,
@@ -307,16 +297,16 @@ class Normalization(Layer):
         if not self.built:
             return
         if self.input_mean is not None:
-            self.mean, self.variance = (
-                self._given(self.input_mean),
-                self._given(self.input_variance),
-            )
+            mean, variance = map(self._given, (self.input_mean, self.input_variance))
         else:
-            dtype = to_torch(self.compute_dtype)
-            self.mean = self.adapt_mean.detach().reshape(self._broadcast_shape).to(dtype)
-            self.variance = self.adapt_variance.detach().reshape(self._broadcast_shape).to(dtype)
-        self._deviation = torch.sqrt(self.variance).clamp(min=epsilon())
-        self._plan = None
+            learned = (self.adapt_mean, self.adapt_variance)
+            mean, variance = (x.detach().reshape(self._broadcast_shape) for x in learned)
+        dtype = to_torch(self.compute_dtype)
+        mean, variance = mean.to(dtype), variance.to(dtype)
+        deviation = variance.sqrt().clamp(min=epsilon())
+        self.__dict__.update(
+            mean=mean, variance=variance, _constants=(Constant(mean), Constant(deviation))
+        )
 
     # Calling -------------------------------------------------------------------------------------
 
@@ -324,13 +314,8 @@ class Normalization(Layer):
         """Return the (de)normalized inputs."""
         if self.mean is None:
             raise self._error("it is not built", fix="call `adapt(data)` or `build(shape)` first.")
-        x = torch.as_tensor(inputs).to(self.mean.dtype)
-        mean, deviation = self.mean, self._deviation
-        if mean.device != x.device:
-            with torch.inference_mode(False):
-                mean, deviation = mean.to(x.device), deviation.to(x.device)
-            if x.device.type != "meta":
-                self.mean, self._deviation = mean, deviation
+        x = as_tensor(inputs, self.compute_dtype)
+        mean, deviation = (constant.like(x) for constant in self._constants)
         return mean + x * deviation if self.invert else (x - mean) / deviation
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -362,3 +347,11 @@ class Normalization(Layer):
 
 def _first_of(batch: Any) -> Any:
     return batch[0] if isinstance(batch, (tuple, list)) else batch
+
+
+def _batched(data: Any) -> Any:
+    """Return a `tf.data.Dataset` of single samples in batches, as Keras does."""
+    spec = getattr(data, "element_spec", None)
+    spec = spec[0] if isinstance(spec, tuple) else spec
+    rank = getattr(getattr(spec, "shape", None), "rank", None)
+    return data.batch(128) if rank == 1 else data

@@ -14,8 +14,6 @@ Sources: Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU), Keras 3 (s
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -30,33 +28,19 @@ from ..naming import explain
 from ..registry import builtin
 from .input_spec import InputSpec
 from .recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
-from .rnn import RNN
+from .rnn import RNN, WEIGHT_OPTIONS, mirrors_cell
 
-__all__ = ["GRU", "LSTM", "SimpleRNN"]
+__all__ = ["GRU", "LSTM", "SimpleRNN", "kernel_allowed"]
 
 # A gate with this much added to its sum is open (or, subtracted, shut) exactly, in float16 too.
 _SATURATING = 1e4
 
 
-def _mirrors_cell(*names: str) -> Callable[[type], type]:
-    """Let a layer show its cell's arguments `names` as its own."""
-
-    def decorate(cls: type) -> type:
-        for name in (*_CELL_ARGUMENTS, *names):
-            getter = operator.attrgetter(f"cell.{name}")
-            setattr(cls, name, property(getter, doc=f"The cell's `{name}`."))
-        return cls
-
-    return decorate
-
-
-_WEIGHTS = ("kernel", "recurrent", "bias")
-_KINDS = ("initializer", "regularizer", "constraint")
 _CELL_ARGUMENTS = (
     "units",
     "activation",
     "use_bias",
-    *(f"{weight}_{kind}" for kind in _KINDS for weight in _WEIGHTS),
+    *WEIGHT_OPTIONS,
     "dropout",
     "recurrent_dropout",
     "seed",
@@ -99,6 +83,32 @@ class _OwnCellRNN(RNN):
     def _fusible(self) -> bool:
         raise NotImplementedError
 
+    def _weights(self) -> list[Tensor]:
+        """Return the weights as torch's kernel takes them: two kernels, and two biases if any."""
+        cell, bias = self.cell, self.cell.bias
+        weights = [cell.kernel.t(), cell.recurrent_kernel.t()]
+        return weights if bias is None else [*weights, bias, torch.zeros_like(bias)]
+
+    def _torch_kernel(
+        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Call torch's kernel.
+
+        Args:
+            x: `(B, T, D)`.
+            states: `(directions, B, U)` each.
+            weights: Of all directions.
+            options: What torch wants besides: whether there are biases, and so on.
+
+        Returns:
+            The outputs `(B, T, directions * U)`, and the final states as they came in.
+        """
+        raise NotImplementedError
+
+    def _hold(self, x: Tensor, weights: list[Tensor], pad: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Change the arguments of the kernel such that steps in `pad` keep the final states."""
+        return x, weights
+
     def _kernel(
         self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
@@ -113,7 +123,53 @@ class _OwnCellRNN(RNN):
         Returns:
             All outputs `(B, T, U)` and the final states.
         """
-        raise NotImplementedError
+        weights = self._weights()
+        if pad is not None:
+            x, weights = self._hold(x, weights, pad)
+        states = [state.unsqueeze(0) for state in states]
+        outputs, states = self._torch_kernel(x, states, weights, *self._options(False))
+        return outputs, [state[0] for state in states]
+
+    def _options(self, bidirectional: bool) -> tuple[Any, ...]:
+        biased, training = self.cell.bias is not None, torch.is_grad_enabled()
+        return biased, 1, 0.0, training, bidirectional, True  # 1 layer, no dropout, batch first
+
+    def fuses_with(self, backward: Any) -> bool:
+        """Tell whether one kernel call can compute this layer and `backward`, its mirror image."""
+        pair = (self, backward)
+        return (
+            type(self) is type(backward)
+            and all(layer._fused and not (layer._drops or layer.stateful) for layer in pair)
+            and all(getattr(layer, "use_cudnn", None) is not False for layer in pair)
+            and self.units == backward.units
+            and self.use_bias == backward.use_bias
+            and (self.go_backwards, backward.go_backwards) == (False, True)
+        )
+
+    def run_both(
+        self, backward: _OwnCellRNN, sequences: Tensor, initial_state: Any
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Run this layer and `backward` over a sequence in one kernel call.
+
+        Args:
+            backward: A layer that `fuses_with` this one.
+            sequences: `(B, T, D)`.
+            initial_state: The states of both, those of this layer first, or `None`.
+
+        Returns:
+            The outputs of both `(B, T, 2U)` in the order of time, and the final states of each.
+        """
+        if sequences.shape[-1] != self._width or sequences.dim() != 3:
+            self._refuse_shape(sequences)
+        half = len(self.state_size)
+        given = initial_state or [None] * (2 * half)
+        forward_states = self._states_for(sequences, given[:half] if initial_state else None)
+        backward_states = backward._states_for(sequences, given[half:] if initial_state else None)
+        states = [torch.stack(pair) for pair in zip(forward_states, backward_states, strict=True)]
+        x = sequences.to(states[0].dtype)
+        weights = [*self._weights(), *backward._weights()]
+        outputs, states = self._torch_kernel(x, states, weights, *self._options(True))
+        return outputs, [state[0] for state in states], [state[1] for state in states]
 
     def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
         if given is None and self._zero_start and not self.stateful:
@@ -169,7 +225,7 @@ class _OwnCellRNN(RNN):
         input_mask = state_mask = None
         if self._drops:
             input_mask, state_mask = self._sequence_masks(x, initial_state[0], training)
-        if self._fused and not isinstance(input_mask, list) and _kernel_allowed(self, x):
+        if self._fused and not isinstance(input_mask, list) and kernel_allowed(self, x):
             if input_mask is not None:
                 x = x * input_mask
             return self._run_fused(x, initial_state, mask)
@@ -232,7 +288,7 @@ class _OwnCellRNN(RNN):
         return cls(**config)
 
 
-def _kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
+def kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
     """Tell whether the fused kernel may run now.
 
     `torch.compile` cannot trace it (torch 2.13: "expected Tensor() for op: mkldnn_rnn_layer") and
@@ -286,7 +342,7 @@ def _check_use_cudnn(value: Any) -> None:
 
 
 @builtin("keras.layers.LSTM")
-@_mirrors_cell("recurrent_activation", "unit_forget_bias")
+@mirrors_cell(*_CELL_ARGUMENTS, "recurrent_activation", "unit_forget_bias")
 class LSTM(_OwnCellRNN):
     """Long short-term memory over a sequence, on torch's fused kernel where arguments allow.
 
@@ -368,22 +424,15 @@ class LSTM(_OwnCellRNN):
     def _fusible(self) -> bool:
         return _is_tanh(self.activation) and _is_sigmoid(self.recurrent_activation)
 
-    def _kernel(
-        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    def _hold(self, x: Tensor, weights: list[Tensor], pad: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x, kernel = _with_hold(x, weights[0], pad)
+        return x, [kernel, *weights[1:]]
+
+    def _torch_kernel(
+        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        cell = self.cell
-        weight, bias = cell.kernel.t(), cell.bias
-        if pad is not None:
-            x, weight = _with_hold(x, weight, pad)
-        weights = [weight, cell.recurrent_kernel.t()]
-        if bias is not None:
-            weights += [bias, torch.zeros_like(bias)]  # torch wants a second bias
-        h, c = states
-        start = (h.unsqueeze(0), c.unsqueeze(0))
-        outputs, h, c = torch.lstm(
-            x, start, weights, bias is not None, 1, 0.0, torch.is_grad_enabled(), False, True
-        )
-        return outputs, [h[0], c[0]]
+        outputs, h, c = torch.lstm(x, tuple(states), weights, *options)
+        return outputs, [h, c]
 
 
 def _with_hold(x: Tensor, weight: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
@@ -403,7 +452,7 @@ def _with_hold(x: Tensor, weight: Tensor, pad: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @builtin("keras.layers.GRU")
-@_mirrors_cell("recurrent_activation", "reset_after")
+@mirrors_cell(*_CELL_ARGUMENTS, "recurrent_activation", "reset_after")
 class GRU(_OwnCellRNN):
     """Gated recurrent unit over a sequence, on torch's fused kernel where arguments allow.
 
@@ -482,26 +531,18 @@ class GRU(_OwnCellRNN):
         tanh, sigmoid = _is_tanh(self.activation), _is_sigmoid(self.recurrent_activation)
         return self.reset_after and tanh and sigmoid
 
-    def _kernel(
-        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
-        cell = self.cell
-        weights = [_torch_gates(cell.kernel.t()), _torch_gates(cell.recurrent_kernel.t())]
-        bias = cell.bias
+    def _weights(self) -> list[Tensor]:
+        cell, bias = self.cell, self.cell.bias
+        weights = [cell.kernel.t(), cell.recurrent_kernel.t()]
         if bias is not None:
-            weights += [_torch_gates(row) for row in bias.unbind(0)]
-        outputs, h = torch.gru(
-            x,
-            states[0].unsqueeze(0),
-            weights,
-            bias is not None,
-            1,
-            0.0,
-            torch.is_grad_enabled(),
-            False,
-            True,
-        )
-        return outputs, [h[0]]
+            weights += bias.unbind(0)
+        return [_torch_gates(weight) for weight in weights]
+
+    def _torch_kernel(
+        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        outputs, h = torch.gru(x, states[0], weights, *options)
+        return outputs, [h]
 
 
 def _torch_gates(weight: Tensor) -> Tensor:
@@ -511,7 +552,7 @@ def _torch_gates(weight: Tensor) -> Tensor:
 
 
 @builtin("keras.layers.SimpleRNN")
-@_mirrors_cell()
+@mirrors_cell(*_CELL_ARGUMENTS)
 class SimpleRNN(_OwnCellRNN):
     """Fully connected RNN over a sequence: its output is fed back as its state.
 
@@ -580,23 +621,9 @@ class SimpleRNN(_OwnCellRNN):
         relu = self.activation in (activation_relu, torch.relu)
         return relu or _is_tanh(self.activation)
 
-    def _kernel(
-        self, x: Tensor, states: list[Tensor], pad: Tensor | None = None
+    def _torch_kernel(
+        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        cell = self.cell
-        weights, bias = [cell.kernel.t(), cell.recurrent_kernel.t()], cell.bias
-        if bias is not None:
-            weights += [bias, torch.zeros_like(bias)]
         run = torch.rnn_tanh if _is_tanh(self.activation) else torch.rnn_relu
-        outputs, h = run(
-            x,
-            states[0].unsqueeze(0),
-            weights,
-            bias is not None,
-            1,
-            0.0,
-            torch.is_grad_enabled(),
-            False,
-            True,
-        )
-        return outputs, [h[0]]
+        outputs, h = run(x, states[0], weights, *options)
+        return outputs, [h]

@@ -496,6 +496,11 @@ class SimpleRNNCell(_Cell):
         self._add_weights(input_shape[-1], (self.units,), self.bias_initializer)
         self.built = True
 
+    def call(
+        self, sequence: Tensor, states: Any, training: bool | None = False
+    ) -> tuple[Tensor, Any]:
+        return super().call(sequence, states, training)  # Keras names the first argument so here
+
     def dropout_masks(self, inputs: Tensor, state: Tensor, training: Any) -> tuple[Any, Any]:
         if not training:
             return None, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from .layer import Layer
 __all__ = [
     "ActivityRegularization",
     "AlphaDropout",
+    "BaseSpatialDropout",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
@@ -42,17 +43,21 @@ class _Noise(Layer):
     def _seed(self, kind: str, strength: float, seed: int | None) -> None:
         """Check the argument `kind` and make the seed generator, if the layer ever draws."""
         if not 0 <= strength <= 1:
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__} '{self.name}': `{kind}` must be from 0 to 1.",
-                    given=f"{kind}={strength}",
-                )
-            )
+            raise self._invalid(kind, "Expected a float value between 0 and 1", strength)
         self.seed = seed
         self.supports_masking = True
         if strength > 0:
             self.seed_generator = SeedGenerator(seed)
         self._build_at_init()
+
+    def _invalid(self, argument: str, expected: str, given: Any) -> ValueError:
+        return ValueError(
+            explain(
+                f"{type(self).__name__} '{self.name}': Invalid value received for argument"
+                f" `{argument}`. {expected}.",
+                given=f"{argument}={given!r}",
+            )
+        )
 
     def _normal(self, inputs: Tensor, mean: float, stddev: float) -> Tensor:
         """Draw normal noise of the shape of the inputs, where they are."""
@@ -100,24 +105,22 @@ class Dropout(_Noise):
         super().__init__(**kwargs)
         self._seed("rate", rate, seed)
         self.rate = rate
-        self.noise_shape = self._validated(noise_shape)
+        self.noise_shape = self._validate_noise_shape(noise_shape)
         self._unseeded = seed is None and noise_shape is None and 0 < rate < 1
 
-    def _validated(self, noise_shape: Any) -> tuple[int | None, ...] | None:
+    def _validate_noise_shape(self, noise_shape: Any) -> tuple[int | None, ...] | None:
         if noise_shape is None:
             return None
+        if isinstance(noise_shape, str) or not isinstance(noise_shape, Iterable):
+            raise self._invalid("noise_shape", "Expected a tuple or list of integers", noise_shape)
         try:
             shape = tuple(None if n is None else operator.index(n) for n in noise_shape)
         except TypeError:
-            shape = (0,)
+            expected = "Expected all elements to be integers or None"
+            raise self._invalid("noise_shape", expected, noise_shape) from None
         if any(n is not None and n <= 0 for n in shape):
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__} '{self.name}': `noise_shape` must consist of positive"
-                    " integers and None.",
-                    given=f"noise_shape={noise_shape!r}",
-                )
-            )
+            expected = "Expected all dimensions to be positive integers or None"
+            raise self._invalid("noise_shape", expected, noise_shape)
         return shape
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -127,14 +130,15 @@ class Dropout(_Noise):
         if self._unseeded:
             return torch.dropout(inputs, self.rate, True)
         return dropout(
-            inputs, self.rate, noise_shape=self._noise_shape(inputs), seed=self.seed_generator
+            inputs, self.rate, noise_shape=self._get_noise_shape(inputs), seed=self.seed_generator
         )
 
-    def _noise_shape(self, inputs: Tensor) -> tuple[int | None, ...] | None:
+    def _get_noise_shape(self, inputs: Tensor) -> tuple[int | None, ...] | None:
+        """Return the shape of the random mask; subclasses may override it."""
         return self.noise_shape
 
 
-class _SpatialDropout(Dropout):
+class BaseSpatialDropout(Dropout):
     """Base of dropout of whole channels."""
 
     _rank = 1
@@ -152,7 +156,7 @@ class _SpatialDropout(Dropout):
         self.input_spec = InputSpec(ndim=self._rank + 2)
         self._unseeded = False
 
-    def _noise_shape(self, inputs: Tensor) -> tuple[int, ...]:
+    def _get_noise_shape(self, inputs: Tensor) -> tuple[int, ...]:
         ones = (1,) * self._rank
         if self.data_format == "channels_first":
             return (inputs.shape[0], inputs.shape[1], *ones)
@@ -165,7 +169,7 @@ class _SpatialDropout(Dropout):
 
 
 @builtin("keras.layers.SpatialDropout1D")
-class SpatialDropout1D(_SpatialDropout):
+class SpatialDropout1D(BaseSpatialDropout):
     """In training, drops whole channels of time series.
 
     Args:
@@ -194,7 +198,7 @@ class SpatialDropout1D(_SpatialDropout):
 
 
 @builtin("keras.layers.SpatialDropout2D")
-class SpatialDropout2D(_SpatialDropout):
+class SpatialDropout2D(BaseSpatialDropout):
     """In training, drops whole channels of images.
 
     Args:
@@ -215,7 +219,7 @@ class SpatialDropout2D(_SpatialDropout):
 
 
 @builtin("keras.layers.SpatialDropout3D")
-class SpatialDropout3D(_SpatialDropout):
+class SpatialDropout3D(BaseSpatialDropout):
     """In training, drops whole channels of volumes.
 
     Args:

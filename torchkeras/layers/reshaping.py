@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..config import standardize_data_format
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
+from ..ops.image_size import resize
 from ..ops.windows import standardize_tuple, torch_padding
 from ..registry import builtin
 from .input_spec import InputSpec
@@ -107,9 +108,14 @@ class Reshape(_Rearrangement):
         super().__init__(**kwargs)
         target = tuple(target_shape)
         sizes = [size for size in target if isinstance(size, int)]
-        if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
+        if any(size < -1 for size in sizes):
             raise self._error(
-                "`target_shape` must consist of sizes, at most one of them -1", target_shape=target
+                "each size must be a non-negative integer, or -1 for what is left. Received:"
+                f" target_shape={target}"
+            )
+        if sizes.count(-1) > 1:
+            raise self._error(
+                f"there can be at most one unknown dimension. Received: target_shape={target}"
             )
         self.target_shape = target
         self._exact = -1 not in target and None not in target
@@ -170,7 +176,10 @@ class Permute(_Rearrangement):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise self._error("`dims` must contain each of 1, 2, … once", dims=self.dims)
+            raise self._error(
+                f"Invalid permutation of the axes, as `dims={self.dims}` does not contain each of"
+                " 1, 2, … once"
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
         self._order = (0, *self.dims)
 
@@ -224,14 +233,14 @@ def _count(layer: Layer, name: str, value: Any) -> int:
     except TypeError:
         raise TypeError(
             explain(
-                f"{type(layer).__name__} '{layer.name}': `{name}` must be an integer.",
+                f"{type(layer).__name__} '{layer.name}': Expected an integer value for `{name}`.",
                 given=f"{name}={value!r} of type {type(value).__name__}",
             )
         ) from None
     if number <= 0:
         raise ValueError(
             explain(
-                f"{type(layer).__name__} '{layer.name}': `{name}` must be positive.",
+                f"{type(layer).__name__} '{layer.name}': `{name}` should be a positive integer.",
                 given=f"{name}={number}",
             )
         )
@@ -406,7 +415,9 @@ class _Cropping(_Window):
     def _nothing_left(self, shape: tuple[int | None, ...]) -> ValueError:
         return ValueError(
             explain(
-                f"{type(self).__name__} '{self.name}': `cropping` leaves nothing of the input.",
+                f"{self.name}: the `cropping` parameter of `{type(self).__name__}` layer must be"
+                " smaller than the input. Values in `cropping` argument should be smaller than the"
+                " corresponding spatial dimension of the input.",
                 input_shape=shape,
                 cropping=self.cropping,
             )
@@ -543,7 +554,7 @@ class UpSampling1D(_UpSampling):
         self._set_up("channels_last", [self.size])
 
 
-_MODES = ("nearest", "bilinear", "bicubic")
+_MODES = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
 @builtin("keras.layers.UpSampling2D")
@@ -553,7 +564,7 @@ class UpSampling2D(_UpSampling):
     Args:
         size: Factors of height and width.
         data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
-        interpolation: "nearest" (repetition), "bilinear" or "bicubic".
+        interpolation: "nearest" (repetition), "bilinear", "bicubic", "lanczos3" or "lanczos5".
         kwargs: Arguments of `Layer`.
     Shapes:
         inputs: `(B, H, W, C)` or `(B, C, H, W)`. Result: larger images.
@@ -589,10 +600,9 @@ class UpSampling2D(_UpSampling):
         """Return the enlarged images."""
         if self.interpolation == "nearest":
             return super().call(inputs)
-        x = inputs if self._first == 2 else inputs.permute(0, 3, 1, 2)
-        size = [n * factor for n, factor in zip(x.shape[2:], self.size, strict=True)]
-        x = F.interpolate(x, size, mode=self.interpolation, align_corners=False)
-        return x if self._first == 2 else x.permute(0, 2, 3, 1)
+        sides = inputs.shape[self._first : self._first + 2]
+        size = [n * factor for n, factor in zip(sides, self.size, strict=True)]
+        return resize(inputs, size, self.interpolation, data_format=self.data_format)
 
 
 @builtin("keras.layers.UpSampling3D")

@@ -8,6 +8,7 @@ Sources: Keras 3 (semantics).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,7 +31,26 @@ from .recurrent_cells import (
     zero_state,
 )
 
-__all__ = ["RNN"]
+__all__ = ["RNN", "WEIGHT_OPTIONS", "mirrors_cell"]
+
+# The arguments of a recurrent cell that say how its weights start, are penalized and projected.
+WEIGHT_OPTIONS = tuple(
+    f"{weight}_{kind}"
+    for kind in ("initializer", "regularizer", "constraint")
+    for weight in ("kernel", "recurrent", "bias")
+)
+
+
+def mirrors_cell(*names: str) -> Callable[[type], type]:
+    """Let a layer show its cell's arguments `names` as its own."""
+
+    def decorate(cls: type) -> type:
+        for name in names:
+            getter = operator.attrgetter(f"cell.{name}")
+            setattr(cls, name, property(getter, doc=f"The cell's `{name}`."))
+        return cls
+
+    return decorate
 
 
 @builtin("keras.layers.RNN")
@@ -182,7 +202,7 @@ class RNN(Layer):
                 raise ValueError(
                     explain(
                         f"{type(self).__name__} '{self.name}': a stateful layer keeps one state per"
-                        " sequence, so all batches must have the same size.",
+                        " sequence, so the batch size must always be the same.",
                         given=f"a batch of {batch_size}",
                         expected=f"a batch of {self._expected_batch_size}",
                         fix="drop the last, smaller batch, or make the layer without `stateful`.",
@@ -340,7 +360,7 @@ class RNN(Layer):
         ]
         return shape, *states
 
-    def compute_mask(self, sequences: Any, mask: Any = None) -> Any:
+    def compute_mask(self, _: Any, mask: Any) -> Any:
         mask = flatten(mask)[0]
         output_mask = mask if self.return_sequences else None
         if self.return_state:

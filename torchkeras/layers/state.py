@@ -15,16 +15,19 @@ from ..dtypes import standardize_dtype, to_numpy, to_torch
 from ..graph.context import CONTEXT
 from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
-from ..naming import explain, name_scope
+from ..naming import current_path, explain, name_scope
 from ..random import SeedGenerator
 from ..regularizers import get as get_regularizer
 from ..tree import flatten
 from ..variables import Variable, standardize_shape
-from .tracking import Tracked, is_stateless, track
+from .tracking import CONTAINERS, Tracked, is_stateless, is_tracking_enabled, track
 
-__all__ = ["LayerState", "assign"]
+__all__ = ["LayerState", "StateTracker", "assign"]
 
 Tensor = torch.Tensor
+# What may hold or be state, and what a built layer takes no more of. Plain modules and parameters
+# of PyTorch stay exchangeable, as its users expect.
+_HOLDERS = (torch.nn.Module, torch.nn.Parameter, Metric, SeedGenerator)
 _module_setattr = torch.nn.Module.__setattr__
 
 
@@ -43,25 +46,51 @@ class LayerState(torch.nn.Module):
     # Attributes ----------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (list, dict, tuple)) or name in self.__dict__.get("_modules", ()):
+        if isinstance(value, CONTAINERS) or name in self.__dict__.get("_modules", ()):
             self._set_container(name, value)
             return
-        if isinstance(value, (torch.nn.Module, Metric, torch.nn.Parameter)):
-            self._require_init()
+        if isinstance(value, _HOLDERS):
+            if not self._may_hold(value):
+                self.__dict__[name] = value
+                return
             if isinstance(value, Metric) and all(value is not known for known in self._metrics):
                 self._metrics.append(value)
         _module_setattr(self, name, value)
+
+    def _may_hold(self, *values: Any) -> bool:
+        """Whether assigned values are to be registered: not before `__init__`, nor by request.
+
+        Raises:
+            ValueError: The layer is built, and a value is state that it does not have yet.
+        """
+        if "_call_signature" not in self.__dict__ or not is_tracking_enabled():
+            return False
+        if self._locked:
+            self._check_known(values)
+        return True
+
+    def _take_early_state(self) -> None:
+        """Register what was assigned before `super().__init__()`."""
+        for name, value in list(self.__dict__.items()):
+            early = isinstance(value, _HOLDERS) or (
+                isinstance(value, CONTAINERS) and not name.startswith("_")
+            )
+            if early and name != "forward":
+                del self.__dict__[name]
+                setattr(self, name, value)
 
     def _set_container(self, name: str, value: Any) -> None:
         """Assign a list, tuple or dict, or something else where one has been."""
         if hasattr(type(self), name):  # a property or slot
             _module_setattr(self, name, value)
             return
-        self._require_init()
+        if not self._may_hold(*(flatten(value) if isinstance(value, CONTAINERS) else (value,))):
+            self.__dict__[name] = value
+            return
         self._modules.pop(name, None)
         self._parameters.pop(name, None)
         self.__dict__.pop(name, None)
-        if not isinstance(value, (list, dict, tuple)):
+        if not isinstance(value, CONTAINERS):
             setattr(self, name, value)
             return
         value = track(value, self, name)
@@ -115,19 +144,69 @@ class LayerState(torch.nn.Module):
         for name, weight in self._parameters.items():
             if isinstance(former[name], Variable) and not isinstance(weight, Variable):
                 self._parameters[name] = former[name].rewrap(weight)
-        dtype = to_torch(self.variable_dtype)
-        if dtype.is_floating_point:
+        name = self.variable_dtype
+        dtype = None if name == "string" else to_torch(name)
+        if dtype is not None and dtype.is_floating_point:
             moved = fn(torch.empty(0, dtype=dtype)).dtype
             if moved != dtype:  # `model.half()` and its like
                 self.dtype_policy = standardize_dtype(moved)
         return self
 
+    # The lock of built layers --------------------------------------------------------------------
+
+    _locked = False
+
+    def _lock_state(self) -> None:
+        """Refuse new state from here on; called when the layer is built."""
+        self.__dict__["_locked"] = True
+
+    @contextlib.contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        """Within it, a built layer may get new state, as adapters and quantization need it."""
+        former = self._locked
+        self.__dict__["_locked"] = False
+        try:
+            yield
+        finally:
+            self.__dict__["_locked"] = former
+
+    def _check_known(self, values: Any) -> None:
+        new = [value for value in values if isinstance(value, _LOCKED_OUT)]
+        if not new:
+            return
+        known = [*self._own_weights(), *self._children(), *self._metrics, *self._seed_generators]
+        known_ids = {id(item) for item in known}
+        for value in new:
+            if id(value) not in known_ids:
+                raise self._locked_error(value)
+
+    def _locked_error(self, value: Any = None) -> ValueError:
+        return ValueError(
+            explain(
+                f"Layer '{self.name}': you cannot add new elements of state (variables or"
+                " sub-layers) to a layer that is already built.",
+                given="a weight" if value is None else repr(value),
+                fix="create all state in `__init__()` or `build()`.",
+            )
+        )
+
+    @property
+    def _tracker(self) -> StateTracker:
+        """The handle by which code written for Keras opens the lock: `layer._tracker.unlock()`."""
+        return StateTracker(self)
+
     # Weights -------------------------------------------------------------------------------------
+
+    _parent_path: str | None = None
 
     def _name_scope(self) -> Any:
         if torch.compiler.is_compiling():  # compiled code makes no variables
             return contextlib.nullcontext()
+        if self._parent_path is None:
+            self.__dict__["_parent_path"] = current_path()
         return name_scope(self.name, caller=self)
+
+    _open_name_scope = _name_scope
 
     def _device(self) -> torch.device:
         weight = next(self.parameters(), None)
@@ -135,6 +214,7 @@ class LayerState(torch.nn.Module):
 
     def add_weight(
         self,
+        *args: Any,
         shape: Sequence[int] | int | None = None,
         initializer: Any = None,
         dtype: Any = None,
@@ -145,13 +225,13 @@ class LayerState(torch.nn.Module):
         aggregation: str = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
-        *,
         layout: Sequence[int] | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Variable:
         """Make a weight of the layer.
 
         Args:
+            args: `shape`, `initializer` and `dtype`, where they are given by position.
             shape: Sizes; `()` for a scalar.
             initializer: Default: Glorot uniform for floating dtypes, zeros for others.
             dtype: Default: the layer's variable dtype.
@@ -169,14 +249,15 @@ class LayerState(torch.nn.Module):
             The weight, a `torch.nn.Parameter`. Assign it to an attribute.
 
         Raises:
-            ValueError: `shape` is a string: old scripts gave the name first.
+            TypeError: There are more than three positional arguments.
+            ValueError: An argument is given twice; or the first is a name, as in old scripts; or
+                the layer is built already.
         """
         self._require_init()
-        if isinstance(shape, str):
-            raise ValueError(
-                f"`name` must be passed as a keyword argument. Received: add_weight('{shape}', …)."
-                f" Use: add_weight(shape=…, name='{shape}')."
-            )
+        if args:
+            shape, initializer, dtype = _positional(args, shape, initializer, dtype)
+        if self._locked:
+            raise self._locked_error()
         if shape is None:
             shape = ()
         elif isinstance(shape, int):
@@ -205,6 +286,20 @@ class LayerState(torch.nn.Module):
         return weight
 
     add_variable = add_weight
+
+    def _track_variable(self, variable: Variable) -> None:
+        """Take a variable for a weight of the layer, whether or not an attribute will hold it."""
+        if self._locked:
+            self._check_known([variable])
+        self._stray_weights.append(variable)
+
+    def _untrack_variable(self, variable: Variable) -> None:
+        """Let a weight no longer belong to the layer."""
+        self._stray_weights[:] = [w for w in self._stray_weights if w is not variable]
+        for module in (self, *_containers(self)):
+            for key, weight in list(module._parameters.items()):
+                if weight is variable:
+                    del module._parameters[key]
 
     def _adopt_stray_weights(self) -> None:
         """Register the weights that no attribute holds, under their own names."""
@@ -255,7 +350,7 @@ class LayerState(torch.nn.Module):
             if isinstance(value, SeedGenerator):
                 found.append(value)
             elif isinstance(value, Tracked):
-                found += [v for v in flatten(value) if isinstance(v, SeedGenerator)]
+                found += [v for v in _items(value, set()) if isinstance(v, SeedGenerator)]
         return found
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:
@@ -281,6 +376,11 @@ class LayerState(torch.nn.Module):
         for layer in self._layers:
             own += layer.variables if isinstance(layer, LayerState) else layer.parameters()
         return _unique(own)
+
+    @property
+    def torch_params(self) -> dict[str, Any]:
+        """The variables by their paths, under the name that code written for Keras reads."""
+        return {_path_of(variable): variable for variable in self.variables}
 
     @property
     def weights(self) -> list[Any]:
@@ -435,6 +535,60 @@ class LayerState(torch.nn.Module):
             assign(weight, store[str(i)])
 
 
+_LOCKED_OUT = (LayerState, Variable, Metric, SeedGenerator)
+
+
+class StateTracker:
+    """What Keras's layers have as `_tracker`, as far as it concerns the lock.
+
+    Args:
+        layer: Whose state it is.
+    """
+
+    def __init__(self, layer: LayerState) -> None:
+        self._layer = layer
+
+    @property
+    def locked(self) -> bool:
+        """Whether the layer refuses new state."""
+        return self._layer._locked
+
+    def lock(self, msg: str | None = None) -> None:
+        """Refuse new state."""
+        self._layer.__dict__["_locked"] = True
+
+    def unlock(self) -> None:
+        """Accept new state."""
+        self._layer.__dict__["_locked"] = False
+
+    def untrack(self, value: Any) -> None:
+        """Let a weight no longer belong to the layer."""
+        self._layer._untrack_variable(value)
+
+
+def _positional(args: tuple[Any, ...], *named: Any) -> list[Any]:
+    """Merge what `add_weight` got by position into what it got by name."""
+    if len(args) > len(named):
+        raise TypeError(
+            f"add_weight() takes at most {len(named)} positional arguments (shape, initializer,"
+            f" dtype), but {len(args)} were given."
+        )
+    if isinstance(args[0], str):
+        raise ValueError(
+            "`name` must be passed as a keyword argument. Received:"
+            f" add_weight('{args[0]}', …). Use: add_weight(shape=…, name='{args[0]}')."
+        )
+    merged = list(named)
+    for i, (key, value) in enumerate(zip(("shape", "initializer", "dtype"), args, strict=False)):
+        if named[i] is not None:
+            raise ValueError(
+                f"`{key}` was passed both positionally and as a keyword argument."
+                f" Received: {value!r} and {named[i]!r}"
+            )
+        merged[i] = value
+    return merged
+
+
 def assign(weight: torch.nn.Parameter, value: Any) -> None:
     """Overwrite a weight, be it a `Variable` or a plain parameter."""
     if isinstance(weight, Variable):
@@ -458,6 +612,16 @@ def _children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
             yield from _children(child)
         elif child is not None:
             yield child
+
+
+def _items(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield what is in lists and dicts, also in those that are in themselves."""
+    if not isinstance(value, (list, tuple, dict)):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _items(item, seen)
 
 
 def _unique(items: Any) -> list[Any]:

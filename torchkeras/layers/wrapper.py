@@ -37,8 +37,10 @@ class Wrapper(Layer):
         if not isinstance(layer, Layer):
             raise ValueError(
                 explain(
-                    f"{type(self).__name__}: the argument `layer` must be a layer.",
-                    given=f"{layer!r} (of type {type(layer).__name__})",
+                    f"Layer {layer!r} supplied to Wrapper isn't a supported layer type. Please"
+                    " ensure wrapped layer is a valid Keras layer.",
+                    wrapper=type(self).__name__,
+                    given=f"an object of type {type(layer).__name__}",
                     fix="pass an instance of a subclass of `keras.layers.Layer`.",
                 )
             )
@@ -129,8 +131,8 @@ class TimeDistributed(Wrapper):
         if mask.dim() < 2 or mask.shape[:2] != inputs.shape[:2]:
             raise ValueError(
                 explain(
-                    f"TimeDistributed '{self.name}': batch and time, the first axes of the mask,"
-                    " must be as in the input.",
+                    f"TimeDistributed '{self.name}': The `mask` passed to the `TimeDistributed`"
+                    " layer has a shape whose first axes, batch and time, are not the input's.",
                     mask_shape=tuple(mask.shape),
                     input_shape=tuple(inputs.shape),
                 )

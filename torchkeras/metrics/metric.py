@@ -6,7 +6,8 @@ moves to the device of the first data. What is known on the host, such as the nu
 added up there and written to its variable when somebody looks (`Deferred`): on a step's path a
 Python addition replaces a kernel.
 
-While shapes are being inferred (`CONTEXT.meta`), updates do nothing.
+While shapes are being inferred (`CONTEXT.meta`), updates do nothing. Within a `StatelessScope` they
+change the scope's values, at once: what is kept beside a variable belongs to the variable itself.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from ..config import floatx
 from ..dtype_policies import get as get_dtype_policy
 from ..dtypes import to_torch
 from ..graph.context import CONTEXT
+from ..graph.scopes import outside_scopes
 from ..initializers import get as get_initializer
 from ..naming import auto_name, explain, name_scope
 from ..registry import builtin
-from ..variables import Variable
+from ..variables import READING, Variable
 
 __all__ = ["Deferred", "Metric"]
 
@@ -41,7 +43,7 @@ class Deferred:
     def __get__(self, metric: Any, owner: type) -> Any:
         if metric is None:
             return self
-        metric._settle()
+        metric._settle_itself()
         try:
             return metric.__dict__[self.slot]
         except KeyError:
@@ -58,6 +60,8 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
         if CONTEXT.meta:
             return None
+        if READING.scope is not None:
+            return _in_scope(method, self, args, kwargs)
         data = args[1] if len(args) > 1 else args[0] if args else None
         if not isinstance(data, Tensor):
             tensors = (x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
@@ -73,6 +77,26 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             torch._C._set_grad_enabled(True)
 
     return update_state
+
+
+def _guarded_reset(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `reset_state`, for scopes."""
+
+    @functools.wraps(method)
+    def reset_state(self: Metric) -> Any:
+        return method(self) if READING.scope is None else _in_scope(method, self, (), {})
+
+    return reset_state
+
+
+@torch.no_grad()
+def _in_scope(method: Callable[..., Any], metric: Metric, args: Any, kwargs: Any) -> Any:
+    """Change the values that an open `StatelessScope` has for the state."""
+    metric._settle_itself()
+    try:
+        return method(metric, *args, **kwargs)
+    finally:
+        metric._settle()
 
 
 @builtin("keras.metrics.Metric", "keras.Metric")
@@ -102,6 +126,8 @@ class Metric:
         super().__init_subclass__(**kwargs)
         if "update_state" in cls.__dict__:
             cls.update_state = _guarded(cls.__dict__["update_state"])
+        if "reset_state" in cls.__dict__:
+            cls.reset_state = _guarded_reset(cls.__dict__["reset_state"])
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self._metrics: list[Metric] = []
@@ -128,6 +154,14 @@ class Metric:
 
     def _settle(self) -> None:
         """Write what is kept beside the variables into them."""
+
+    def _settle_itself(self) -> None:
+        """Likewise, into the variables themselves where a `StatelessScope` has values for them."""
+        if READING.scope is None:
+            self._settle()
+        else:
+            with outside_scopes():
+                self._settle()
 
     # State ---------------------------------------------------------------------------------------
 
@@ -178,7 +212,7 @@ class Metric:
     @property
     def variables(self) -> list[Variable]:
         """The state, up to date, with that of metrics held as attributes."""
-        self._settle()
+        self._settle_itself()
         variables = list(self._variables)
         for metric in self._metrics:
             variables.extend(metric.variables)

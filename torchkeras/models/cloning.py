@@ -24,7 +24,7 @@ def clone_model(
     recursive: bool = False,
     **kwargs: Any,
 ) -> Model:
-    """Return a model like `model`, with layers and weights of its own.
+    """Return a model like `model`, with layers and weights of its own, compiled as `model` is.
 
     Args:
         model: A functional or sequential model, or one with `get_config` and `from_config`.
@@ -59,9 +59,13 @@ def clone_model(
                 "`call_function` does not go with a Sequential model, whose layers are listed, not"
                 f" called. Received: call_function={call_function}"
             )
-        return _clone_sequential(model, clone, input_tensors)
+        copy = _clone_sequential(model, clone, input_tensors)
+        copy._compile_like(model)
+        return copy
     if isinstance(model, Functional) and type(model).get_config is Functional.get_config:
-        return _clone_functional(model, clone, input_tensors)
+        copy = _clone_functional(model, clone, input_tensors)
+        copy._compile_like(model)
+        return copy
     if input_tensors is not None or clone_function is not None or call_function is not None:
         raise ValueError(
             explain(

@@ -17,11 +17,13 @@ import torch
 
 from ..dtypes import to_torch
 from ..graph.context import CONTEXT
+from ..graph.function import run_through_graph
 from ..graph.keras_tensor import KerasTensor
 from ..graph.lower import Lowering, attach_mask, sort_graph
+from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
-from ..layers.layer import get_keras_mask
+from ..layers.strings import as_values, is_text
 from ..naming import explain, nearest
 from ..registry import builtin
 from ..tree import flatten, map_structure
@@ -57,6 +59,9 @@ class Functional(LoweredModel):
         [[1.0, 1.0, 3.0]]
     """
 
+    # Whether data must have the sizes of the inputs; a `Sequential` leaves that to its layers.
+    _fixed_sizes = True
+
     _convert_input_args = False
     _allow_non_tensor_positional_args = True
 
@@ -66,7 +71,7 @@ class Functional(LoweredModel):
             if not flatten(struct):
                 raise ValueError(
                     explain(
-                        f"`{what}` of a functional model cannot be empty.",
+                        f"`{what}` argument cannot be empty.",
                         inputs=inputs,
                         outputs=outputs,
                         fix="pass at least one symbolic tensor.",
@@ -112,7 +117,7 @@ class Functional(LoweredModel):
                 [inspect.Parameter(name, _POSITIONAL) for name in ("self", "inputs")]
             )
         if type(self).call is Functional.call:
-            self.__dict__["forward"] = types.MethodType(self.lowered, self)
+            self.__dict__["forward"] = self._with_remat(types.MethodType(self.lowered, self))
 
     def _returned(self) -> Any:
         """Return the outputs in the structure that a call gives: one alone is not in a list."""
@@ -143,18 +148,19 @@ class Functional(LoweredModel):
 
     def _interpret(self, flat: tuple[Any, ...]) -> Any:
         """Run the graph call by call: masks that come in with the data travel on the tensors."""
-        values = {id(tensor): x for tensor, x in zip(self.inputs, flat, strict=True)}
+        return run_through_graph(self._sorted, self.inputs, flat, self._returned())
 
-        def value_of(x: Any) -> Any:
-            return values[id(x)] if isinstance(x, KerasTensor) else x
-
-        for node in self._sorted.nodes:
-            if all(id(tensor) in values for tensor in node.outputs):
-                continue
-            args, kwargs = map_structure(value_of, (node.args, node.kwargs))
-            results = flatten(node.operation(*args, **kwargs))
-            values.update((id(tensor), x) for tensor, x in zip(node.outputs, results, strict=True))
-        return map_structure(value_of, self._returned())
+    def _run_through_graph(
+        self,
+        inputs: Any,
+        operation_fn: Callable[[Any], Callable[..., Any]] | None = None,
+        call_fn: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Make the calls of the graph with something else than the operations themselves."""
+        values = flatten(inputs)
+        return run_through_graph(
+            self._sorted, self.inputs, values, self._returned(), operation_fn, call_fn
+        )
 
     def _standardize(self, inputs: Any) -> tuple[Any, ...]:
         """Bring inputs into the flat order, dtypes and ranks of the model's."""
@@ -209,15 +215,17 @@ class Functional(LoweredModel):
         dtype = self._input_dtypes[index]
         mask = get_keras_mask(x)
         if not isinstance(x, Tensor):
-            x = torch.as_tensor(x, device=self._device())
+            x = self._as_input(x, spec)
         if dtype is not None and x.dtype is not dtype:
             x = x.to(dtype)
-        rank, expected = x.dim(), len(spec.shape)
+        rank, expected = x.ndim, len(spec.shape)
         if rank == expected + 1 and x.shape[-1] == 1:
             x = x.squeeze(-1)
         elif rank == expected - 1 and spec.shape[-1] == 1:
-            x = x.unsqueeze(-1)
-        elif rank != expected or not (CONTEXT.meta or fits(x.shape, spec.shape)):
+            x = x[..., None]
+        elif rank != expected or not (
+            CONTEXT.meta or not self._fixed_sizes or fits(x.shape, spec.shape)
+        ):
             raise ValueError(
                 explain(
                     f"Model '{self.name}': the data for input '{spec.name}' has the wrong shape.",
@@ -230,6 +238,23 @@ class Functional(LoweredModel):
                 )
             )
         return attach_mask(x, mask)
+
+    def _as_input(self, x: Any, spec: KerasTensor) -> Any:
+        """Return an array as a tensor; strings stay what torch has no tensors of."""
+        values = as_values(x)
+        if is_text(values) != (spec.dtype == "string"):
+            raise ValueError(
+                explain(
+                    f"Model '{self.name}': the data for input '{spec.name}' are of the wrong kind.",
+                    given="strings" if is_text(values) else "numbers",
+                    expected=spec.dtype,
+                    fix="encode text as integers first (a lookup or vectorization layer, or a"
+                    " Python dict), or make the input with dtype='string'."
+                    if is_text(values)
+                    else "convert them, for example with `.astype(str)`.",
+                )
+            )
+        return values if is_text(values) else values.to(self._device())
 
     def _structure_message(self, inputs: Any) -> str:
         names = map_structure(lambda tensor: tensor.name, self._inputs_struct)

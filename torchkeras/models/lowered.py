@@ -11,7 +11,7 @@ import torch
 
 from ..graph.context import CONTEXT
 from ..graph.keras_tensor import KerasTensor, any_symbolic
-from ..layers.layer import get_keras_mask
+from ..graph.masks import get_keras_mask
 from .model import Model
 
 __all__ = ["LoweredModel", "fits", "hold"]
@@ -83,6 +83,12 @@ class LoweredModel(Model):
         if set(own) != set(given) and [*map(_unnumbered, own)] == [*map(_unnumbered, given)]:
             state_dict = dict(zip(own, state_dict.values(), strict=True))
         return super().load_state_dict(state_dict, strict, assign)
+
+    def _rematerialize_forward(self) -> None:
+        """Nothing yet: `forward` is generated later, and then follows the `RematScope`."""
+
+    def _lock_state(self) -> None:
+        """Stay open: layers may be attached to the model after its graph is made."""
 
     def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
         """The layers inside have attached what masks there are."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ..graph.keras_tensor import KerasTensor
+from ..graph.masks import get_keras_mask
 from ..layers import InputLayer, Layer, TorchModuleWrapper
-from ..layers.layer import get_keras_mask
 from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
 from ..tree import map_structure
@@ -76,7 +76,7 @@ class Sequential(LoweredModel):
         if not isinstance(layer, Layer):
             raise ValueError(
                 explain(
-                    f"Only layers can be added to Sequential model '{self.name}'.",
+                    f"Only instances of `Layer` can be added to Sequential model '{self.name}'.",
                     given=f"{layer!r} (of type {type(layer).__name__})",
                     expected="an instance of `keras.Layer` or `torch.nn.Module`",
                 )
@@ -85,7 +85,7 @@ class Sequential(LoweredModel):
         shape = getattr(layer, "_input_shape_arg", None)
         if not stack and shape is not None:
             batch_size = getattr(layer, "_input_batch_size", None)
-            dtype = _entry_dtype(layer)
+            dtype = layer.input_dtype
             stack.append(InputLayer(batch_shape=(batch_size, *shape), dtype=dtype))
         if any(other.name == layer.name and other is not layer for other in stack):
             raise ValueError(
@@ -150,8 +150,9 @@ class Sequential(LoweredModel):
                 f"Sequential model {self.name} cannot be built because it has no layers. Call"
                 " `model.add(layer)`."
             )
-        if not isinstance(stack[0], InputLayer):
-            stack.insert(0, InputLayer(batch_shape=input_shape, dtype=_entry_dtype(stack[0])))
+        guessed = not isinstance(stack[0], InputLayer)
+        if guessed:
+            stack.insert(0, InputLayer(batch_shape=input_shape, dtype=stack[0].input_dtype))
         elif stack[0].batch_shape != input_shape:
             raise ValueError(
                 f"Sequential model '{self.name}' has already been configured to use input shape"
@@ -163,10 +164,14 @@ class Sequential(LoweredModel):
                 x = layer(x)
             except NotImplementedError:  # the layer cannot be called on symbolic tensors
                 return
-            except TypeError as error:
-                raise self._not_a_stack_layer(layer, error) from error
+            except Exception as error:
+                if guessed:  # another shape may do
+                    del stack[0]
+                if isinstance(error, TypeError):
+                    raise self._not_a_stack_layer(layer, error) from error
+                raise
         functional = Functional(stack[0].output, x)  # takes a number, as Keras's does
-        functional.__dict__["name"] = self.name
+        functional.__dict__.update(name=self.name, _fixed_sizes=False)
         self._adopt(functional)
 
     def _adopt(self, functional: Functional) -> None:
@@ -176,7 +181,9 @@ class Sequential(LoweredModel):
         self._modules.clear()
         self._modules.update(functional._modules)
         if type(self).call is Sequential.call:
-            self.__dict__["forward"] = types.MethodType(functional.lowered, self)
+            self.__dict__["forward"] = self._with_remat(
+                types.MethodType(functional.lowered, self)
+            )
 
     def _not_a_stack_layer(self, layer: Layer, error: TypeError) -> Exception:
         required = [
@@ -316,10 +323,11 @@ class Sequential(LoweredModel):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Sequential:
-        if "name" not in config or "layers" not in config:
+        if not isinstance(config, dict) or "name" not in config or "layers" not in config:
             raise ValueError(
                 explain(
-                    "The config of a Sequential model must have 'name' and 'layers'.",
+                    "A Sequential model configuration must be a dictionary containing the 'name'"
+                    " and 'layers' keys.",
                     given=config,
                 )
             )
@@ -341,9 +349,6 @@ class Sequential(LoweredModel):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if self._functional is not None and type(self).call is Sequential.call:
-            self.__dict__["forward"] = types.MethodType(self._functional.lowered, self)
-
-
-def _entry_dtype(layer: Layer) -> str | None:
-    dtype = layer.input_dtype
-    return None if dtype == "string" else dtype
+            self.__dict__["forward"] = self._with_remat(
+                types.MethodType(self._functional.lowered, self)
+            )

@@ -127,6 +127,10 @@ def layer_from_config(config: dict[str, Any]) -> Any:
     Raises:
         ValueError: It describes something else than a layer or operation.
     """
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise ValueError(
+            f"Expected a dictionary containing a 'config' key, and a 'class_name', got {config!r}."
+        )
     if "module" not in config:  # before Keras 3
         homes = ("keras.layers", "keras", "keras.models")
         name = config["class_name"]

@@ -200,7 +200,9 @@ def _output_shape(layer: Any) -> Pieces:
         return unknown
     try:
         if hasattr(layer, "output_shape"):
-            return _shapes(layer.output_shape)
+            shape = layer.output_shape
+            # Keras writes several shapes as one here, whose sizes are tuples.
+            return _shapes(shape) if isinstance(shape, dict) else _shape(shape)
         return _shapes(layer.compute_output_shape(**build_shapes))
     except (NotImplementedError, TypeError, ValueError):  # the layer cannot tell
         return unknown
@@ -231,7 +233,7 @@ def _is_shape(structure: Any) -> bool:
     )
 
 
-def _shape(shape: Sequence[int | None]) -> Pieces:
+def _shape(shape: Sequence[Any]) -> Pieces:
     sizes: list[Pieces] = [[(str(d), _UNKNOWN if d is None else _NUMBER)] for d in shape]
     return [("(", PLAIN), *_joined(sizes), (")", PLAIN)]
 

@@ -24,6 +24,7 @@ from .windows import (
     to_channels_first,
     to_channels_last,
     torch_padding,
+    transposed_padding,
 )
 
 __all__ = [
@@ -236,7 +237,8 @@ def conv_transpose(
     if output_padding is not None:
         extra = standardize_tuple(output_padding, rank, "output_padding", allow_zero=True)
     windows = zip(kernel.shape, strides, dilation, extra, strict=False)
-    crops = [_transposed_crop(*window, same=padding == "same") for window in windows]
+    cuts = [transposed_padding(*window, same=padding == "same") for window in windows]
+    both, far, rest = zip(*cuts, strict=True)
 
     def enlarge(x: Tensor) -> Tensor:
         if x.shape[1] != kernel.shape[-1]:
@@ -245,26 +247,11 @@ def conv_transpose(
                 f" {kernel.shape[-1]}. Received: inputs.shape={tuple(inputs.shape)},"
                 f" kernel.shape={tuple(kernel.shape)}"
             )
-        full = _TRANSPOSED[rank](x, _kernel_first(kernel), None, strides, 0, 0, 1, dilation)
-        return F.pad(full, [-side for pair in reversed(crops) for side in pair])
+        weight = _kernel_first(kernel)
+        y = _TRANSPOSED[rank](x, weight, None, strides, both, far, 1, dilation)
+        return F.pad(y, torch_padding([(0, -cut) for cut in rest])) if any(rest) else y
 
     return _in_channels_first(enlarge, inputs, data_format)
-
-
-def _transposed_crop(
-    window: int, stride: int, dilation: int, extra: int | None, same: bool
-) -> tuple[int, int]:
-    """Return how much of the full result, `(size - 1) * stride + extent`, to cut off at each end.
-
-    The base size is that extent for `valid`, `size * stride` for `same`, and with `extra` steps
-    `(size - 1) * stride + extent % 2 + extra`. torch itself cuts only evenly.
-    """
-    extent = (window - 1) * dilation + 1
-    if not same:
-        return 0, -(max(extent, stride) - extent if extra is None else extra)
-    total = stride + extent - 2 if extra is None else extent + extent % 2 - 2 + extra
-    before = min(total - total // 2, extent - 1)
-    return extent - 1 - before, extent - 1 - (total - before)
 
 
 # Pooling -----------------------------------------------------------------------------------------
@@ -439,7 +426,7 @@ def fold(
     """
     x = as_tensor(x)
     if x.ndim != 3:
-        raise ValueError(f"fold: expected 3 axes. Received: shape={tuple(x.shape)}")
+        raise ValueError(f"fold: expected a 3D tensor. Received: shape={tuple(x.shape)}")
     return F.fold(x, output_size, kernel_size, dilation, padding, stride)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..dtypes import standardize_dtype, to_torch
 from ..graph.context import CONTEXT
+from ..graph.infer import known_shape
 from ..graph.operation import op
 from ..tree import flatten, is_nested, map_structure, pack_sequence_as
 from .common import DType, as_tensor, as_tensors
@@ -221,11 +222,28 @@ def cond(pred: Tensor, true_fn: Callable[..., Tensor], false_fn: Callable[..., T
         pred: Whether it is the first.
         true_fn, false_fn: Functions of nothing, whose results are alike.
 
+    Raises:
+        ValueError: `pred` is symbolic, and the results differ in structure, shape or dtype.
+
     Example:
         >>> cond(True, lambda: 1, lambda: 2)
         1
     """
-    return true_fn() if CONTEXT.meta or pred else false_fn()
+    if not CONTEXT.meta:
+        return true_fn() if pred else false_fn()
+    results = true_fn(), false_fn()
+    kinds = [map_structure(_kind, result) for result in results]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            "cond: `true_fn` and `false_fn` must return the same structure, shapes and dtypes."
+            f" Received: {kinds[0]} and {kinds[1]}"
+        )
+    return results[0]
+
+
+def _kind(x: Any) -> Any:
+    """What two results of `cond` must have in common."""
+    return (known_shape(x), x.dtype) if isinstance(x, Tensor) else type(x)
 
 
 @op(path=_PATH + "Switch")
@@ -328,7 +346,9 @@ def scan(
     """
     _check_callable(f)
     if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
-        raise ValueError(f"scan: `unroll` must be a positive integer. Received: unroll={unroll}")
+        raise ValueError(
+            f"scan: `unroll` must be an positive integer or boolean. Received: {unroll=}"
+        )
     if xs is None and length is None:
         raise ValueError("scan: give `xs` to go through, or `length`. Received neither.")
     leaves = [] if xs is None else as_tensors(*flatten(xs))
@@ -446,7 +466,8 @@ def associative_scan(
     leaves = [leaf.movedim(axis, 0) for leaf in as_tensors(*flatten(elems))]
     if len({leaf.shape[0] for leaf in leaves}) > 1:
         raise ValueError(
-            "associative_scan: all tensors must have the same size along the axis."
+            "associative_scan: all tensors must have the same size along `axis`, which becomes"
+            " their first dimension."
             f" Received: {[tuple(leaf.shape) for leaf in leaves]}"
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import floatx
 from ..dtypes import to_torch
-from ..graph.operation import op
+from ..graph.operation import op, op_alias
 from .common import NUMPY, as_floating, as_tensor, exact
 
 __all__ = [
@@ -153,7 +153,7 @@ def absolute(x: Tensor) -> Tensor:
     return x if x.dtype is torch.bool else torch.abs(x)
 
 
-abs = absolute
+abs = op_alias(absolute, NUMPY + "Abs")
 
 
 @op(path=NUMPY + "Fabs")
@@ -195,7 +195,7 @@ def conjugate(x: Tensor) -> Tensor:
     return torch.conj(as_tensor(x)).resolve_conj()
 
 
-conj = conjugate
+conj = op_alias(conjugate, NUMPY + "Conj")
 
 
 @op(path=NUMPY + "Real")

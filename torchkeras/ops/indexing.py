@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..dtypes import result_type, to_torch
+from ..graph.context import CONTEXT
+from ..graph.infer import unknown_size
 from ..graph.operation import op
 from .common import (
     NUMPY,
@@ -127,6 +129,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
         [[2], [3]]
     """
     x = as_tensor(x)
+    axis = None if axis is None else canonical_axis(axis, x.ndim)
     indices = _wrapped(indices, x.numel() if axis is None else x.shape[axis], x)
     return torch.take_along_dim(x, indices, axis)
 
@@ -149,9 +152,13 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
     """
     condition = as_tensor(condition, torch.bool)
     if x1 is None and x2 is None:
+        if CONTEXT.meta:
+            return condition.new_zeros((condition.ndim, unknown_size()), dtype=torch.int64)
         return torch.stack(torch.where(condition))
     if x1 is None or x2 is None:
-        raise ValueError("where: give both `x1` and `x2`, or neither.")
+        raise ValueError(
+            "where: `x1` and `x2` either both should be `None` (to get indices), or both given."
+        )
     if not isinstance(x1, Tensor) and not isinstance(x2, Tensor):
         return torch.where(condition, as_tensor(x1, like=condition), as_tensor(x2, like=condition))
     return torch.where(condition, *operands(x1, x2))
@@ -196,7 +203,10 @@ def nonzero(x: Tensor) -> Tensor:
         >>> nonzero([0, 3, 0, 4]).tolist()
         [[1, 3]]
     """
-    return torch.nonzero(as_tensor(x)).T.to(torch.int32)
+    x = as_tensor(x)
+    if CONTEXT.meta:
+        return x.new_zeros((x.ndim, unknown_size()), dtype=torch.int32)
+    return torch.nonzero(x).T.to(torch.int32)
 
 
 @op(path=NUMPY + "IsIn")
@@ -234,13 +244,13 @@ def sort(x: Tensor, axis: int | None = -1) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    return torch.sort(x, axis).values
+    return torch.sort(x, canonical_axis(axis, max(x.ndim, 1))).values
 
 
 def _orderable(x: Any, axis: int | None) -> tuple[Tensor, int]:
     x = as_tensor(x)
     x = x.to(torch.uint8) if x.dtype is torch.bool else x
-    return (x.reshape(-1), 0) if axis is None else (x, axis)
+    return (x.reshape(-1), 0) if axis is None else (x, canonical_axis(axis, max(x.ndim, 1)))
 
 
 @op(path=NUMPY + "Argsort")
@@ -261,10 +271,15 @@ def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Tensor:
 
     Smaller values come before it, larger ones after it; torch has no faster way than sorting.
 
+    Raises:
+        ValueError: `kth` is no integer.
+
     Example:
         >>> argpartition([3, 1, 2], 0).tolist()[0]
         1
     """
+    if not isinstance(kth, int):
+        raise ValueError(f"argpartition: `kth` must be an integer. Received: kth={kth!r}")
     x, axis = _orderable(x, axis)
     return torch.argsort(x, dim=axis, stable=True).to(torch.int32)
 
@@ -302,12 +317,17 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
         x: Anything numeric.
         bins: The lower edges of bins 1, 2, …, ascending.
 
+    Raises:
+        ValueError: `bins` is no vector.
+
     Example:
         >>> digitize([0.0, 1.0, 5.0], [1.0, 3.0]).tolist()
         [0, 1, 2]
     """
     x, bins = as_tensors(x, bins)
     x = x.to(torch.uint8) if x.dtype is torch.bool else x
+    if bins.ndim != 1:
+        raise ValueError(f"digitize: `bins` must be a vector. Received: shape={tuple(bins.shape)}")
     return torch.bucketize(x, bins, right=True, out_int32=True)
 
 
@@ -365,14 +385,23 @@ def histogram(
     if not isinstance(bins, int):
         raise TypeError(f"histogram: `bins` must be an integer. Received: bins={bins!r}")
     if bins < 0:
-        raise ValueError(f"histogram: `bins` must not be negative. Received: bins={bins}")
-    if range and (not isinstance(range, tuple) or len(range) != 2 or range[1] < range[0]):
         raise ValueError(
-            f"histogram: `range` must be a tuple of two ascending numbers. Received: range={range}"
+            f"histogram: Argument `bins` should be a non-negative integer. Received: bins={bins}"
+        )
+    if range and (not isinstance(range, tuple) or len(range) != 2):
+        raise ValueError(
+            f"histogram: Argument `range` must be a tuple of two elements. Received: range={range}"
+        )
+    if range and range[1] < range[0]:
+        raise ValueError(
+            "histogram: The second element of `range` must be greater than the first."
+            f" Received: range={range}"
         )
     x = as_floating(x)
     if x.ndim > 1:
-        raise ValueError(f"histogram: `x` must be a vector. Received: shape={tuple(x.shape)}")
+        raise ValueError(
+            f"histogram: Input tensor must be 1-dimensional. Received: shape={tuple(x.shape)}"
+        )
     return tuple(torch.histogram(x, bins, range=range or None))
 
 
@@ -408,6 +437,8 @@ def unique(
     """
     x = as_tensor(x)
     dim = 0 if axis is None else canonical_axis(axis, x.ndim)
+    if CONTEXT.meta:
+        return _unique_spec(x, axis, dim, size, (return_index, return_inverse, return_counts))
     values, inverse, counts = torch.unique(
         x, sorted=sorted, return_inverse=True, return_counts=True, dim=axis
     )
@@ -420,6 +451,20 @@ def unique(
         first, counts = _fit(first, size, 0, 1), _fit(counts, size, 0, 0)
     extras = ((return_index, first), (return_inverse, inverse), (return_counts, counts))
     chosen = [extra for wanted, extra in extras if wanted]
+    return (values, *chosen) if chosen else values
+
+
+def _unique_spec(
+    x: Tensor, axis: int | None, dim: int, size: int | None, extras: tuple[bool, bool, bool]
+) -> Any:
+    """What `unique` returns of a tensor without data; how many values differ is not known."""
+    count = unknown_size() if size is None else size
+    values = x.new_zeros([count if i == dim else n for i, n in enumerate(x.shape)])
+    if axis is None:
+        values = x.new_zeros(count)
+    index = x.new_zeros(count, dtype=torch.int64)
+    inverse = x.new_zeros(x.shape if axis is None else x.shape[dim], dtype=torch.int64)
+    chosen = [e for e, wanted in zip((index, inverse, index), extras, strict=True) if wanted]
     return (values, *chosen) if chosen else values
 
 
@@ -441,7 +486,10 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Shape) -> Tensor:
     Args:
         inputs: Any tensor.
         start_indices: The first index along each axis; numbers, or a tensor of them.
-        shape: The sizes.
+        shape: The sizes; -1 for all that is left.
+
+    Raises:
+        ValueError: There is not one index and one size per axis.
 
     Example:
         >>> slice([[1, 2, 3], [4, 5, 6]], (0, 1), (2, 2)).tolist()
@@ -449,7 +497,15 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Shape) -> Tensor:
     """
     inputs = as_tensor(inputs)
     starts, sizes = _starts(start_indices, inputs), list(shape)
+    if not len(starts) == len(sizes) == inputs.ndim:
+        raise ValueError(
+            "slice: the number of dimensions in `start_indices` must match the number of dimensions"
+            " in `inputs`, and the number of dimensions in `inputs` must match the number of"
+            f" dimensions in `shape`. Received: {len(starts)}, {inputs.ndim} and {len(sizes)}"
+        )
     for dim, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        if size == -1:
+            size = _left(start, inputs.shape[dim])
         if isinstance(start, Tensor):  # by index, so that the device need not be asked
             places = torch.arange(size, device=inputs.device) + start
             inputs = torch.index_select(inputs, dim, places)
@@ -457,6 +513,14 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Shape) -> Tensor:
             start = start if start >= 0 else start + inputs.shape[dim]
             inputs = inputs[(builtins.slice(None),) * dim + (builtins.slice(start, start + size),)]
     return inputs
+
+
+def _left(start: Any, size: int) -> int:
+    """Return how much of an axis comes from `start` on; a tensor's value is read."""
+    if isinstance(start, Tensor):
+        start = unknown_size() if CONTEXT.meta else int(start)
+        return start if CONTEXT.meta else size - start
+    return -start if start < 0 else size - start
 
 
 def _starts(start_indices: Any, like: Tensor) -> list[Any]:

@@ -41,7 +41,7 @@ def _matrix(x: Any, square: bool = True) -> Tensor:
     """
     x = as_tensor(x)
     if x.ndim < 2:
-        raise ValueError(f"Expected input to have rank >= 2. Received: shape={tuple(x.shape)}")
+        raise ValueError(f"Input should have rank >= 2. Received: shape={tuple(x.shape)}")
     if square and x.shape[-2] != x.shape[-1]:
         raise ValueError(f"Expected a square matrix. Received: shape={tuple(x.shape)}")
     return x
@@ -170,7 +170,10 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         [torch.Size([3, 2]), torch.Size([2, 2])]
     """
     if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: `mode` must be 'reduced' or 'complete'. Received: mode={mode!r}")
+        raise ValueError(
+            "qr: `mode` argument value not supported. Expected one of {'reduced', 'complete'}."
+            f" Received: mode={mode}"
+        )
     return tuple(torch.linalg.qr(_matrix(x, square=False), mode))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph.context import CONTEXT
+from ..graph.infer import known_shape, unknown_size
 from ..graph.operation import op
 from .common import Axes, as_tensor, as_tensors
 from .elementwise import erf, erfc, erfinv, rsqrt
@@ -51,16 +53,18 @@ def _segment(data: Any, segment_ids: Any, num_segments: int | None, reduction: s
     data, ids = as_tensors(data, segment_ids)
     if ids.ndim > 1:
         raise ValueError(
-            "Argument `segment_ids` should be a vector."
+            "Argument `segment_ids` should be an 1-D vector, one number per row of `data`."
             f" Received: segment_ids.shape={tuple(ids.shape)}. Flatten it, or use `vectorized_map`."
         )
     if ids.shape[0] != data.shape[0]:
         raise ValueError(
-            "Arguments `segment_ids` and `data` should have the same leading dimension."
+            "Argument `segment_ids` and `data` should have same leading dimension."
             f" Received: {tuple(ids.shape)} and {tuple(data.shape)}"
         )
     ids = ids.to(torch.int64)
-    count = int(ids.max()) + 1 if num_segments is None else num_segments
+    count = num_segments
+    if count is None:
+        count = unknown_size() if CONTEXT.meta else int(ids.max()) + 1
     # Ids out of range go to one segment more, which is cut off.
     ids = torch.where((ids >= 0) & (ids < count), ids, count)
     result = torch.full(
@@ -243,8 +247,8 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
 # Fourier transforms ------------------------------------------------------------------------------
 
 
-def _complex(x: Sequence[Tensor]) -> Tensor:
-    """Make a complex tensor of its real and imaginary part."""
+def _complex(x: Sequence[Tensor], rank: int = 1) -> Tensor:
+    """Make a complex tensor, of some rank at least, of its real and imaginary part."""
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(
             "Input `x` should be a tuple of two tensors, the real and the imaginary part."
@@ -253,15 +257,31 @@ def _complex(x: Sequence[Tensor]) -> Tensor:
     real, imaginary = as_tensors(*x)
     if real.shape != imaginary.shape:
         raise ValueError(
-            "The real and the imaginary part should have the same shape."
+            "Both the real and imaginary parts should have the same shape."
             f" Received: {tuple(real.shape)} and {tuple(imaginary.shape)}"
         )
+    _check_rank(real, rank)
     if not (real.is_floating_point() and imaginary.is_floating_point()):
         raise ValueError(
             "The real and the imaginary part should be floats."
             f" Received: {real.dtype} and {imaginary.dtype}"
         )
     return torch.complex(real, imaginary)
+
+
+def _check_rank(x: Tensor, rank: int) -> None:
+    """Refuse a tensor with fewer axes."""
+    if x.ndim < rank:
+        raise ValueError(f"Input should have rank >= {rank}. Received: shape={tuple(x.shape)}")
+
+
+def _check_known(x: Tensor, axes: int) -> None:
+    """Refuse, within inference, a tensor of unknown size along its last axes."""
+    if CONTEXT.meta and None in known_shape(x)[-axes:]:
+        which = "last dimension" if axes == 1 else f"last {axes} axes"
+        raise ValueError(
+            f"Input should have its {which} fully-defined. Received: shape={known_shape(x)}"
+        )
 
 
 def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -276,7 +296,9 @@ def fft(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         >>> [part.tolist() for part in fft(([1.0, 0.0], [0.0, 0.0]))]
         [[1.0, 1.0], [0.0, 0.0]]
     """
-    return _parts(torch.fft.fft(_complex(x)))
+    x = _complex(x)
+    _check_known(x, 1)
+    return _parts(torch.fft.fft(x))
 
 
 @op(path="keras.src.ops.math.FFT2")
@@ -287,7 +309,9 @@ def fft2(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         >>> [part.tolist() for part in fft2(([[1.0, 0.0]], [[0.0, 0.0]]))]
         [[[1.0, 1.0]], [[0.0, 0.0]]]
     """
-    return _parts(torch.fft.fft2(_complex(x)))
+    x = _complex(x, 2)
+    _check_known(x, 2)
+    return _parts(torch.fft.fft2(x))
 
 
 @op(path="keras.src.ops.math.IFFT2")
@@ -298,7 +322,7 @@ def ifft2(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         >>> [part.tolist() for part in ifft2(([[1.0, 1.0]], [[0.0, 0.0]]))]
         [[[1.0, 0.0]], [[0.0, 0.0]]]
     """
-    return _parts(torch.fft.ifft2(_complex(x)))
+    return _parts(torch.fft.ifft2(_complex(x, 2)))
 
 
 @op(path="keras.src.ops.math.RFFT")
@@ -313,7 +337,9 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
         >>> [part.tolist() for part in rfft([1.0, 1.0])]
         [[2.0, 0.0], [0.0, 0.0]]
     """
-    return _parts(torch.fft.rfft(as_tensor(x), fft_length))
+    x = as_tensor(x)
+    _check_rank(x, 1)
+    return _parts(torch.fft.rfft(x, fft_length))
 
 
 @op(path="keras.src.ops.math.IRFFT")
@@ -339,7 +365,9 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
         >>> extract_sequences([1, 2, 3, 4], 2, 1).tolist()
         [[1, 2], [2, 3], [3, 4]]
     """
-    return torch.unfold_copy(as_tensor(x), -1, sequence_length, sequence_stride)
+    x = as_tensor(x)
+    _check_rank(x, 1)
+    return torch.unfold_copy(x, -1, sequence_length, sequence_stride)
 
 
 def _window(window: Any, length: int, like: Tensor) -> Tensor:
@@ -349,13 +377,16 @@ def _window(window: Any, length: int, like: Tensor) -> Tensor:
         return torch.ones(length, **options)
     if isinstance(window, str):
         if window not in ("hann", "hamming"):
-            raise ValueError(f"`window` must be 'hann' or 'hamming'. Received: window={window!r}")
+            raise ValueError(
+                "If a string is passed to `window`, it must be 'hann' or 'hamming'."
+                f" Received: window={window!r}"
+            )
         kernel = torch.hann_window if window == "hann" else torch.hamming_window
         return kernel(length, periodic=True, **options)
     window = as_tensor(window, like.dtype, like)
     if tuple(window.shape) != (length,):
         raise ValueError(
-            f"`window` must have the shape ({length},). Received: {tuple(window.shape)}"
+            f"The shape of `window` must be equal to ({length},). Received: {tuple(window.shape)}"
         )
     return window
 
@@ -400,7 +431,7 @@ def stft(
         )
     if fft_length < sequence_length:
         raise ValueError(
-            "stft: `fft_length` must be at least `sequence_length`."
+            "stft: `fft_length` must equal or exceed `sequence_length`."
             f" Received: fft_length={fft_length}, sequence_length={sequence_length}"
         )
     result = torch.stft(
@@ -448,7 +479,7 @@ def istft(
             "istft: `sequence_stride` must be a positive integer."
             f" Received: sequence_stride={sequence_stride}"
         )
-    spectrum = _complex(x)
+    spectrum = _complex(x, 2)
     frames = torch.fft.irfft(spectrum, fft_length)
     if window is not None:
         weights = _window(window, sequence_length, frames)
@@ -488,7 +519,9 @@ def view_as_complex(x: Tensor) -> Tensor:
     """
     x = as_tensor(x)
     if x.ndim < 1 or x.shape[-1] != 2:
-        raise ValueError(f"The last axis must be of size 2. Received: shape={tuple(x.shape)}")
+        raise ValueError(
+            f"Last dimension of input must be size 2. Received: shape={tuple(x.shape)}"
+        )
     return torch.complex(x[..., 0].float(), x[..., 1].float())
 
 

@@ -155,12 +155,13 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op(path=NUMPY + "Einsum")
-def einsum(subscripts: str, *operands: Tensor) -> Tensor:
+def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """A sum of products, in Einstein's notation.
 
     Args:
         subscripts: A letter per axis of each operand, and those of the result after `->`.
         operands: The tensors.
+        kwargs: NumPy's, such as `optimize`; torch chooses the order of the products by itself.
 
     Example:
         >>> einsum("ij,j->i", [[1, 2], [3, 4]], [1, 10]).tolist()
@@ -236,13 +237,18 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
         mode: `valid` (full overlap), `same` (as long as `x1`) or `full`.
 
     Raises:
-        ValueError: `mode` is another word.
+        ValueError: `mode` is another word, or an argument is no vector.
 
     Example:
         >>> correlate([1.0, 2.0, 3.0], [0.0, 1.0]).tolist()
         [2.0, 3.0]
     """
     x1, x2 = as_tensors(x1, x2)
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ValueError(
+            "correlate: both arguments must be vectors."
+            f" Received: shapes {tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
     dtype = to_torch(result_type(x1.dtype, x2.dtype, float))
     x1, x2 = x1.to(dtype), x2.to(dtype)
     long, short = x1.shape[0], x2.shape[0]

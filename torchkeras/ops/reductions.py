@@ -6,6 +6,7 @@ narrow integers are `int32`. Means of integers are floats; variances have no Bes
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ..dtypes import result_type, to_torch
 from ..graph.operation import op
-from .common import NUMPY, Axes, DType, as_floating, as_tensor, canonical_axes
+from .common import NUMPY, Axes, DType, as_floating, as_tensor, canonical_axes, canonical_axis
 
 __all__ = [
     "all",
@@ -387,6 +388,9 @@ def cumulate(kernel: Any, x: Any, axis: int | None, dtype: Any) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    elif no_axes(axis):  # as in a reduction: nothing is cumulated
+        return x if dtype is None else x.to(to_torch(dtype))
+    (axis,) = canonical_axes(axis, builtins.max(x.ndim, 1))
     target = x.dtype if dtype is None else to_torch(dtype)
     return kernel(x, axis, dtype=torch.int32 if target is torch.bool else target)
 
@@ -421,7 +425,8 @@ def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
         >>> diff([1, 4, 9]).tolist()
         [3, 5]
     """
-    return torch.diff(as_tensor(a), n, axis)
+    a = as_tensor(a)
+    return torch.diff(a, n, canonical_axis(axis, a.ndim))
 
 
 @op(path=NUMPY + "Trapezoid")

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import known_shape
+from ..graph.infer import known_shape, unknown_size
 from ..graph.operation import op
 from .common import (
     NUMPY,
@@ -90,19 +90,39 @@ def reshape(x: Tensor, newshape: Shape) -> Tensor:
         [[1, 2], [3, 4]]
     """
     x = as_tensor(x)
-    shape = list(newshape) if isinstance(newshape, (list, tuple)) else [newshape]
+    shape = _sizes(newshape)
     if None in shape:
         if shape.count(None) == 1 and -1 not in shape:
             shape[shape.index(None)] = -1
         else:
             shape = [x.shape[i] if size is None else size for i, size in enumerate(shape)]
     if shape.count(-1) > 1:
-        raise ValueError(f"There must be at most one unknown size (-1). Received: {newshape}")
+        raise ValueError(
+            f"reshape: there can be at most one unknown dimension (-1). Received: {newshape=}"
+        )
+    if min(shape, default=0) < -1:
+        raise ValueError(
+            f"reshape: each size must be a non-negative integer, or -1. Received: {newshape=}"
+        )
     if CONTEXT.meta and None in known_shape(x):
         known = math.prod(size for size in shape if size != -1)
         if known and (x.numel() % known or (-1 not in shape and x.numel() != known)):
             return x.new_zeros([x.numel() // known if size == -1 else size for size in shape])
     return torch.reshape(x, shape)
+
+
+def _sizes(shape: Any) -> list[Any]:
+    """Return the sizes of a shape given in any way; within inference, those of tensors are unknown.
+
+    A tensor's values are read, so on a GPU it is better to pass numbers.
+    """
+    if isinstance(shape, Tensor):
+        if shape.is_meta:
+            return [unknown_size()] * (shape.shape[0] if shape.ndim else 1)
+        return torch.atleast_1d(shape).tolist()
+    if not isinstance(shape, (list, tuple)):
+        return [shape]
+    return [_sizes(size)[0] if isinstance(size, Tensor) else size for size in shape]
 
 
 @op(path=NUMPY + "Ravel")
@@ -131,7 +151,13 @@ def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         return torch.squeeze(x)
-    return torch.squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
+    axes = canonical_axes(axis, x.ndim)
+    if CONTEXT.meta and any(x.shape[i] != 1 for i in axes):
+        raise ValueError(
+            f"squeeze: only axes of size 1 can be dropped. Received: axis={axis}, and x of shape"
+            f" {known_shape(x)}"
+        )
+    return torch.squeeze(x, axes)
 
 
 @op(path=NUMPY + "ExpandDims")
@@ -167,7 +193,24 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
         [[1, 3], [2, 4]]
     """
     x = as_tensor(x)
-    return torch.permute(x, tuple(range(x.ndim))[::-1] if axes is None else tuple(axes))
+    if axes is None:
+        return torch.permute(x, tuple(range(x.ndim))[::-1])
+    if CONTEXT.meta:
+        _check_permutation(axes, x.ndim)
+    return torch.permute(x, tuple(axes))
+
+
+def _check_permutation(axes: Sequence[int], ndim: int) -> None:
+    """Say what is wrong with the axes of a transposition, which torch says in its own terms."""
+    wrong = None
+    if len(axes) != ndim:
+        wrong = f"it must be a list of the same length as the input shape, {ndim}"
+    elif not all(-ndim <= axis < ndim for axis in axes):
+        wrong = f"Each axis in `axes` must be an integer in [{-ndim}, {ndim})"
+    elif len({axis % ndim for axis in axes}) != ndim:
+        wrong = "it must be a valid permutation of the axes"
+    if wrong:
+        raise ValueError(f"transpose: `axes` is wrong: {wrong}. Received: {axes=}")
 
 
 @op(path=NUMPY + "Moveaxis")
@@ -183,7 +226,10 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
         >>> moveaxis([[[1], [2]]], 0, -1).shape
         torch.Size([2, 1, 1])
     """
-    return torch.movedim(as_tensor(x), source, destination)
+    x = as_tensor(x)
+    if isinstance(source, int):
+        return torch.movedim(x, canonical_axis(source, x.ndim), canonical_axis(destination, x.ndim))
+    return torch.movedim(x, canonical_axes(source, x.ndim), canonical_axes(destination, x.ndim))
 
 
 @op(path=NUMPY + "Swapaxes")
@@ -194,7 +240,8 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
         >>> swapaxes([[1, 2], [3, 4]], 0, 1).tolist()
         [[1, 3], [2, 4]]
     """
-    return torch.transpose(as_tensor(x), axis1, axis2)
+    x = as_tensor(x)
+    return torch.transpose(x, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim))
 
 
 @op(path=NUMPY + "BroadcastTo")
@@ -227,18 +274,21 @@ def view(x: Tensor, dtype: DType = None) -> Tensor:
 
 
 @op(path=NUMPY + "Concatenate")
-def concatenate(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
+def concatenate(xs: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """The tensors one after another along `axis`.
 
     Args:
         xs: Tensors that agree in all other axes.
-        axis: The axis.
+        axis: The axis; `None` flattens the tensors first.
 
     Example:
         >>> concatenate([[1, 2], [3]]).tolist()
         [1, 2, 3]
     """
-    return torch.cat(as_tensors(*xs), axis)
+    tensors = as_tensors(*xs)
+    if axis is None:
+        return torch.cat([tensor.reshape(-1) for tensor in tensors])
+    return torch.cat(tensors, canonical_axis(axis, tensors[0].ndim) if tensors else axis)
 
 
 @op(path=NUMPY + "Stack")
@@ -253,7 +303,8 @@ def stack(x: Sequence[Tensor], axis: int = 0) -> Tensor:
         >>> stack([[1, 2], [3, 4]], axis=1).tolist()
         [[1, 3], [2, 4]]
     """
-    return torch.stack(as_tensors(*x), axis)
+    tensors = as_tensors(*x)
+    return torch.stack(tensors, canonical_axis(axis, tensors[0].ndim + 1) if tensors else axis)
 
 
 @op(path=NUMPY + "Append")
@@ -315,7 +366,8 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
         >>> [grid.tolist() for grid in meshgrid([1, 2], [3])]
         [[[1, 2]], [[3, 3]]]
     """
-    return torch.meshgrid(*as_tensors(*x), indexing=indexing)
+    tensors = [tensor.reshape(-1) for tensor in as_tensors(*x)]
+    return torch.meshgrid(*tensors, indexing=indexing)
 
 
 # Splitting ---------------------------------------------------------------------------------------
@@ -429,11 +481,11 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> tuple[Tensor, .
         [[1, 2], [3, 4]]
     """
     x = as_tensor(x)
-    if known_shape(x)[axis] is None:
+    if known_shape(x)[canonical_axis(axis, x.ndim)] is None:
         if num is None:
             raise ValueError(
-                f"unstack: the size of axis {axis} is not known yet. Received:"
-                f" shape={known_shape(x)}. Pass `num`."
+                f"unstack: Cannot infer argument `num` from shape {known_shape(x)}, of unknown size"
+                f" along axis {axis}. Pass `num`."
             )
         x = x.narrow(axis, 0, num)
     return x.unbind(axis)
@@ -610,6 +662,8 @@ def roll(x: Tensor, shift: Any, axis: Axes = None) -> Tensor:
         >>> roll([1, 2, 3], 1).tolist()
         [3, 1, 2]
     """
+    if isinstance(axis, (list, tuple)) and isinstance(shift, int):
+        shift = (shift,) * len(axis)
     return torch.roll(as_tensor(x), shift, axis)
 
 
@@ -646,7 +700,10 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
         >>> diag([1, 2]).tolist()
         [[1, 0], [0, 2]]
     """
-    return torch.diag(as_tensor(x), k)
+    x = as_tensor(x)
+    if CONTEXT.meta and x.ndim == 2 and None in known_shape(x):
+        return x.new_zeros(unknown_size())
+    return torch.diag(x, k)
 
 
 @op(path=NUMPY + "Diagflat")
@@ -676,7 +733,10 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
         raise ValueError(
             f"`axis1` and `axis2` cannot be the same. Received: axis1={axis1}, axis2={axis2}"
         )
-    return torch.diagonal(x, offset, axis1, axis2)
+    result = torch.diagonal(x, offset, axis1, axis2)
+    if CONTEXT.meta and None in (known_shape(x)[axis1], known_shape(x)[axis2]):
+        return x.new_zeros(*result.shape[:-1], unknown_size())
+    return result
 
 
 @op(path=NUMPY + "UnravelIndex")

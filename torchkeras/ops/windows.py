@@ -20,6 +20,7 @@ __all__ = [
     "to_channels_first",
     "to_channels_last",
     "torch_padding",
+    "transposed_padding",
 ]
 
 
@@ -62,15 +63,14 @@ def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -
         result = tuple(operator.index(item) for item in items)
     except TypeError:
         result = ()
-    least = 0 if allow_zero else 1
-    if len(result) != n or any(item < least for item in result):
-        raise ValueError(
-            explain(
-                f"`{name}` must be an integer or a tuple of {n} integers, each at least {least}.",
-                given=f"{name}={value!r}",
-                fix=f"pass for example {name}={max(1, least)} or {name}={(max(1, least),) * n}.",
-            )
-        )
+    bad = {item for item in result if item < (0 if allow_zero else 1)}
+    if len(result) != n or bad:
+        what = f"The `{name}` argument must be a tuple of {n} integers. Received {name}={value!r}"
+        if bad:
+            bound = ">= 0" if allow_zero else "> 0"
+            what += f", including values {bad} that do not satisfy `value {bound}`"
+        fix = f"pass for example {name}=1 or {name}={(1,) * n}."
+        raise ValueError(explain(f"{what}.", fix=fix))
     return result
 
 
@@ -119,3 +119,39 @@ def torch_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     (3, 4, 1, 2)
     """
     return tuple(side for pair in reversed(pairs) for side in pair)
+
+
+def transposed_padding(
+    window: int, stride: int, dilation: int, extra: int | None, same: bool
+) -> tuple[int, int, int]:
+    """How torch's transposed convolution is told to give the size that Keras wants on one axis.
+
+    The full result has `(size - 1) * stride + extent` steps, `extent` being that of one window.
+    Keras wants for `valid` that many (but no fewer than `size * stride`), for `same`
+    `size * stride`; with `extra`, these are `full + extra` and
+    `(size - 1) * stride + extent % 2 + extra`. torch itself cuts both ends evenly, and can put back
+    fewer than `stride` (or `dilation`) steps at the far end.
+
+    Args:
+        extra: Keras's `output_padding`, or `None`.
+
+    Returns:
+        torch's `padding` and `output_padding`, and what is left to cut off the far end (zeros to
+        add there, if negative).
+
+    >>> transposed_padding(4, stride=2, dilation=1, extra=None, same=True)
+    (1, 0, 0)
+    >>> transposed_padding(3, stride=2, dilation=1, extra=None, same=True)
+    (0, 0, 1)
+    """
+    extent = (window - 1) * dilation + 1
+    if same:
+        total = stride + extent - 2 if extra is None else extent + extent % 2 - 2 + extra
+        near = min(total - total // 2, extent - 1)
+        before, after = extent - 1 - near, extent - 1 - (total - near)
+    else:
+        before, after = 0, -(max(extent, stride) - extent if extra is None else extra)
+    missing = before - after
+    if 0 < missing < max(stride, dilation):
+        return before, missing, 0
+    return before, 0, -missing

@@ -7,9 +7,15 @@ from typing import Any
 
 from ..naming import explain
 from ..registry import Namespace
-from . import schedules
+from . import legacy, schedules
+from .adafactor import Adafactor
+from .adagrad import Adadelta, Adagrad, Ftrl
 from .adam import Adam, AdamW
+from .adam_variants import Adamax, Lamb, Nadam, ScheduleFreeAdamW
+from .lion import Lion
 from .loss_scale import LossScaleOptimizer
+from .multi import MultiOptimizer, OptimizerMap
+from .muon import Muon
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
 from .sgd import SGD
@@ -17,20 +23,36 @@ from .torch_optimizer import TorchOptimizer, is_torch_optimizer
 
 __all__ = [
     "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
+    "Muon",
+    "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "TorchOptimizer",
     "deserialize",
     "get",
+    "legacy",
     "schedules",
     "serialize",
 ]
 
 _NAMESPACE = Namespace("optimizers", kind="optimizer", base=Optimizer)
-for _cls in (Optimizer, SGD, RMSprop, Adam, AdamW, LossScaleOptimizer):
+for _cls in (
+    Optimizer, SGD, RMSprop, Adam, AdamW, Adamax, Nadam, Lamb, ScheduleFreeAdamW, Adagrad, Adadelta,
+    Ftrl, Adafactor, Lion, Muon, MultiOptimizer, OptimizerMap, LossScaleOptimizer,
+):  # fmt: skip
     _NAMESPACE.register(_cls, _cls.__name__.lower())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,9 +10,75 @@ import torch
 from ..registry import builtin
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
+from .rules import Number, add_ratio_, average_squares_
 from .state import Slots
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "AdamW", "adam_rate", "adam_step"]
+
+
+def adam_rate(learning_rate: Number, beta_1: float, beta_2: float, t: Number) -> Number:
+    """Return the learning rate with both bias corrections, Keras's alpha.
+
+    Args:
+        learning_rate: The learning rate.
+        beta_1: Weight of the old mean gradient.
+        beta_2: Weight of the old mean square.
+        t: Number of this update, from 1.
+
+    >>> round(adam_rate(0.1, 0.9, 0.99, 1), 6)
+    0.1
+    """
+    return learning_rate * (1 - beta_2**t) ** 0.5 / (1 - beta_1**t)
+
+
+def adam_step(
+    group: Group,
+    grads: Sequence[torch.Tensor],
+    slots: Sequence[list[torch.Tensor]],
+    alpha: Number,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float = 0.0,
+) -> None:
+    """Update a group by Adam's rule.
+
+    Args:
+        group: The variables.
+        grads: Gradients parallel to `group.variables`, in their dtype and layout.
+        slots: Mean gradients, mean squares, and for AMSGrad the largest mean squares or else `[]`.
+        alpha: See `adam_rate`.
+        beta_1: Weight of the old mean gradient.
+        beta_2: Weight of the old mean square.
+        epsilon: Added to the root of the mean square.
+        decay: Weights shrink by this times `alpha` beforehand; only where the fused kernel is used.
+    """
+    means, squares, largest = slots
+    if group.fused and isinstance(alpha, float):
+        kernel = torch._fused_adamw_ if decay else torch._fused_adam_
+        kernel(
+            group.variables,
+            grads,
+            means,
+            squares,
+            largest,
+            group.steps,
+            lr=alpha,
+            beta1=beta_1,
+            beta2=beta_2,
+            weight_decay=decay,
+            eps=epsilon,
+            amsgrad=bool(largest),
+            maximize=False,
+        )
+        return
+    torch._foreach_lerp_(means, grads, 1 - beta_1)
+    average_squares_(squares, grads, beta_2)
+    if largest:
+        torch._foreach_maximum_(largest, squares)
+        squares = largest
+    roots = torch._foreach_add(torch._foreach_sqrt(squares), epsilon)
+    add_ratio_(group.variables, means, roots, -alpha)
 
 
 @builtin("keras.optimizers.Adam", "keras.src.backend.torch.optimizers.torch_adam.Adam")
@@ -85,65 +151,28 @@ class Adam(Optimizer):
             self._velocity_hats = self.add_optimizer_variables(var_list, "velocity_hat")
 
     def _decay_and_update(
-        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
+        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
     ) -> None:
-        alpha = self._corrected(learning_rate)
-        whole = bool(self.weight_decay) and len(group.decayed) == len(group.variables)
-        if whole and group.fused and isinstance(alpha, float):
-            # The kernel multiplies the decay by the rate it is given, which is alpha.
-            decay = self.weight_decay * learning_rate / alpha if alpha else 0.0
-            self._update_fused(torch._fused_adamw_, group, grads, alpha, decay)
+        decay = 0.0
+        if self.weight_decay and group.fused and len(group.decayed) == len(group.variables):
+            alpha = self._alpha(learning_rate)
+            if isinstance(alpha, float) and alpha:
+                # The kernel multiplies the decay by the rate it is given, which is alpha.
+                decay = self.weight_decay * learning_rate / alpha
+        if decay:
+            slots, epsilon = group.slots, self.epsilon
+            adam_step(group, grads, slots, alpha, self.beta_1, self.beta_2, epsilon, decay)
         else:
             super()._decay_and_update(group, grads, learning_rate)
 
     def _update_group(
-        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
+        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
     ) -> None:
-        alpha = self._corrected(learning_rate)
-        if group.fused and isinstance(alpha, float):
-            self._update_fused(torch._fused_adam_, group, grads, alpha, 0.0)
-            return
-        means, squares, largest = group.slots
-        torch._foreach_lerp_(means, grads, 1 - self.beta_1)
-        torch._foreach_mul_(squares, self.beta_2)
-        torch._foreach_addcmul_(squares, grads, grads, value=1 - self.beta_2)
-        if self.amsgrad:
-            torch._foreach_maximum_(largest, squares)
-            squares = largest
-        roots = torch._foreach_add(torch._foreach_sqrt(squares), self.epsilon)
-        if isinstance(alpha, torch.Tensor):
-            means, alpha = torch._foreach_mul(means, alpha), 1.0
-        torch._foreach_addcdiv_(group.variables, means, roots, value=-alpha)
+        alpha = self._alpha(learning_rate)
+        adam_step(group, grads, group.slots, alpha, self.beta_1, self.beta_2, self.epsilon)
 
-    def _update_fused(
-        self,
-        kernel: Callable[..., None],
-        group: Group,
-        grads: Sequence[torch.Tensor],
-        alpha: float,
-        weight_decay: float,
-    ) -> None:
-        means, squares, largest = group.slots
-        kernel(
-            group.variables,
-            grads,
-            means,
-            squares,
-            largest,
-            group.steps,
-            lr=alpha,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            weight_decay=weight_decay,
-            eps=self.epsilon,
-            amsgrad=self.amsgrad,
-            maximize=False,
-        )
-
-    def _corrected(self, learning_rate: float | torch.Tensor) -> float | torch.Tensor:
-        """The rate with both bias corrections: Keras's alpha."""
-        t = self._updates() + 1
-        return learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
+    def _alpha(self, learning_rate: Number) -> Number:
+        return adam_rate(learning_rate, self.beta_1, self.beta_2, self._updates() + 1)
 
 
 @builtin("keras.optimizers.AdamW", "keras.src.backend.torch.optimizers.torch_adamw.AdamW")
@@ -186,7 +215,8 @@ class AdamW(Adam):
     ) -> None:
         if weight_decay is None:
             raise ValueError(
-                "AdamW: argument `weight_decay` must be a float, got None. Use Adam for none."
+                "Argument `weight_decay` must be a float. Received: weight_decay=None. Use Adam to"
+                " decay nothing."
             )
         super().__init__(
             learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue,

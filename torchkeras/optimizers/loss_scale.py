@@ -13,6 +13,7 @@ from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..variables import Variable
 from .optimizer import Optimizer
 from .plan import Group
+from .state import attributes_untracked
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -99,7 +100,8 @@ class LossScaleOptimizer(Optimizer):
             self.dynamic_scale = self.add_variable(
                 (), Constant(self.initial_scale), dtype="float32", name="dynamic_scale"
             )
-        with name_scope(self.name):
+        # What optimizers keep beside their slots is not part of Keras's files with a loss scale.
+        with attributes_untracked():
             self.inner_optimizer.build(var_list)
         super().build(var_list)
 
@@ -121,7 +123,8 @@ class LossScaleOptimizer(Optimizer):
                     )
                 )
             trainable_variables = list(trainable_variables)
-            self.build(trainable_variables)
+            with name_scope(self.name, caller=self):
+                self.build(trainable_variables)
         with torch.no_grad():
             scale = self._scale_beside(grads)
             finite = self.check_finite(grads).to(scale.device)

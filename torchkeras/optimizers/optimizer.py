@@ -15,14 +15,15 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
 
-from ..naming import explain, nearest
+from ..graph.scopes import StatelessScope, outside_scopes
+from ..naming import explain, name_scope, nearest
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
-from ..variables import Variable
+from ..variables import READING, Variable
 from .clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from .plan import Group, Plan, same_order
 from .schedules import as_number
@@ -212,10 +213,15 @@ class Optimizer(OptimizerState):
                 variables,
                 [[kind[i] for i in indices] if kind else [] for kind in slots],
                 [self._use_weight_decay(variable) for variable in variables],
+                [self._kind_of(variable) for variable in variables],
             )
             plan.complete = indices == list(range(len(self._trainable_variables)))
             self._plans[key] = plan
         return plan
+
+    def _kind_of(self, variable: torch.Tensor) -> Hashable:
+        """What variables must have in common to be updated as one group; here nothing."""
+        return None
 
     def _follow(self, indices: list[int]) -> None:
         """Move the slots to where their variables are, laid out as they are."""
@@ -224,16 +230,18 @@ class Optimizer(OptimizerState):
             kind = getattr(self, name, None) or []
             for i in indices if kind else []:
                 slot, variable = kind[i], self._trainable_variables[i].detach()
+                if slot is None:
+                    continue
+                parallel = slot.shape == variable.shape  # else a mean over some axes, say
+                dtype = variable.dtype if slot.is_floating_point() else slot.dtype
                 if (
-                    slot is not None
-                    and slot.shape == variable.shape
-                    and not (
-                        slot.device == variable.device
-                        and slot.dtype == variable.dtype
-                        and same_order(slot, variable)
-                    )
+                    slot.device != variable.device
+                    or slot.dtype != dtype
+                    or (parallel and not same_order(slot, variable))
                 ):
-                    slot.data = torch.empty_like(variable).copy_(slot.detach())
+                    like = variable if parallel else slot
+                    moved = torch.empty_like(like, dtype=dtype, device=variable.device)
+                    slot.data = moved.copy_(slot.detach())
 
     # One step ------------------------------------------------------------------------------------
 
@@ -259,6 +267,9 @@ class Optimizer(OptimizerState):
             ValueError: There is no gradient at all, their number is wrong, or a variable is not
                 one the optimizer was built for.
         """
+        if READING.scope is not None:
+            self._apply_in_scope(READING.scope, grads, trainable_variables)
+            return
         plan = self._plan
         if plan is None or not plan.accepts(grads, trainable_variables):
             plan, grads = self._prepare(grads, trainable_variables)
@@ -297,7 +308,8 @@ class Optimizer(OptimizerState):
         else:
             variables = list(variables)
             if not self.built:
-                self.build(variables)
+                with name_scope(self.name, caller=self):
+                    self.build(variables)
                 self.built = True
             self._check_variables_are_known(variables)
         if len(grads) != len(variables):
@@ -394,7 +406,8 @@ class Optimizer(OptimizerState):
         torch._foreach_zero_(self._accumulated_gradients)
         return grads
 
-    def _clip_gradients(self, grads: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[torch.Tensor]:
+        grads = [g if isinstance(g, torch.Tensor) else torch.as_tensor(g) for g in grads]
         if self.clipnorm and self.clipnorm > 0:
             return clip_by_norm(grads, self.clipnorm)
         if self.global_clipnorm and self.global_clipnorm > 0:
@@ -419,9 +432,16 @@ class Optimizer(OptimizerState):
     def _decay_and_update(
         self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
     ) -> None:
-        if self.weight_decay is not None and group.decayed:
-            torch._foreach_mul_(group.decayed, 1 - self.weight_decay * learning_rate)
+        if group.decayed:
+            self._decay(group.decayed, learning_rate, group.kind)
         self._update_group(group, grads, learning_rate)
+
+    def _decay(
+        self, variables: list[torch.Tensor], learning_rate: float | torch.Tensor, kind: Hashable
+    ) -> None:
+        """Shrink variables of one kind."""
+        if self.weight_decay is not None:
+            torch._foreach_mul_(variables, 1 - self.weight_decay * learning_rate)
 
     def update_step(
         self, gradient: torch.Tensor, variable: torch.Tensor, learning_rate: Any
@@ -496,11 +516,12 @@ class Optimizer(OptimizerState):
 
     @torch.no_grad()
     def _apply_weight_decay(self, variables: Iterable[torch.Tensor]) -> None:
-        if self.weight_decay is None:
-            return
-        decayed = [variable for variable in variables if self._use_weight_decay(variable)]
-        if decayed:
-            torch._foreach_mul_(decayed, 1 - self.weight_decay * self._learning_rate_now())
+        kinds: dict[Hashable, list[torch.Tensor]] = {}
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                kinds.setdefault(self._kind_of(variable), []).append(variable)
+        for kind, decayed in kinds.items():
+            self._decay(decayed, self._learning_rate_now(), kind)
 
     # Moving averages of the variables ------------------------------------------------------------
 
@@ -594,6 +615,25 @@ class Optimizer(OptimizerState):
                 holder.detach().copy_(value)
         return results[: len(model)], results[len(model) :]
 
+    def _apply_in_scope(
+        self,
+        scope: StatelessScope,
+        grads: Sequence[Any],
+        trainable_variables: Sequence[torch.Tensor] | None,
+    ) -> None:
+        """Update the values that variables have in an open `StatelessScope`."""
+        own, model = self.variables, self._trainable_variables
+        chosen = model if trainable_variables is None else list(trainable_variables)
+        self._check_variables_are_known(chosen)
+        given = {id(v): grad for v, grad in zip(chosen, grads, strict=True)}
+        values = [scope.value_of(variable) for variable in (*model, *own)]
+        with outside_scopes():
+            updated, state = self.stateless_apply(
+                values[len(model) :], [given.get(id(v)) for v in model], values[: len(model)]
+            )
+        for variable, value in zip((*model, *own), (*updated, *state), strict=True):
+            scope.add_update((variable, value))
+
     def can_apply_where(self) -> bool:
         """Whether `apply_where` works: the rule is built in and no count decides what happens."""
         own_rule = type(self).update_step is not Optimizer.update_step
@@ -617,7 +657,9 @@ class Optimizer(OptimizerState):
             return
         steps = self._steps_on(finite.device)
         with torch.no_grad():
-            slots = [slot for group in plan.groups for kind in group.slots for slot in kind]
+            host = (self._clock.variable, self._learning_rate)
+            state = [*self._variables, *self._hidden_variables]
+            slots = [v for v in state if not any(v is known for known in host)]
             touched = [*plan.aliases, *slots]
             former = [tensor.clone() for tensor in touched]
             self._step(plan, grads)

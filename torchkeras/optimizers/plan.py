@@ -1,8 +1,9 @@
 """What an optimizer prepares once so that a step is a handful of calls into torch.
 
 A `Plan` belongs to one list of variables. It sorts them into `Group`s of one device and dtype, as
-torch's multi-tensor kernels want them, and holds the lists those kernels take: the variables, their
-slots (momenta and the like) and the step counts.
+torch's multi-tensor kernels want them, and of one kind, where an optimizer treats its variables
+differently. It holds the lists those kernels take: the variables, their slots (momenta and the
+like) and the step counts.
 
 The fused kernels walk through memory without looking at shapes or strides, so a gradient that lies
 in memory differently from its variable would be applied to the wrong elements. `Plan.accepts`
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class HostScalar:
 
 
 class Group:
-    """The variables of a plan that share a device and a dtype, as lists for torch's kernels.
+    """The variables of a plan that share device, dtype and kind, as lists for torch's kernels.
 
     Attributes:
         positions: Where the group's gradients stand in the plan's list; `None` if all are its own.
@@ -83,9 +84,10 @@ class Group:
         fused: Whether torch's fused kernels fit: dense memory, equal strides, a known device.
         decayed: Those on which weight decay acts.
         dtype: Of the variables.
+        kind: What the optimizer's `_kind_of` says of each of them.
     """
 
-    __slots__ = ("decayed", "dtype", "fused", "positions", "slots", "steps", "variables")
+    __slots__ = ("decayed", "dtype", "fused", "kind", "positions", "slots", "steps", "variables")
 
     def __init__(
         self,
@@ -93,7 +95,9 @@ class Group:
         variables: list[torch.Tensor],
         slots: tuple[list[torch.Tensor], ...],
         decayed: list[torch.Tensor],
+        kind: Hashable,
     ) -> None:
+        self.kind = kind
         self.positions = positions
         self.variables = variables
         self.slots = slots
@@ -105,10 +109,12 @@ class Group:
             and first.dtype in _FUSED_DTYPES
             and all(is_dense(variable) for variable in variables)
             and all(
-                same_order(slot, variable) and slot.dtype == variable.dtype
-                for kind in slots
-                if kind
-                for slot, variable in zip(kind, variables, strict=True)
+                slot.dtype == variable.dtype
+                and slot.shape == variable.shape
+                and same_order(slot, variable)
+                for parallel in slots
+                if parallel
+                for slot, variable in zip(parallel, variables, strict=True)
             )
         )
         step = torch.full((), math.inf, dtype=torch.float32, device=first.device)
@@ -128,6 +134,7 @@ class Plan:
         variables: What is updated, in the order of the gradients.
         slots: The slots of each kind, parallel to `variables`; an empty list for an unused kind.
         decayed: For each variable, whether weight decay acts on it.
+        kinds: For each variable, what it has in common with others of its group.
     """
 
     __slots__ = (
@@ -147,32 +154,37 @@ class Plan:
     def __init__(
         self,
         variables: list[torch.Tensor],
-        slots: Sequence[Sequence[torch.Tensor]],
+        slots: Sequence[Sequence[torch.Tensor | None]],
         decayed: Sequence[bool],
+        kinds: Sequence[Hashable],
     ) -> None:
         self.variables = variables
         self.aliases = [variable.detach() for variable in variables]
         self.constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
         self.complete = False
         self.copies: list[int] = []
-        self.groups = self._make_groups(slots, decayed)
+        self.groups = self._make_groups(slots, decayed, kinds)
         self._addresses = [*map(_address, variables)]
         self._strides: list[tuple[int, ...]] | None = None
 
     def _make_groups(
-        self, slots: Sequence[Sequence[torch.Tensor]], decayed: Sequence[bool]
+        self,
+        slots: Sequence[Sequence[torch.Tensor | None]],
+        decayed: Sequence[bool],
+        kinds: Sequence[Hashable],
     ) -> list[Group]:
-        members: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        members: dict[tuple[torch.device, torch.dtype, Hashable], list[int]] = {}
         for i, variable in enumerate(self.aliases):
-            members.setdefault((variable.device, variable.dtype), []).append(i)
+            members.setdefault((variable.device, variable.dtype, kinds[i]), []).append(i)
         return [
             Group(
                 None if len(members) == 1 else positions,
                 [self.aliases[i] for i in positions],
-                tuple([kind[i].detach() for i in positions] if kind else [] for kind in slots),
+                tuple(_pick(parallel, positions) for parallel in slots),
                 [self.aliases[i] for i in positions if decayed[i]],
+                kind,
             )
-            for positions in members.values()
+            for (_, _, kind), positions in members.items()
         ]
 
     def is_current(self) -> bool:
@@ -249,6 +261,13 @@ class Plan:
         for i in self.copies:
             grads[i] = torch.empty_like(self.aliases[i]).copy_(grads[i])
         return grads
+
+
+def _pick(slots: Sequence[torch.Tensor | None], positions: list[int]) -> list[torch.Tensor]:
+    """The slots of a group; none if the optimizer keeps none of this kind for its variables."""
+    if not slots or slots[positions[0]] is None:
+        return []
+    return [slots[i].detach() for i in positions]
 
 
 def same_order(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -10,6 +10,7 @@ import torch
 from ..registry import builtin
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
+from .rules import Number, add_ratio_, average_squares_
 from .state import Slots
 
 __all__ = ["RMSprop"]
@@ -84,21 +85,18 @@ class RMSprop(Optimizer):
             self._average_gradients = self.add_optimizer_variables(var_list, "average_gradient")
 
     def _update_group(
-        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
+        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
     ) -> None:
         squares, momenta, means = group.slots
-        torch._foreach_mul_(squares, self.rho)
-        torch._foreach_addcmul_(squares, grads, grads, value=1 - self.rho)
+        average_squares_(squares, grads, self.rho)
         roots = torch._foreach_add(squares, self.epsilon)
         if self.centered:
             torch._foreach_lerp_(means, grads, 1 - self.rho)
             torch._foreach_addcmul_(roots, means, means, value=-1.0)
         torch._foreach_sqrt_(roots)
-        if isinstance(learning_rate, torch.Tensor):
-            grads, learning_rate = torch._foreach_mul(grads, learning_rate), 1.0
         if momenta:
             torch._foreach_mul_(momenta, self.momentum)
-            torch._foreach_addcdiv_(momenta, grads, roots, value=learning_rate)
+            add_ratio_(momenta, grads, roots, learning_rate)
             torch._foreach_sub_(group.variables, momenta)
         else:
-            torch._foreach_addcdiv_(group.variables, grads, roots, value=-learning_rate)
+            add_ratio_(group.variables, grads, roots, -learning_rate)

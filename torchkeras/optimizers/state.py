@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,13 +19,32 @@ from ..variables import Variable
 from .plan import HostScalar
 from .schedules import LearningRateSchedule, Lookahead, as_number
 
-__all__ = ["LearningRate", "OptimizerState", "Slots"]
+__all__ = ["LearningRate", "OptimizerState", "Slots", "attributes_untracked"]
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Slots = list[Variable | None]
 
 # Attributes that hold variables of the model, which are no state of the optimizer.
 _OF_THE_MODEL = frozenset({"_trainable_variables", "_decay_exclusions"})
+
+
+class _Tracking(threading.local):
+    """Whether variables become part of an optimizer's state by being assigned to an attribute."""
+
+    of_attributes = True
+
+
+_TRACKING = _Tracking()
+
+
+@contextlib.contextmanager
+def attributes_untracked() -> Iterator[None]:
+    """Inside, only variables that `add_variable` and its like make become part of the state."""
+    before, _TRACKING.of_attributes = _TRACKING.of_attributes, False
+    try:
+        yield
+    finally:
+        _TRACKING.of_attributes = before
 
 
 class OptimizerState:
@@ -39,6 +60,8 @@ class OptimizerState:
 
     def __init__(self, learning_rate: LearningRate, name: str | None) -> None:
         object.__setattr__(self, "_variables", [])
+        # What steps change, yet is in no file: see `attributes_untracked`.
+        object.__setattr__(self, "_hidden_variables", [])
         self.name = auto_name(type(self).__name__) if name is None else name
         self.built = False
         self._trainable_variables: list[torch.Tensor] = []
@@ -108,8 +131,9 @@ class OptimizerState:
             )
             raise TypeError(
                 explain(
-                    f"Optimizer '{self.name}' was created with a `{what}` as its learning rate,"
-                    " hence its learning rate is not settable.",
+                    f"This optimizer was created with a `{what}` as its learning rate, hence its"
+                    " learning rate is not settable.",
+                    optimizer=self.name,
                     given=learning_rate,
                     fix="create the optimizer with a float `learning_rate`.",
                 )
@@ -161,7 +185,7 @@ class OptimizerState:
             name: Last part of its path.
         """
         self._check_initialized()
-        with name_scope(self.name):
+        with name_scope(self.name, caller=self):
             variable = Variable(
                 get_initializer(initializer),
                 shape=tuple(shape),
@@ -196,7 +220,7 @@ class OptimizerState:
                 value.copy_(fill(tuple(value.shape), dtype=standardize_dtype(value.dtype)))
         path = getattr(reference_variable, "path", None) or "variable"
         path = re.sub("[/:]", "_", path)
-        with name_scope(self.name):
+        with name_scope(self.name, caller=self):
             variable = Variable(
                 value, trainable=False, name=f"{path}_{name or 'var'}", device=value.device
             )
@@ -247,7 +271,7 @@ class OptimizerState:
         return slots[0] if isinstance(name, str) else slots
 
     def _host_variable(self, value: float, name: str, dtype: str) -> Variable:
-        with name_scope(self.name):
+        with name_scope(self.name, caller=self):
             variable = Variable(
                 value,
                 dtype=dtype,
@@ -261,6 +285,13 @@ class OptimizerState:
 
     def _track_variable(self, variable: Variable) -> None:
         self._variables.append(variable)
+
+    def _track_attributes(self, variables: Sequence[Variable]) -> None:
+        """Track variables that were not made by `add_variable`."""
+        if variables:
+            known = {id(variable) for variable in (*self._variables, *self._hidden_variables)}
+            tracked = self._variables if _TRACKING.of_attributes else self._hidden_variables
+            tracked.extend(variable for variable in variables if id(variable) not in known)
 
     def _untrack_variable(self, variable: Variable) -> None:
         self._variables[:] = [known for known in self._variables if known is not variable]
@@ -280,11 +311,7 @@ class OptimizerState:
             object.__setattr__(self, "_lookahead", Lookahead(value) if scheduled else None)
         elif name not in _OF_THE_MODEL:
             items = value if isinstance(value, (list, tuple)) else (value,)
-            found = [item for item in items if isinstance(item, Variable)]
-            known = {id(variable) for variable in self._variables} if found else ()
-            for variable in found:
-                if id(variable) not in known:
-                    self._track_variable(variable)
+            self._track_attributes([item for item in items if isinstance(item, Variable)])
         object.__setattr__(self, name, value)
 
     # State in and out ----------------------------------------------------------------------------
@@ -303,7 +330,7 @@ class OptimizerState:
                     fix="call `optimizer.build(trainable_variables)` first.",
                 )
             )
-        for variable, weight in zip(self._variables, weights, strict=False):
+        for variable, weight in zip(self.variables, weights, strict=False):
             if tuple(variable.shape) != tuple(weight.shape):
                 raise ValueError(
                     explain(

@@ -1,19 +1,17 @@
-"""`keras.preprocessing`: so far the padding of sequences."""
+"""`keras.preprocessing`: sequences, texts, images and datasets, by their older paths."""
 
-from . import sequence
+from ..utils import (
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+    timeseries_dataset_from_array,
+)
+from . import image, sequence, text
 
-__all__ = ["sequence"]
-
-_LATER = (
+__all__ = [
     "image",
     "image_dataset_from_directory",
+    "sequence",
     "text",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
-)
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        raise AttributeError(f"torchkeras does not provide `keras.preprocessing.{name}` yet.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+]

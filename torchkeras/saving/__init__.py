@@ -20,10 +20,12 @@ from .api import (
     save_weights,
 )
 from .errors import FileFormatError, MissingFileError
+from .file_editor import KerasFileEditor
 
 __all__ = [
     "CustomObjectScope",
     "FileFormatError",
+    "KerasFileEditor",
     "MissingFileError",
     "ask_to_proceed_with_overwrite",
     "custom_object_scope",

@@ -26,7 +26,7 @@ from .keras_archive import (
 from .legacy_h5 import load_h5, load_h5_weights, save_h5
 from .safetensors_file import load_safetensors, load_safetensors_weights, save_safetensors
 from .sharded_h5 import load_sharded, save_sharded
-from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, sniff
+from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, is_remote_path, sniff
 from .weights_h5 import load_weights as load_weights_h5
 from .weights_h5 import save_weights as save_weights_h5
 
@@ -34,6 +34,7 @@ __all__ = [
     "ask_to_proceed_with_overwrite",
     "load_model",
     "load_weights",
+    "may_write",
     "model_from_bytes",
     "model_to_bytes",
     "save_model",
@@ -79,7 +80,7 @@ def save_model(
     _refuse_remote(path)
     if save_format:
         _check_save_format(save_format, path)
-    if not _may_write(path, overwrite):
+    if not may_write(path, overwrite):
         return
     if zipped is False:
         if path.endswith(".keras"):
@@ -141,6 +142,7 @@ def save_weights(
     overwrite: bool = True,
     max_shard_size: float | None = None,
     objects_to_skip: Iterable[Any] | None = None,
+    **kwargs: Any,
 ) -> None:
     """Save the weights of a built model, and the state of its optimizer.
 
@@ -155,7 +157,10 @@ def save_weights(
 
     Raises:
         ValueError: The extension is another, or the model is not built.
+        TypeError: An argument is unknown.
     """
+    if kwargs:
+        raise TypeError(f"save_weights() got unexpected keyword arguments: {list(kwargs)}")
     path = filepath if hasattr(filepath, "write") else os.fspath(filepath)
     is_path = isinstance(path, str)
     if max_shard_size is not None:
@@ -168,10 +173,10 @@ def save_weights(
                 fix=f"use '{os.path.splitext(path)[0]}.weights.h5'.",
             )
         )
-    _check_built(model, "saving", "weights")
+    _check_built(model, "saving")
     if is_path:
         _refuse_remote(path)
-        if not _may_write(path, overwrite):
+        if not may_write(path, overwrite):
             return
     skip = _skipper(objects_to_skip)
     if max_shard_size is not None:
@@ -188,6 +193,7 @@ def load_weights(
     skip_mismatch: bool = False,
     by_name: bool | None = None,
     objects_to_skip: Iterable[Any] | None = None,
+    **kwargs: Any,
 ) -> None:
     """Load weights into a built model from a file of weights or from a file of a whole model.
 
@@ -201,8 +207,11 @@ def load_weights(
 
     Raises:
         FileFormatError: The file is missing, damaged, of another kind, or does not fit the model.
-        ValueError: The model is not built, or an argument does not apply to the file's kind.
+        ValueError: The model is not built, or an argument is unknown or does not apply to the
+            file's kind.
     """
+    if kwargs:
+        raise ValueError(f"Invalid keyword arguments: {kwargs}")
     if isinstance(filepath, (str, os.PathLike)) and os.fspath(filepath).endswith(_SHARD_MAP):
         _load_sharded(model, os.fspath(filepath), skip_mismatch, by_name, objects_to_skip)
         return
@@ -216,7 +225,7 @@ def load_weights(
         raise ValueError(
             f"`objects_to_skip` only supports loading '.weights.h5' files. Received: {filepath}"
         )
-    _check_built(model, "loading", "weights into")
+    _check_built(model, "loading weights into")
     if kind == ARCHIVE:
         load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
     elif kind == FOLDER:
@@ -254,7 +263,7 @@ def _load_sharded(
         raise ValueError(f"`by_name` only supports loading legacy '.h5' files. Received: {path}")
     if not os.path.exists(path):
         sniff(path)  # says that it is missing
-    _check_built(model, "loading", "weights into")
+    _check_built(model, "loading weights into")
     load_sharded(model, path, skip_mismatch=skip_mismatch, skip=_skipper(objects_to_skip))
 
 
@@ -282,7 +291,8 @@ def ask_to_proceed_with_overwrite(filepath: Any) -> bool:
     return answer == "y"
 
 
-def _may_write(path: str, overwrite: bool) -> bool:
+def may_write(path: str, overwrite: bool) -> bool:
+    """Tell whether a path is free, or its file may be replaced; without `overwrite`, ask."""
     return overwrite or not os.path.exists(path) or ask_to_proceed_with_overwrite(path)
 
 
@@ -301,7 +311,7 @@ def _check_save_format(save_format: str, path: str) -> None:
 
 
 def _refuse_remote(path: str) -> None:
-    if "://" in path:
+    if is_remote_path(path):
         raise FileFormatError(
             path,
             "this is a remote address, and only local files are written",
@@ -309,10 +319,10 @@ def _refuse_remote(path: str) -> None:
         )
 
 
-def _check_built(model: Any, doing: str, what: str) -> None:
+def _check_built(model: Any, doing: str) -> None:
     if not model.built:
         raise ValueError(
-            f"You are {doing} {what} a model that has not yet been built. Try building the model"
+            f"You are {doing} a model that has not yet been built. Try building the model"
             " first by calling it on some data or by using `build()`."
         )
 

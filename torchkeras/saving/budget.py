@@ -1,4 +1,4 @@
-"""A limit on what a model's configuration may allocate.
+"""Limits on memory: what may be copied into it, and what a configuration may allocate.
 
 The configuration in a file can ask for weights of any size, while the file holds only a few bytes
 of them. Every weight of a saved model is in its file, so building it cannot need much more memory
@@ -7,7 +7,9 @@ than the file has: initializers work on a copy or two, optimizers add a few slot
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from typing import Any
 
 import torch
@@ -15,12 +17,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import FileFormatError
 
-__all__ = ["AllocationBudget"]
+__all__ = ["AllocationBudget", "fits_in_memory"]
+
+# Weights are copied into memory, instead of to a disk, up to this share of the machine's ...
+_MEMORY_UPPER_BOUND = 0.5
+_IN_MEMORY = 64 << 20  # ... and up to this size: beyond it, a second copy costs more than a disk
 
 _PER_TENSOR = 16
 _PER_TENSOR_FLOOR = 64 << 20
 _TOTAL = 64
 _TOTAL_FLOOR = 1 << 30
+
+
+def fits_in_memory(size: int) -> bool:
+    """Tell whether so many bytes of weights are better copied into memory than to a disk.
+
+    >>> fits_in_memory(0), fits_in_memory(1 << 60)
+    (True, False)
+    """
+    return size <= min(_IN_MEMORY, _MEMORY_UPPER_BOUND * _physical_memory())
+
+
+@functools.cache
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 1 << 30
 
 
 class AllocationBudget(TorchDispatchMode):

@@ -109,7 +109,7 @@ class H5File:
     """An open HDF5 file, read step by step through checks.
 
     Args:
-        handle: The `h5py.File`.
+        handle: The `h5py.File`, or a group of it.
         source: Its path or file object, for messages.
         size: The length of the file in bytes; no declared size may exceed what this can hold.
     """
@@ -172,8 +172,11 @@ class H5File:
             return None
         kind = group.id.links.get_info(key).type
         if kind != h5l.TYPE_HARD:
-            kinds = {h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
-            raise self._bad(f"'{name}' is a {kinds.get(kind, 'user-defined')} link")
+            kinds = {
+                h5l.TYPE_SOFT: "a soft link (SoftLink)",
+                h5l.TYPE_EXTERNAL: "an external link (ExternalLink)",
+            }
+            raise self._bad(f"'{name}' is {kinds.get(kind, 'a user-defined link')}")
         return group[name]
 
     def _check(self, dataset: Any, path: str) -> None:
@@ -199,7 +202,7 @@ class H5File:
         if declared > stored * (_MAX_EXPANSION if filters else 1):
             raise FileFormatError(
                 self.source,
-                f"'{path}' declares more values than the file can hold",
+                f"'{path}' declares more values than the file can hold; it is a shape bomb",
                 declared=f"shape {dataset.shape}, {declared} bytes",
                 stored=f"{stored} bytes",
                 fix=_DISTRUST,
@@ -251,7 +254,7 @@ def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
     """Open an HDF5 file for checked reading.
 
     Args:
-        source: A path, or a file object opened for reading.
+        source: A path, a file object opened for reading, or an open `h5py` group.
         stream: Where the bytes are, if not in `source` itself (a member of an archive).
 
     Raises:
@@ -259,6 +262,9 @@ def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
     """
     import h5py
 
+    if isinstance(source, h5py.Group):
+        yield H5File(source, source.file.filename, source.file.id.get_filesize())
+        return
     owned = None
     if stream is None:
         stream = owned = source if hasattr(source, "read") else open(source, "rb")  # noqa: SIM115

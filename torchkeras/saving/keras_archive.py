@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from ..registry import ObjectSharingScope, deserialize_keras_object, serialize_keras_object
+from .assets import AssetFolder, new_asset_folder
 from .atomic import replacing
-from .budget import AllocationBudget
+from .budget import AllocationBudget, fits_in_memory
 from .errors import FileFormatError, describe
 from .h5_guard import load_json, open_h5
 from .legacy_config import modernize, optimizer_state
@@ -47,7 +48,6 @@ _CONFIG = "config.json"
 _METADATA = "metadata.json"
 _WEIGHTS = "model.weights.h5"
 _ASSETS = "assets"
-_IN_MEMORY = 256 << 20
 
 
 # Saving ------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def _write_archive(model: Any, stream: IO[bytes], folder: str | None, optimizer:
     with (
         zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive,
         _scratch(model, folder) as weights,
-        _AssetWriter() as assets,
+        new_asset_folder() as assets,
     ):
         archive.writestr(zipfile.ZipInfo(_METADATA), metadata)
         archive.writestr(zipfile.ZipInfo(_CONFIG), config)
@@ -104,7 +104,8 @@ def _write_archive(model: Any, stream: IO[bytes], folder: str | None, optimizer:
         with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=size > 1 << 30) as member:
             shutil.copyfileobj(weights, member, 1 << 20)
         for name, path in assets.files():
-            with open(path, "rb") as asset, archive.open(zipfile.ZipInfo(name), "w") as member:
+            info = zipfile.ZipInfo(f"{_ASSETS}/{name}")
+            with open(path, "rb") as asset, archive.open(info, "w") as member:
                 shutil.copyfileobj(asset, member, 1 << 20)
 
 
@@ -112,47 +113,11 @@ def _write_archive(model: Any, stream: IO[bytes], folder: str | None, optimizer:
 def _scratch(model: Any, folder: str | None) -> Iterator[IO[bytes]]:
     """Give a file for the weights: in memory if they are small, else on the destination's disk."""
     size = sum(v.nbytes for v in model.variables if hasattr(v, "nbytes"))
-    if size <= _IN_MEMORY:
+    if fits_in_memory(size):
         yield io.BytesIO()
         return
     with tempfile.TemporaryFile(dir=folder) as file:
         yield file
-
-
-class _AssetWriter:
-    """A temporary folder that layers write files into."""
-
-    def __enter__(self) -> _AssetWriter:
-        self._folder = tempfile.mkdtemp()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def make(self, path: str) -> str:
-        folder = os.path.join(self._folder, *path.split("/"))
-        os.makedirs(folder, exist_ok=True)
-        return folder
-
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield the member name and path of each file, in order."""
-        for folder, folders, names in os.walk(self._folder):
-            folders.sort()
-            for name in sorted(names):
-                path = os.path.join(folder, name)
-                relative = os.path.relpath(path, self._folder).replace(os.sep, "/")
-                yield f"{_ASSETS}/{relative}", path
-
-
-class _AssetReader:
-    """The folder that an archive's assets were unpacked into."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def get(self, path: str) -> str | None:
-        folder = os.path.join(self._folder, *path.split("/"))
-        return folder if os.path.isdir(folder) else None
 
 
 def save_folder(model: Any, folder: Any, include_optimizer: bool = True) -> None:
@@ -160,14 +125,14 @@ def save_folder(model: Any, folder: Any, include_optimizer: bool = True) -> None
     _warn_if_unbuilt(model)
     os.makedirs(folder, exist_ok=True)
     config, metadata = model_json(model, include_optimizer)
-    with _AssetWriter() as assets:
+    with new_asset_folder() as assets:
         with replacing(os.path.join(folder, _WEIGHTS)) as stream:
             write_h5(model, stream, assets, _without_optimizer(model, include_optimizer))
         for name, text in ((_CONFIG, config), (_METADATA, metadata)):
             with replacing(os.path.join(folder, name)) as stream:
                 stream.write(text.encode())
         for name, path in assets.files():
-            target = os.path.join(folder, *name.split("/"))
+            target = os.path.join(folder, _ASSETS, *name.split("/"))
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(path, "rb") as asset, replacing(target) as stream:
                 shutil.copyfileobj(asset, stream)
@@ -234,7 +199,7 @@ def load_folder(
     if not os.path.exists(path):
         raise _without_weights(folder)
     assets = os.path.join(folder, _ASSETS)
-    reader = _AssetReader(assets) if os.path.isdir(assets) else None
+    reader = AssetFolder(assets) if os.path.isdir(assets) else None
     with open(path, "rb") as weights:
         return _assemble(
             folder,
@@ -352,13 +317,13 @@ def _opened(file: Any) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _unpacked(archive: zipfile.ZipFile, source: Any) -> Iterator[_AssetReader | None]:
+def _unpacked(archive: zipfile.ZipFile, source: Any) -> Iterator[AssetFolder | None]:
     if not any(name.startswith(f"{_ASSETS}/") for name in archive.namelist()):
         yield None
         return
-    with tempfile.TemporaryDirectory() as folder:
-        unpack_folder(archive, _ASSETS, folder, source)
-        yield _AssetReader(folder)
+    with new_asset_folder() as assets:
+        unpack_folder(archive, _ASSETS, assets.root, source)
+        yield assets
 
 
 def _without_weights(source: Any) -> FileFormatError:

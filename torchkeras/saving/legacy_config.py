@@ -90,7 +90,7 @@ _MERGE_1 |= {"max": "Maximum"}
 
 
 def decode(value: Any) -> Any:
-    """Resolve the special values of old JSON: tuples, ellipses, TensorFlow's shapes.
+    """Resolve the special values of old JSON: tuples, bytes, ellipses, TensorFlow's shapes.
 
     >>> decode({"class_name": "__tuple__", "items": [1, 2]})
     (1, 2)
@@ -104,6 +104,10 @@ def decode(value: Any) -> Any:
         return tuple(decode(item) for item in value.get("items", ()))
     if kind == "TensorShape":
         return decode(value.get("items"))
+    if kind == "__ellipsis__":
+        return Ellipsis
+    if kind == "__bytes__" and isinstance(value.get("value"), str):
+        return value["value"].encode()
     return {key: decode(item) for key, item in value.items()}
 
 
@@ -601,7 +605,11 @@ def to_legacy(config: Any) -> Any:
     if is_graph and isinstance(inner, dict) and isinstance(inner.get("layers"), (list, tuple)):
         layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
         inner = {**inner, "layers": layers}
-    legacy = {"class_name": config.get("registered_name") or config["class_name"], "config": inner}
+    name = config.get("registered_name") or config["class_name"]
+    if config.get("module") == "keras.layers":
+        # `GroupQueryAttention` goes by the name of its class here.
+        name = getattr(find_builtin(f"keras.layers.{name}"), "__name__", name)
+    legacy = {"class_name": name, "config": inner}
     for key in ("name", "inbound_nodes"):
         if key in config:
             legacy[key] = config[key]

@@ -28,7 +28,7 @@ from .keras_archive import KERAS_VERSION, build_model, model_config
 from .legacy_config import modernize, modernize_training, optimizer_state, to_legacy
 from .weights_h5 import to_array
 
-__all__ = ["load_h5", "load_h5_weights", "save_h5"]
+__all__ = ["load_h5", "load_h5_weights", "save_h5", "write_layers"]
 
 _LOG = logging.getLogger(__name__)
 _ATTRIBUTE_LIMIT = 64512
@@ -72,12 +72,13 @@ def _write(model: Any, handle: Any, include_optimizer: bool) -> None:
     optimizer = getattr(model, "optimizer", None) if include_optimizer else None
     if optimizer is not None and training:
         handle.attrs["training_config"] = json.dumps(_legacy_training(training)).encode()
-    _write_layers(handle.create_group("model_weights"), model)
+    write_layers(handle.create_group("model_weights"), model)
     if optimizer is not None and len(optimizer.variables):
         _write_weights(handle.create_group("optimizer_weights"), optimizer.variables)
 
 
-def _write_layers(group: Any, model: Any) -> None:
+def write_layers(group: Any, model: Any) -> None:
+    """Write the weights of a model's layers into an open group."""
     layers = model.layers
     _write_names(group, "layer_names", [layer.name for layer in layers])
     group.attrs["backend"] = b"torch"
@@ -166,7 +167,7 @@ def load_h5(
     """Read a whole model from an `.h5` file.
 
     Args:
-        file: A path, or a file object opened for reading.
+        file: A path, a file object opened for reading, or an open `h5py` group.
         custom_objects: Classes and functions by the names the file has for them.
         compile: Whether to compile the model as it was.
         safe_mode: Refuse byte code and configurations out of proportion to the weights.
@@ -199,7 +200,7 @@ def load_h5_weights(
 
     Args:
         model: A built model.
-        file: A path, or a file object opened for reading.
+        file: A path, a file object opened for reading, or an open `h5py` group.
         by_name: Match layers by their names and leave others alone, instead of by position.
         skip_mismatch: Warn about what does not fit, and leave it as it is.
 

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import torch
 
+from .assets import new_asset_folder
 from .atomic import replacing
 from .errors import FileFormatError
 from .h5_guard import load_json
@@ -134,23 +135,14 @@ def _keras_paths(model: Any) -> dict[str, str]:
 
 
 def _assets_of(model: Any) -> dict[str, torch.Tensor]:
-    with tempfile.TemporaryDirectory() as root:
-        folders: dict[str, str] = {}
-
-        class Assets:
-            def make(self, path: str) -> str:
-                folders[path] = os.path.join(root, str(len(folders)))
-                os.makedirs(folders[path])
-                return folders[path]
-
-        save_state(model, None, Assets())
+    with new_asset_folder() as assets:
+        save_state(model, None, assets)
         found = {}
-        for path, folder in folders.items():
-            for name in sorted(os.listdir(folder)):
-                with open(os.path.join(folder, name), "rb") as asset:
-                    data = bytearray(asset.read())
-                flat = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0)
-                found[f"{_ASSETS}{path}/{name}"] = flat.to(torch.uint8)
+        for name, path in assets.files():
+            with open(path, "rb") as asset:
+                data = bytearray(asset.read())
+            flat = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0)
+            found[f"{_ASSETS}{name}"] = flat.to(torch.uint8)
         return found
 
 
@@ -354,23 +346,19 @@ def _load_assets(model: Any, opened: _File) -> None:
     names = [name for name in opened.names if name.startswith(_ASSETS)]
     if not names:
         return
-    with tempfile.TemporaryDirectory() as root:
-        folders: dict[str, str] = {}
+    with new_asset_folder() as assets:
         for name in names:
             path, _, file_name = name[len(_ASSETS) :].rpartition("/")
-            if not file_name or file_name in (".", "..") or "\\" in file_name or ":" in file_name:
+            try:
+                if not file_name or file_name in (".", "..") or set(file_name) & set("\\:"):
+                    raise ValueError("no file can have this name")
+                folder = assets.make(path)
+            except ValueError as error:
                 raise FileFormatError(
                     opened.source,
                     f"the asset name {name!r} is invalid",
                     fix="no saver writes such a file; get the model from a source you trust.",
-                )
-            folder = folders.setdefault(path, os.path.join(root, str(len(folders))))
-            os.makedirs(folder, exist_ok=True)
+                ) from error
             with open(os.path.join(folder, file_name), "wb") as asset:
                 asset.write(opened.tensor(name).numpy().tobytes())
-
-        class Assets:
-            def get(self, path: str) -> str | None:
-                return folders.get(path)
-
-        load_state(model, None, Assets(), source=opened.source)
+        load_state(model, None, assets, source=opened.source)

@@ -1,5 +1,18 @@
-"""The names that libraries such as scikeras import from Keras's `saving_lib` to pickle models."""
+"""The names that libraries import from Keras's `saving_lib`, under those they have there."""
 
-from .api import load_model, save_model
+from .api import load_model, load_weights, save_model, save_weights
+from .stores import DiskIOStore, H5IOStore, NpzIOStore, ShardedH5IOStore
 
-__all__ = ["load_model", "save_model"]
+__all__ = [
+    "DiskIOStore",
+    "H5IOStore",
+    "NpzIOStore",
+    "ShardedH5IOStore",
+    "load_model",
+    "load_weights_only",
+    "save_model",
+    "save_weights_only",
+]
+
+load_weights_only = load_weights
+save_weights_only = save_weights

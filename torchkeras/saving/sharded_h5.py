@@ -9,18 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from .atomic import replacing
 from .errors import FileFormatError
 from .h5_guard import load_json, open_h5
 from .walk import load_state, save_state
-from .weights_h5 import H5Reader, to_array, write_array
+from .weights_h5 import H5Reader, ReadEntry, read_array, to_array, write_array
 
-__all__ = ["load_sharded", "save_sharded"]
-
-_SUFFIX = ".weights.json"
+__all__ = ["ShardReader", "ShardWriter", "load_sharded", "save_sharded"]
 
 
 def save_sharded(model: Any, path: str, max_shard_size: float, skip: Any = None) -> None:
@@ -35,43 +33,50 @@ def save_sharded(model: Any, path: str, max_shard_size: float, skip: Any = None)
     Raises:
         ValueError: One array is larger than that.
     """
-    with contextlib.ExitStack() as stack:
-        # On success the shards take their places last to first, and the map after them.
-        table = stack.enter_context(replacing(path))
-        writer = _Writer(path, int(max_shard_size * 1024**3), stack)
-        try:
-            save_state(model, writer, skip=skip)
-        finally:
-            writer.finish()
-        sizes = {"total_size": writer.total}
-        table.write(json.dumps({"metadata": sizes, "weight_map": writer.map}, indent=4).encode())
+    with ShardWriter(path, max_shard_size) as writer:
+        save_state(model, writer, skip=skip)
 
 
-class _Writer:
-    def __init__(self, path: str, limit: int, stack: contextlib.ExitStack) -> None:
+class ShardWriter:
+    """Files of bounded size and their map; all take their places at the end of a `with` block.
+
+    Args:
+        path: Where the map goes.
+        max_shard_size: The largest size of a file, in GB.
+    """
+
+    def __init__(self, path: str, max_shard_size: float) -> None:
         self.folder, name = os.path.split(path)
-        self.base = name.removesuffix(_SUFFIX)
-        self.limit, self.stack = limit, stack
+        self.base = os.path.splitext(name)[0].removesuffix(".weights")
+        self.limit = int(max_shard_size * 1024**3)
         self.map: dict[str, str | list[str]] = {}
         self.total = self.size = 0
-        self.count, self.handle = 0, None
+        self.handles: dict[str, Any] = {}
+        self._stack = contextlib.ExitStack()
+        # On success the shards take their places last to first, and the map after them.
+        table = self._stack.enter_context(replacing(path))
+        self._stack.callback(lambda: table.write(self._table()))
         self.begin()
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def _table(self) -> bytes:
+        table = {"metadata": {"total_size": self.total}, "weight_map": self.map}
+        return json.dumps(table, indent=4).encode()
 
     def begin(self) -> None:
         """Go on in a new file."""
         import h5py
 
-        self.finish()
-        self.name = f"{self.base}_{self.count:05}.weights.h5"
-        stream = self.stack.enter_context(replacing(os.path.join(self.folder, self.name)))
-        self.handle = h5py.File(stream, "w")
-        self.count += 1
+        self.name = f"{self.base}_{len(self.handles):05}.weights.h5"
+        stream = self._stack.enter_context(replacing(os.path.join(self.folder, self.name)))
+        self.handle = self._stack.enter_context(h5py.File(stream, "w"))
+        self.handles[self.name] = self.handle
         self.size = 0
-
-    def finish(self) -> None:
-        """Complete the present file."""
-        if self.handle is not None:
-            self.handle.close()
 
     def entry(self, path: str, name: str | None = None) -> _NewEntry:
         """Return the entry of one path."""
@@ -80,15 +85,20 @@ class _Writer:
             self.handle.require_group(group).attrs["name"] = name
         return _NewEntry(self, group)
 
+    def has(self, path: str) -> bool:
+        """Return whether something was written at a path."""
+        return any(path in handle for handle in self.handles.values())
+
     def put(self, group: str, key: str, value: Any) -> None:
         """Write one array."""
         array, opaque = to_array(value)
         if array.nbytes > self.limit:
             raise ValueError(
-                f"'{group}/{key}' has {array.nbytes} bytes, more than max_shard_size allows"
-                f" ({self.limit}).\nFix: pass a larger `max_shard_size` (in GB)."
+                f"'{group}/{key}' has {array.nbytes} bytes, which exceeds the maximum shard size,"
+                f" {self.limit} bytes.\nFix: pass a larger `max_shard_size` (in GB)."
             )
         if self.size + array.nbytes > self.limit:
+            self.handle.flush()
             self.begin()
         self.size += array.nbytes
         self.total += array.nbytes
@@ -98,25 +108,40 @@ class _Writer:
         if self.name not in names:
             self.map[f"/{group}"] = [*names, self.name]
 
+    def groups(self, group: str) -> Iterator[Any]:
+        """Yield the parts of a group, from all files that have one."""
+        for handle in self.handles.values():
+            if group in handle:
+                yield handle[group]
+
 
 class _NewEntry(MutableMapping):
-    def __init__(self, writer: _Writer, group: str) -> None:
-        self._writer, self._group, self._keys = writer, group, {}
+    """The arrays of one path, written as they are set, into one file or several."""
+
+    def __init__(self, writer: ShardWriter, group: str) -> None:
+        self._writer, self._group = writer, group
+
+    def _part(self, key: str) -> Any:
+        part = next((part for part in self._writer.groups(self._group) if key in part), None)
+        if part is None:
+            shards = list(self._writer.handles)
+            raise KeyError(f"Key '{key}' not found in any of the shards: {shards}")
+        return part
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._writer.put(self._group, key, value)
-        self._keys[key] = None
 
     def __getitem__(self, key: str) -> Any:
-        raise KeyError(f"'{key}' is written and can no longer be read or changed")
+        return read_array(self._part(key), key)
 
-    __delitem__ = __getitem__
+    def __delitem__(self, key: str) -> None:
+        del self._part(key)[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return (key for part in self._writer.groups(self._group) for key in part)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return sum(map(len, self._writer.groups(self._group)))
 
 
 def load_sharded(model: Any, path: str, *, skip_mismatch: bool = False, skip: Any = None) -> None:
@@ -125,22 +150,37 @@ def load_sharded(model: Any, path: str, *, skip_mismatch: bool = False, skip: An
     Raises:
         FileFormatError: A file is missing or damaged, or does not fit the model.
     """
-    with open(path, "rb") as stream:
-        table = load_json(stream.read(), path)
-    weight_map = table.get("weight_map") if isinstance(table, dict) else None
-    if not isinstance(weight_map, dict):
-        raise FileFormatError(
-            path, "it has no 'weight_map'", fix="pass a file written by `save_weights`."
-        )
-    with contextlib.ExitStack() as stack:
-        reader = _Reader(path, weight_map, stack)
+    with ShardReader(path) as reader:
         load_state(model, reader, source=path, skip_mismatch=skip_mismatch, skip=skip)
 
 
-class _Reader:
-    def __init__(self, path: str, table: dict[str, Any], stack: contextlib.ExitStack) -> None:
-        self.path, self.table, self.stack = path, table, stack
+class ShardReader:
+    """The files that a map lists, opened as they are needed, to the end of a `with` block.
+
+    Args:
+        path: The map.
+
+    Raises:
+        FileFormatError: It is no such map.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with open(path, "rb") as stream:
+            table = load_json(stream.read(), path)
+        self.map = table.get("weight_map") if isinstance(table, dict) else None
+        if not isinstance(self.map, dict):
+            raise FileFormatError(
+                path, "it has no 'weight_map'", fix="pass a file written by `save_weights`."
+            )
         self.open: dict[str, H5Reader] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> ShardReader:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
 
     def _shard(self, name: Any) -> H5Reader:
         if not isinstance(name, str) or os.path.basename(name) != name or "\\" in name:
@@ -155,21 +195,21 @@ class _Reader:
                 raise FileFormatError(
                     self.path, f"its part '{name}' is missing", fix="copy all parts beside it."
                 )
-            self.open[name] = H5Reader(self.stack.enter_context(open_h5(shard)))
+            self.open[name] = H5Reader(self._stack.enter_context(open_h5(shard)))
         return self.open[name]
 
     def entry(self, path: str) -> _Entry:
         """Return the entry of one path, from all files that have a part of it."""
-        names = self.table.get(f"/{path}/vars" if path else "/vars", [])
+        names = self.map.get(f"/{path}/vars" if path else "/vars", [])
         names = names if isinstance(names, list) else [names]
         return _Entry([self._shard(name).entry(path) for name in names])
 
     def has(self, path: str) -> bool:
         """Return whether there is anything at a path."""
-        return any(group.startswith(f"/{path}/") for group in self.table)
+        return any(group.startswith(f"/{path}/") for group in self.map)
 
 
-class _Entry(Mapping):
+class _Entry(ReadEntry):
     def __init__(self, parts: list[Any]) -> None:
         self._of = {key: part for part in parts for key in part}
 

@@ -12,13 +12,14 @@ from typing import IO, Any
 
 from .errors import FileFormatError, MissingFileError, describe
 
-__all__ = ["ARCHIVE", "FOLDER", "HDF5", "SAFETENSORS", "sniff"]
+__all__ = ["ARCHIVE", "FOLDER", "HDF5", "SAFETENSORS", "is_remote_path", "sniff"]
 
 ARCHIVE = "archive"
 FOLDER = "folder"
 HDF5 = "hdf5"
 SAFETENSORS = "safetensors"
 
+_SUFFIXES = (".keras", ".h5", ".hdf5", ".safetensors")
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _CONVERT = (
@@ -74,6 +75,15 @@ _FOREIGN_ARCHIVES = (
 )
 
 
+def is_remote_path(path: Any) -> bool:
+    """Tell whether a path is an address of another machine.
+
+    >>> is_remote_path("gs://bucket/m.keras"), is_remote_path("models/m.keras")
+    (True, False)
+    """
+    return "://" in os.fspath(path)
+
+
 def sniff(file: Any) -> str:
     """Say which kind of model file `file` is, or raise what is wrong with it.
 
@@ -89,14 +99,14 @@ def sniff(file: Any) -> str:
     if hasattr(file, "read"):
         return _sniff_stream(file, file)
     path = os.fspath(file)
-    if "://" in str(path):
+    if is_remote_path(path):
         raise FileFormatError(
             file,
             "this is a remote address, and only local files are read",
             fix="download it first, or pass an open file object.",
         )
     if not os.path.exists(path):
-        raise MissingFileError(file, "the file does not exist", fix=_suggest(path))
+        raise _missing(file, path)
     if os.path.isdir(path):
         return _sniff_folder(path)
     with open(path, "rb") as stream:
@@ -223,6 +233,15 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return b"\x00" not in head
+
+
+def _missing(file: Any, path: str) -> MissingFileError:
+    facts = {}
+    if not path.endswith(_SUFFIXES):
+        facts["format"] = f"File format not supported by its name; known are {', '.join(_SUFFIXES)}"
+    problem = "File not found: the file does not exist"
+    fix = f"Please ensure the file is an accessible model file: {_suggest(path)}"
+    return MissingFileError(file, problem, fix=fix, **facts)
 
 
 def _suggest(path: str) -> str:

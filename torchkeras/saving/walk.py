@@ -292,8 +292,9 @@ def _forgive_old_container(failures: Failures, known: set[int], path: str) -> No
     for key in set(failures) - known:
         del failures[key]
     warnings.warn(
-        f"The file has nothing for the layers in '{path}': it comes from a version of Keras that"
-        " did not save layers in nested containers. They keep their present weights.",
+        f"Skipping nested container '{path}', for which the file has nothing: it comes from a"
+        " version of Keras that did not save layers in nested containers. They keep their present"
+        " weights.",
         stacklevel=6,
     )
 
@@ -344,11 +345,13 @@ def _explain_failure(
     entry = weights.entry(path)
     if variables and not len(entry):
         expected = [f"{_name(v)} {tuple(v.shape)}" for v in variables]
-        return f"it has no weights for {label} (looked for at '{where}')", {"expected": expected}
+        problem = f"{label} received 0 variables: the file has none at '{where}'"
+        return problem, {"expected": expected}
     for i, variable in enumerate(variables):
         given = entry.shape_of(str(i)) if str(i) in entry else None
         if given is not None and given != tuple(variable.shape):
-            return f"{label}: variable '{_name(variable)}' has another shape in the file", {
+            name = _name(variable)
+            return f"{label}: variable '{name}' has another shape in the file; both must match", {
                 "expected": tuple(variable.shape),
                 "given": given,
             }

@@ -20,7 +20,9 @@ from .walk import load_state, save_state
 __all__ = [
     "H5Reader",
     "H5Writer",
+    "ReadEntry",
     "load_weights",
+    "read_array",
     "save_weights",
     "to_array",
     "write_array",
@@ -62,6 +64,11 @@ def write_array(group: Any, key: str, array: np.ndarray, opaque: str | None) -> 
         dataset.attrs["dtype"] = opaque
 
 
+def read_array(group: Any, key: str) -> np.ndarray | torch.Tensor:
+    """Return what `write_array` wrote into a file that is still open."""
+    return H5File(group.file, "a file being written", 0).read(group[key])
+
+
 class H5Writer:
     """Writes entries into an open `h5py.File`."""
 
@@ -71,6 +78,10 @@ class H5Writer:
     def entry(self, path: str, name: str | None = None) -> _NewEntry:
         """Return the entry of one path; with a `name` its group is made even if it stays empty."""
         return _NewEntry(self.handle, f"{path}/vars" if path else "vars", name)
+
+    def has(self, path: str) -> bool:
+        """Return whether something was written at a path."""
+        return path in self.handle
 
 
 class _NewEntry(MutableMapping):
@@ -89,11 +100,15 @@ class _NewEntry(MutableMapping):
     def __setitem__(self, key: str, value: Any) -> None:
         write_array(self._make_group(), key, *to_array(value))
 
-    def __getitem__(self, key: str) -> np.ndarray:
-        return self._make_group()[key][()]
+    def __getitem__(self, key: str) -> np.ndarray | torch.Tensor:
+        if self._group is None or key not in self._group:
+            raise KeyError(key)
+        return read_array(self._group, key)
 
     def __delitem__(self, key: str) -> None:
-        del self._make_group()[key]
+        if self._group is None or key not in self._group:
+            raise KeyError(key)
+        del self._group[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(() if self._group is None else self._group.keys())
@@ -137,7 +152,17 @@ class H5Reader:
 _OLD_NAMES = {"layers": "_layer_checkpoint_dependencies"}  # tf.keras 2.12 and 2.13
 
 
-class _Entry(Mapping):
+class ReadEntry(Mapping):
+    """The arrays of one path in a file; what tries to change them is told that it cannot."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise ValueError(f"Setting a value is only allowed in write mode. Received: key='{key}'")
+
+    def __delitem__(self, key: str) -> None:
+        raise ValueError(f"Deleting a value is only allowed in write mode. Received: key='{key}'")
+
+
+class _Entry(ReadEntry):
     """The arrays of one path, read when they are asked for."""
 
     def __init__(self, file: H5File, group: Any) -> None:

@@ -2,7 +2,8 @@
 
 Before a member is opened, the whole directory is checked: no names that leave the folder they are
 unpacked in, no name twice (parsers disagree about which one counts), no links, no encryption, and
-no member that declares more bytes than compression could have hidden in the file.
+no member that declares more bytes than compression could have hidden in the file. A large member
+or archive that unpacks to a multiple of what models compress to is refused as a bomb.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ import zipfile
 import zlib
 from typing import IO, Any
 
+from .budget import fits_in_memory
 from .errors import FileFormatError
 
 __all__ = ["open_member", "open_zip", "read_member", "unpack_folder"]
 
-_MAX_EXPANSION = 1100  # deflate reaches 1032
+_POSSIBLE_EXPANSION = 1100  # deflate reaches 1032
+# Above this size, a member of more than so many times its stored bytes is a bomb ...
+_ZIP_MEMBER_BOMB_FLOOR_BYTES = 1 << 32
+_ZIP_MEMBER_MAX_EXPANSION = 100
+# ... and already above this one if it, or all members together, are to be written to a disk.
+_ZIP_EXTRACT_BOMB_FLOOR_BYTES = 1 << 28
 _MAX_MEMBERS = 100_000
-_IN_MEMORY = 64 << 20
 _LOCAL_HEADER = 30
 _DISTRUST = "no saver writes such a file; get the model from a source you trust."
 
@@ -41,12 +47,14 @@ def open_zip(stream: IO[bytes], source: Any) -> zipfile.ZipFile:
     if len(members) > _MAX_MEMBERS:
         raise FileFormatError(source, f"the archive has {len(members)} members", fix=_DISTRUST)
     seen: set[str] = set()
-    stored = 0
+    stored = unpacked = 0
     for member in members:
         _check_member(member, seen, size, source)
         stored += member.compress_size
+        unpacked += member.file_size
     if stored > size:
         raise FileFormatError(source, "members of the archive overlap each other", fix=_DISTRUST)
+    _check_expansion("the archive", unpacked, stored, _ZIP_EXTRACT_BOMB_FLOOR_BYTES, source)
     return archive
 
 
@@ -66,34 +74,53 @@ def _check_member(member: zipfile.ZipInfo, seen: set[str], size: int, source: An
         problem = "is encrypted"
     elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         problem = "uses an unusual compression"
-    elif member.file_size > min(member.compress_size, size) * _expansion(member):
+    elif member.file_size > min(member.compress_size, size) * _possible_expansion(member):
         problem = (
             f"declares {member.file_size} bytes, more than its {member.compress_size} stored bytes"
-            " can hold"
+            " can hold; it is a decompression bomb"
         )
     if problem:
         raise FileFormatError(source, f"the archive member {name!r} {problem}", fix=_DISTRUST)
+    _check_bomb(member, _ZIP_MEMBER_BOMB_FLOOR_BYTES, source)
     seen.add(name.casefold())
 
 
-def _expansion(member: zipfile.ZipInfo) -> int:
-    return 1 if member.compress_type == zipfile.ZIP_STORED else _MAX_EXPANSION
+def _possible_expansion(member: zipfile.ZipInfo) -> int:
+    return 1 if member.compress_type == zipfile.ZIP_STORED else _POSSIBLE_EXPANSION
+
+
+def _check_bomb(member: zipfile.ZipInfo, floor: int, source: Any) -> None:
+    what = f"the archive member {member.filename!r}"
+    _check_expansion(what, member.file_size, member.compress_size, floor, source)
+
+
+def _check_expansion(what: str, unpacked: int, stored: int, floor: int, source: Any) -> None:
+    if unpacked > floor and unpacked > _ZIP_MEMBER_MAX_EXPANSION * stored:
+        raise FileFormatError(
+            source,
+            f"{what} unpacks to {unpacked} bytes from {stored} stored ones, far more than models"
+            " do; it is a decompression bomb",
+            fix=_DISTRUST,
+        )
 
 
 def read_member(archive: zipfile.ZipFile, name: str, source: Any) -> bytes:
     """Read a member; its checksum is verified.
 
     Raises:
-        FileFormatError: It is absent or damaged.
+        FileFormatError: It is absent, damaged, or unpacks to more than models do.
     """
     try:
-        return archive.read(name)
+        member = archive.getinfo(name)
     except KeyError:
         raise FileFormatError(
             source,
             f"the archive has no '{name}'",
             fix="pass a file written by `model.save('….keras')`.",
         ) from None
+    _check_bomb(member, _ZIP_MEMBER_BOMB_FLOOR_BYTES, source)
+    try:
+        return archive.read(member)
     except (zipfile.BadZipFile, OSError, zlib.error, EOFError) as error:
         raise _damaged(source, error) from error
 
@@ -105,7 +132,7 @@ def open_member(archive: zipfile.ZipFile, name: str, source: Any) -> IO[bytes]:
     if they are compressed, so that loading needs no second copy of the weights.
     """
     info = archive.getinfo(name)
-    if info.file_size <= _IN_MEMORY:
+    if fits_in_memory(info.file_size):
         return io.BytesIO(read_member(archive, name, source))
     stored = info.compress_type == zipfile.ZIP_STORED
     target = None if stored else tempfile.TemporaryFile()  # noqa: SIM115 - returned
@@ -161,11 +188,16 @@ class _Window(io.RawIOBase):
 
 
 def unpack_folder(archive: zipfile.ZipFile, folder: str, target: str, source: Any) -> bool:
-    """Write the members below `folder/` into `target`; return whether there were any."""
+    """Write the members below `folder/` into `target`; return whether there were any.
+
+    Raises:
+        FileFormatError: A member is damaged, or unpacks to more than models do.
+    """
     found = False
     for info in archive.infolist():
         if not info.filename.startswith(f"{folder}/") or info.is_dir():
             continue
+        _check_bomb(info, _ZIP_EXTRACT_BOMB_FLOOR_BYTES, source)
         path = os.path.join(target, *info.filename.split("/")[1:])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "xb") as file:

@@ -29,7 +29,6 @@ class Compiled:
         # Written directly: a model's `__setattr__` would track what belongs to `compile`.
         self.__dict__.update(
             compiled=False,
-            optimizer=None,
             loss=None,
             stop_training=False,
             stop_evaluating=False,

@@ -180,7 +180,7 @@ class TestStep:
     def __call__(self, data: Any) -> StepLogs:
         model = self.model
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self.call(x)
+        y_pred = _inferred(self.call, x)
         loss = model.compute_loss(x, y, y_pred, sample_weight, training=False)
         model._loss_tracker.add_mean(loss, batch_size_of(x))
         if model._compile_metrics is not None:
@@ -203,11 +203,20 @@ class PredictStep:
         self.model = self.call = model
 
     def __call__(self, data: Any) -> Any:
-        return self.call(unpack_x_y_sample_weight(data)[0])
+        return _inferred(self.call, unpack_x_y_sample_weight(data)[0])
 
     def compile(self, report: Callable[[Exception], None]) -> None:
         """Compile the forward pass."""
         self.call = compiled(self.model, report)
+
+
+def _inferred(model: Callable[..., Any], x: Any) -> Any:
+    """Call a model in inference, also layers that train unless told otherwise."""
+    outer_training, CONTEXT.training = CONTEXT.training, False
+    try:
+        return model(x)
+    finally:
+        CONTEXT.training = outer_training
 
 
 def batch_size_of(x: Any) -> int:

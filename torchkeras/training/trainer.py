@@ -522,7 +522,7 @@ class Trainer(Compiled):
         self._build_optimizer()
 
     def _build_optimizer(self) -> None:
-        optimizer = self.optimizer
+        optimizer = getattr(self, "optimizer", None)  # that of a compiled model
         if optimizer is not None and not optimizer.built and self.built:
             optimizer.build(self.trainable_variables)
 

@@ -115,7 +115,7 @@ def pad_sequences(
     kind = np.dtype(dtype).kind
     if isinstance(value, str) and kind not in "OSU":
         raise ValueError(
-            f"pad_sequences: `value` {value!r} is a string, which does not fit dtype {dtype!r}. "
+            f"pad_sequences: `dtype` {dtype} is not compatible with `value` {value!r}, a string. "
             "Fix: pass dtype=object."
         )
     padded = np.full((len(sequences), maxlen, *sample_shape), value, dtype=dtype)
