@@ -2,9 +2,10 @@
 
     KERAS_BACKEND=torch python compat_tests/scripts_oracle.py compat_tests/scripts/vae.py
 
-Scripts that say `import tensorflow as tf` need no TensorFlow here: `tensorflow.keras` and `tf_keras`
+Scripts that say `import tensorflow as tf` need no TensorFlow here: `tensorflow.keras`, `tf_keras`
 are the package's own `keras._tf_keras.keras`, and `tensorflow` is a module made below of the few
-names that the scripts use. Other names of it raise an `AttributeError`.
+names that the scripts use. Other names of it raise an `AttributeError`. The functions of Keras 2's
+backend, which the package has for TensorFlow only, are replaced by those of `keras.ops`.
 
 Without arguments it serves: each line of standard input is a JSON object `{"script", "folder",
 "stdout", "stderr"}`, and is answered by a line with the script's exit status. Each script runs in a
@@ -75,10 +76,22 @@ def _minimal_tensorflow() -> ModuleType:
     return tensorflow
 
 
+def _replace_backend() -> None:
+    """Let `K.mean` and its like, as far as the scripts use them, work on torch tensors."""
+    from keras import ops
+
+    backend = importlib.import_module("keras._tf_keras.keras.backend")
+    for name in ("abs", "binary_crossentropy", "cast", "greater", "mean", "square", "sum"):
+        setattr(backend, name, getattr(ops, name))
+    backend.flatten = lambda x: ops.reshape(x, (-1,))
+    backend.int_shape = lambda x: tuple(x.shape)
+
+
 def prepare() -> None:
     """Import Keras on torch, and make the TensorFlow names mean it."""
     os.environ["KERAS_BACKEND"] = "torch"
     sys.meta_path.insert(0, _TensorFlowNames())
+    _replace_backend()
     tensorflow = _minimal_tensorflow()
     sys.modules["tensorflow"] = tensorflow
     tensorflow.keras = importlib.import_module("tensorflow.keras")

@@ -10,9 +10,11 @@ from compat_tests import api
 NAMESPACES = dict(api.namespaces(keras))
 # Names of our own, below the surface of Keras, that other parts of the package share.
 OURS = {
+    "applications.imagenet_utils": "correct_pad obtain_input_shape validate_activation",
+    "applications.mobilenet_v3": "MobileNetV3Large MobileNetV3Small",
     "config": "at_clear_session default_device device get_global_attribute keras_home"
     " run_clear_session_hooks set_global_attribute standardize_data_format",
-    "dtype_policies": "dtype_policy layer_policy set_dtype_policy",
+    "dtype_policies": "dtype_policy set_dtype_policy",
     "initializers": "RandomInitializer compute_fans",
     "losses": "LossFunctionWrapper TorchLoss is_loss is_torch_loss label_kind object_name resolve",
     "metrics": "resolve resolve_accuracy resolve_crossentropy",

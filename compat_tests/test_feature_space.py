@@ -66,7 +66,9 @@ def by_methods(mode):
                 "code": cls.integer_categorical(5, 2, output_mode=integers),
                 "word": cls.string_categorical(max_tokens=3),
                 "text": cls.string_hashed(7, output_mode=integers),
-                "plain": cls.feature("float32", library.layers.Rescaling(3.0), "float"),
+                "plain": cls.feature(
+                    "float32", library.layers.Rescaling(3.0, name="three"), "float"
+                ),
             },
             output_mode=mode,
             crosses=[cls.cross(("text", "code"), 11, output_mode=integers), ("bins", "word")],

@@ -18,7 +18,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scripts_oracle import Oracle
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +29,11 @@ LOOSER = {
     # A ReLU unit within rounding of its kink takes another side; batch statistics of few steps
     # make much of it.
     "tf_digits_cnn": 2e-2,
+    # The bias of a convolution before BatchNormalization has no gradient but rounding, which Adam
+    # scales up to whole steps.
+    "tf_backend_losses": 2e-3,
+    # Adam divides gradients by their size: of tiny ones rounding decides the direction.
+    "training_recipes": 5e-4,
 }
 
 _DURATION = re.compile(r"\b\d+(?:ms|us|s)\b(?:/(?:step|epoch))?")
@@ -95,6 +99,7 @@ def test_prints_the_same(script, tmp_path, oracle):
     assert ours.returncode == 0, ours.stderr
     theirs = oracle.run(script, folders[1])
     assert theirs.returncode == 0, theirs.stderr
+    assert not ours.stderr or theirs.stderr, f"only torchkeras warns:\n{ours.stderr}"
     found = differences(ours.stdout, theirs.stdout, LOOSER.get(script.stem, TOLERANCE))
     assert not found, "\n".join(found)
     metrics = [line for line in ours.stdout.splitlines() if re.match(r"[^:]+: \S", line)]

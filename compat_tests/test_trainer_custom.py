@@ -3,11 +3,14 @@
 The scripts are in the style of Keras's guides; histories and weights must agree.
 """
 
+import keras
 import numpy as np
 import pytest
 import torch
 from fitting import WEIGHTS, X, Y, both, clear, fit_both
 from oracle import to_numpy
+
+import torchkeras
 
 
 @pytest.fixture(autouse=True)
@@ -448,3 +451,26 @@ def same(a, b):
 @pytest.mark.filterwarnings("ignore:.*trainable:UserWarning")
 def test_scripts(script):
     same(*both(script))
+
+
+def test_shuffles_agree_where_nothing_needs_a_look_at_the_data():
+    """A built model without compiled losses: Keras takes no batch to build from, nor do we."""
+
+    def orders(k):
+        class Recorder(k.Model):
+            def train_step(self, data):
+                x = data[0] if isinstance(data, tuple) else data
+                seen.append(x[:, 0].tolist())
+                return {"rows": len(x)}
+
+        seen = []
+        k.utils.set_random_seed(3)
+        inputs = k.Input((1,))
+        model = Recorder(inputs, k.layers.Dense(1)(inputs))
+        model.compile()
+        model.fit(np.arange(10.0)[:, None], batch_size=4, epochs=2, verbose=0)
+        return seen
+
+    ours, theirs = orders(torchkeras), orders(keras)
+    assert len(ours) == 6
+    assert ours == theirs

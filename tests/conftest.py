@@ -1,5 +1,7 @@
 """What all tests share: a seed, and skips of tests marked `cuda` where there is no such device."""
 
+import sys
+
 import pytest
 import torch
 
@@ -8,8 +10,13 @@ from torchkeras.utils import set_random_seed
 
 @pytest.fixture(autouse=True)
 def seed():
-    """Start each test from the same random numbers."""
+    """Start each test from the same random numbers, and with nothing compiled.
+
+    All layers share the code of `Layer.__call__`, which torch compiles a limited number of times.
+    """
     set_random_seed(0)
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
 
 
 def pytest_collection_modifyitems(items):

@@ -101,7 +101,7 @@ USES = {
 def test_wrong_feature_size(make, use):
     text = message(ValueError, USES[use], make(), WIDE)
     has(text, "(20, 5)", "4", "Fix: ")
-    assert "mine" in text or "first" in text
+    assert any(name in text for name in ("mine", "first", "head"))  # the model or its layer
 
 
 @pytest.mark.parametrize("use", USES)
@@ -204,7 +204,7 @@ def test_empty_data_in_predict_and_evaluate():
 @pytest.mark.parametrize(
     ("x", "parts"),
     [
-        (np.array([["a"] * 4] * 20), ("`x`", "<U1", "encode text")),
+        (np.array([["a"] * 4] * 20), ("'features'", "strings", "encode text")),
         (np.array([[1], [1, 2]], dtype=object), ("`x`", "object", "equally long")),
         (X.tolist(), ("`x`", "list of float", "np.array(x)")),
         ("data.csv", ("`x`", "'data.csv'", "convert it")),
@@ -545,8 +545,8 @@ def test_forgotten_super_init():
         def __init__(self):
             self.head = layers.Dense(1)
 
-    with pytest.raises((RuntimeError, AttributeError), match="Broken.*super"):
-        Broken()
+    with pytest.raises(RuntimeError, match="Broken.*super"):
+        Broken()(X)
 
 
 # Weights and files -------------------------------------------------------------------------------

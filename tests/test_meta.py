@@ -474,6 +474,8 @@ def image_layer(name):
         "ContrastLimitedAdaptiveHistogramEqualization",
         "RandomPosterization",
     )
+    if name == "RandomCrop":  # it leaves the size alone where it does not train, as in Keras
+        return [layer, layers.GlobalAveragePooling2D()]
     return Beside(layer) if without_gradients else layer
 
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
         backend,
         callbacks,
         constraints,
+        datasets,
+        distillation,
         distribution,
         dtype_policies,
+        export,
         initializers,
         layers,
         legacy,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
         ops,
         optimizers,
         preprocessing,
+        quantizers,
         random,
         regularizers,
         saving,
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from .naming import name_scope
     from .ops.operators import Variable
     from .optimizers import Optimizer
+    from .quantizers import Quantizer
     from .regularizers import Regularizer
 
 __all__ = [
@@ -71,6 +76,7 @@ __all__ = [
     "Model",
     "Operation",
     "Optimizer",
+    "Quantizer",
     "Regularizer",
     "RematScope",
     "Sequential",
@@ -83,9 +89,12 @@ __all__ = [
     "callbacks",
     "config",
     "constraints",
+    "datasets",
     "device",
+    "distillation",
     "distribution",
     "dtype_policies",
+    "export",
     "initializers",
     "layers",
     "legacy",
@@ -97,6 +106,7 @@ __all__ = [
     "ops",
     "optimizers",
     "preprocessing",
+    "quantizers",
     "random",
     "regularizers",
     "remat",
@@ -124,6 +134,7 @@ _HOMES = {
     "Model": "models",
     "Operation": "graph.operation",
     "Optimizer": "optimizers",
+    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
     "RematScope": "graph.remat",
     "Sequential": "models",
@@ -142,11 +153,6 @@ _CONFIG_HOMES = {
 }
 # Keras's names that torchkeras does not provide yet.
 _LATER = (
-    "Quantizer",
-    "datasets",
-    "distillation",
-    "export",
-    "quantizers",
     "visualization",
 )
 

@@ -2,8 +2,7 @@
 
 `"float32"` and the like do both in one dtype; `"mixed_float16"` and `"mixed_bfloat16"` compute in
 the half type and keep float32 weights. The global policy is what layers get that are not given one.
-Quantized policies, such as `"int8_from_float32"`, say how the weights of a policy are quantized:
-they can be made, compared, written and read, but no layer computes by them yet (`layer_policy`).
+Quantized policies, such as `"int8_from_float32"`, say how the weights of a policy are quantized.
 Source: `keras.dtype_policies` (names, configs, rules of the map).
 """
 
@@ -34,7 +33,6 @@ __all__ = [
     "deserialize",
     "dtype_policy",
     "get",
-    "layer_policy",
     "serialize",
     "set_dtype_policy",
 ]
@@ -607,24 +605,6 @@ def get(identifier: Any) -> DTypePolicy:
                 expected="a dtype, a policy's name, a DTypePolicy or its config",
             )
         ) from None
-
-
-def layer_policy(identifier: Any) -> DTypePolicy:
-    """The policy of a layer: as `get`, without those that no layer can follow.
-
-    Raises:
-        NotImplementedError: A quantized policy.
-    """
-    policy = get(identifier)
-    if policy.quantization_mode is not None:
-        raise NotImplementedError(
-            explain(
-                "Layers with quantized dtype policies are not supported.",
-                given=repr(policy),
-                fix="use a float policy such as 'float32' or 'mixed_bfloat16'.",
-            )
-        )
-    return policy
 
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:

@@ -60,6 +60,7 @@ _PATHS: dict[Any, str] = {}
 _HOMES = {
     "keras.activations": "torchkeras.activations",
     "keras.constraints": "torchkeras.constraints",
+    "keras.distillation": "torchkeras.distillation",
     "keras.dtype_policies": "torchkeras.dtype_policies",
     "keras.initializers": "torchkeras.initializers",
     "keras.layers": "torchkeras.layers",
@@ -67,12 +68,16 @@ _HOMES = {
     "keras.metrics": "torchkeras.metrics",
     "keras.models": "torchkeras.models",
     "keras.optimizers": "torchkeras.optimizers",
+    "keras.quantizers": "torchkeras.quantizers",
     "keras.random": "torchkeras.initializers",
     "keras.regularizers": "torchkeras.regularizers",
+    "keras.src.applications.convnext": "torchkeras.applications.convnext",
+    "keras.src.applications.inception_resnet_v2": "torchkeras.applications.inception_resnet_v2",
     "keras.src.backend.torch.optimizers": "torchkeras.optimizers",
     "keras.src.layers.preprocessing.feature_space": "torchkeras.utils.feature_space",
     "keras.src.models": "torchkeras.models",
     "keras.src.ops": "torchkeras.ops",
+    "keras.src.quantizers": "torchkeras.quantizers",
     "keras.utils": "torchkeras.utils",
     "keras": "torchkeras.models",
 }
@@ -567,6 +572,10 @@ def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any] | Non
 
 
 def _instantiate(cls: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any:
+    inner = dict(inner)
+    for key in getattr(cls, "function_parameters", ()):  # of an op, such as `vectorized_map`
+        if isinstance(inner.get(key), dict):
+            inner[key] = deserialize_keras_object(inner[key])
     try:
         instance = cls.from_config(dict(inner))
     except UnknownNameError:  # says all there is to say
@@ -682,7 +691,9 @@ def _load_lambda(inner: dict[str, Any]) -> types.FunctionType:
 
 def _load_type_spec(inner: Any) -> Any:
     if not isinstance(inner, (list, tuple)):
-        raise TypeError(f"Expected 'config' to be a list or a tuple for a type spec, got {inner!r}.")
+        raise TypeError(
+            f"Expected 'config' to be a list or a tuple for a type spec, got {inner!r}."
+        )
     raise TypeError(
         f"The config describes a type spec of TensorFlow's ({inner[0] if inner else ''}), which"
         " has no meaning here. Use a `keras.KerasTensor`."

@@ -1,4 +1,4 @@
-"""Take models apart: intermediate outputs, weights in and out, clones, new heads, renamed layers."""
+"""Take models apart: intermediate outputs, weights in and out, clones, new heads."""
 
 import keras
 import numpy as np

@@ -79,9 +79,9 @@ inputs = {
     "movie": Input((1,), name="movie", dtype="int32"),
     "age": Input((1,), name="age"),
 }
-wide = layers.Normalization(axis=None, mean=float(train.age.mean()), variance=float(train.age.var()))(
-    inputs["age"]
-)
+wide = layers.Normalization(
+    axis=None, mean=float(train.age.mean()), variance=float(train.age.var())
+)(inputs["age"])
 deep = Concatenate()([Flatten()(Embedding(30, 4)(inputs[name])) for name in ("user", "movie")])
 deep = Dense(16, activation="relu")(Concatenate()([deep, wide]))
 both = keras.Model(inputs, Dense(1)(Concatenate()([deep, wide])))

@@ -24,7 +24,7 @@ target_index = {char: i for i, char in enumerate(target_characters)}
 encoder_data = np.zeros((len(input_texts), max_encoder, num_encoder_tokens), dtype="float32")
 decoder_data = np.zeros((len(input_texts), max_decoder, num_decoder_tokens), dtype="float32")
 decoder_target = np.zeros_like(decoder_data)
-for i, (source, target) in enumerate(zip(input_texts, target_texts)):
+for i, (source, target) in enumerate(zip(input_texts, target_texts, strict=True)):
     for t, char in enumerate(source):
         encoder_data[i, t, input_index[char]] = 1.0
     encoder_data[i, len(source) :, input_index[" "]] = 1.0

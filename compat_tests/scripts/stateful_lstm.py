@@ -2,7 +2,16 @@
 
 import keras
 import numpy as np
-from keras.layers import GRU, LSTM, RNN, Dense, LSTMCell, SimpleRNN, StackedRNNCells, TimeDistributed
+from keras.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Dense,
+    LSTMCell,
+    SimpleRNN,
+    StackedRNNCells,
+    TimeDistributed,
+)
 
 keras.utils.set_random_seed(14)
 batch_size, timesteps = 4, 5

@@ -58,7 +58,8 @@ model.compile(
     optimizer=tf.keras.optimizers.Adam(learning_rate=0.01),
     metrics=["accuracy", tf.keras.metrics.AUC(name="auc")],
 )
-model.summary()
+print("layers:", [layer.name for layer in model.layers])
+print(f"parameters: {model.count_params()}")
 
 model.fit(
     padded[:200],
@@ -76,5 +77,5 @@ print(f"auc: {auc:.6f}")
 
 new = ["A brilliant and moving film", "The plot was tedious, awful acting", "unknown words here"]
 encoded = pad_sequences(tokenizer.texts_to_sequences(new), maxlen=MAX_LEN, padding="post")
-for text, score in zip(new, model.predict(encoded, verbose=0)[:, 0]):
+for text, score in zip(new, model.predict(encoded, verbose=0)[:, 0], strict=True):
     print(f"{text}: {score:.6f}")

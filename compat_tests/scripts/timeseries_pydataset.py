@@ -78,7 +78,12 @@ evaluate("conv", conv, lambda m: m.fit(train, validation_data=valid, epochs=3, v
 print(f"epochs ended: {train.epochs_ended}")
 
 lstm = keras.Sequential(
-    [keras.Input((None, 1)), layers.LSTM(16, return_sequences=True), layers.LSTM(8), layers.Dense(1)]
+    [
+        keras.Input((None, 1)),
+        layers.LSTM(16, return_sequences=True),
+        layers.LSTM(8),
+        layers.Dense(1),
+    ]
 )
 evaluate(
     "lstm",

@@ -1,4 +1,4 @@
-"""Keras on PyTorch: `train_step` and `test_step` with backward(), own trackers, compiled metrics."""
+"""Keras on PyTorch: `train_step` and `test_step` with backward(), trackers, compiled metrics."""
 
 import os
 
@@ -52,7 +52,11 @@ class MixupModel(keras.Model):
         self.loss_tracker.update_state(loss)
         self.entropy_tracker.update_state(entropy)
         logs = self.compute_metrics(None, y, y_pred)
-        return {"loss": self.loss_tracker.result(), "entropy": self.entropy_tracker.result(), **logs}
+        return {
+            "loss": self.loss_tracker.result(),
+            "entropy": self.entropy_tracker.result(),
+            **logs,
+        }
 
 
 x, y = make_moons(400, noise=0.2, random_state=0)

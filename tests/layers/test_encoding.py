@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchkeras as keras
 from torchkeras.layers import CategoryEncoding, Discretization
 from torchkeras.layers.encoding import encode, encoded_shape
 
@@ -49,6 +50,16 @@ def test_boundaries_can_be_replaced_and_copied():
     assert layer([0.5]).tolist() == [0]
     assert copy.deepcopy(layer)([0.7]).tolist() == [1]
     assert Discretization(np.array([0.0, 1.0])).get_config()["bin_boundaries"] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
+def test_files_have_the_boundaries(tmp_path, suffix):
+    layer = Discretization(num_bins=4)
+    layer.adapt(np.arange(50.0))
+    model = keras.Sequential([keras.Input((3,)), layer])
+    model.save(tmp_path / f"model{suffix}")
+    again = keras.saving.load_model(tmp_path / f"model{suffix}")
+    assert again.layers[0].bin_boundaries == layer.bin_boundaries
 
 
 def test_bins_hold_equally_many_values():

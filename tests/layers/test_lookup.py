@@ -43,6 +43,19 @@ def test_a_vocabulary_must_be_known():
         layer.set_vocabulary(["a", "b"])
 
 
+@pytest.mark.parametrize("kind", [StringLookup, keras.layers.TextVectorization])
+def test_a_vocabulary_that_got_lost_is_missed(kind):
+    layer = kind()
+    layer.adapt(["a", "b"])
+    again = kind.from_config(layer.get_config())
+    assert again(keras.Input((1,), dtype="string")).shape[0] is None
+    if kind is StringLookup:
+        with pytest.raises(RuntimeError, match="(?s)lacks the vocabulary.*set_vocabulary"):
+            again(["a"])
+    again.set_vocabulary(layer.get_vocabulary())
+    assert torch.equal(again(["a", "z"]), layer(["a", "z"]))
+
+
 def test_integers_stay_where_and_what_they_are():
     layer = IntegerLookup(vocabulary=np.array([2**40, 5], dtype="int64"))
     for dtype in (torch.int64, torch.int32, torch.uint8):

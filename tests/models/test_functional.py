@@ -75,8 +75,8 @@ def test_extra_keys_are_ignored_with_a_warning():
     [
         ([A], "doesn't match the expected structure"),
         ([A, B, B], "doesn't match the expected structure"),
-        ([A, B[:, :2]], "input 'b' has the wrong shape"),
-        ([A, B[0, 0]], "input 'b' has the wrong shape"),
+        ([A, B[:, :2]], "'b' and path '1' has the wrong shape"),
+        ([A, B[0, 0]], "'b' and path '1' has the wrong shape"),
         ({"a": A, "bb": B}, "missing data for input 'b'"),
     ],
     ids=["too_few", "too_many", "size", "rank", "key"],

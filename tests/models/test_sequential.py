@@ -150,7 +150,7 @@ def test_layers_with_two_inputs_do_not_stack():
         def call(self, a, b):
             return a + b
 
-    with pytest.raises(ValueError, match="takes \\['a', 'b'\\]"):
+    with pytest.raises(ValueError, match="has \\['a', 'b'\\]"):
         Sequential([L.Input((4,)), Two()])
 
 

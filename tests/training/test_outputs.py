@@ -77,7 +77,11 @@ def test_the_losses_of_the_outputs_are_noted_unweighted():
     ("kwargs", "y_true", "message"),
     [
         ({"loss": {"yy": "mse"}}, [Y, Z], "names an output .* 'yy'"),
-        ({"loss": ["mse", "mse", "mse"]}, [Y, Z], "`loss` does not match the outputs"),
+        (
+            {"loss": ["mse", "mse", "mse"]},
+            [Y, Z],
+            "path '2' in the `loss` argument, can't be found",
+        ),
         ({"loss": "mse", "loss_weights": [1.0, 2.0, 3.0]}, [Y, Z], "must match the number of loss"),
         ({"loss": "mse"}, [Y, Z, Z], "different structures"),
         ({"loss": "mse"}, {"y": Y, "zz": Z}, "'zz'"),

@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 Body = Callable[[KerasTensor], KerasTensor]
+End = Callable[["Request"], Iterable[Layer]]
 
 _STORAGE = "https://storage.googleapis.com/tensorflow/keras-applications"
 
@@ -132,7 +133,15 @@ class Request:
             self.include_top,
             self.weights,
         )
+        return self.shaped(shape)
+
+    def shaped(self, shape: Shape) -> Request:
+        """Return the request for images of a shape."""
         return replace(self, input_shape=shape)
+
+    def named(self, name: str) -> Request:
+        """Return the request with a name, if it has none."""
+        return self if self.name is not None else replace(self, name=name)
 
     def image(self) -> KerasTensor:
         """Give the symbolic image that the network begins with."""
@@ -144,42 +153,36 @@ class Request:
 # The frame ---------------------------------------------------------------------------------------
 
 
-def dense_top(pool: str | None = "avg_pool") -> Callable[[Request], Iterable[Layer]]:
+def dense_top(request: Request, pool: str | None = "avg_pool") -> Iterable[Layer]:
     """Give the usual top: the mean of each feature map, and a dense layer.
 
     Args:
+        request: What was asked for.
         pool: What the layer of the means is called.
     """
-
-    def top(request: Request) -> Iterable[Layer]:
-        yield GlobalAveragePooling2D(name=pool)
-        yield Dense(request.classes, activation=request.classifier_activation, name="predictions")
-
-    return top
+    yield GlobalAveragePooling2D(name=pool)
+    yield Dense(request.classes, activation=request.classifier_activation, name="predictions")
 
 
-def pooled(names: bool) -> Callable[[Request], Iterable[Layer]]:
+def pooled(request: Request, names: bool = True) -> Iterable[Layer]:
     """Give the usual tail: the pooling that was asked for.
 
     Args:
+        request: What was asked for.
         names: Whether the layer is called `avg_pool` or `max_pool`, or is numbered.
     """
-
-    def tail(request: Request) -> Iterable[Layer]:
-        if request.pooling == "avg":
-            yield GlobalAveragePooling2D(name="avg_pool" if names else None)
-        elif request.pooling == "max":
-            yield GlobalMaxPooling2D(name="max_pool" if names else None)
-
-    return tail
+    if request.pooling == "avg":
+        yield GlobalAveragePooling2D(name="avg_pool" if names else None)
+    elif request.pooling == "max":
+        yield GlobalMaxPooling2D(name="max_pool" if names else None)
 
 
 def assemble(
     request: Request,
     body: Body,
     release: Release,
-    top: Callable[[Request], Iterable[Layer]] = dense_top(),
-    tail: Callable[[Request], Iterable[Layer]] = pooled(names=True),
+    top: End = dense_top,
+    tail: End = pooled,
 ) -> Functional:
     """Make the model that was asked for.
 
@@ -205,6 +208,7 @@ def application(
     title: str,
     body: Body,
     release: Release,
+    trained: Body | None = None,
     name: str | None = None,
     size: int = 224,
     min_size: int = 32,
@@ -216,6 +220,7 @@ def application(
     Args:
         title: Its name in `keras.applications`.
         body: See `assemble`, as for `release`.
+        trained: The body with ImageNet's weights, where it is another.
         name: What the model is called by default; by default the title in small letters.
         size: Height and width of the images that the network was trained on.
         min_size: The least height and width.
@@ -244,7 +249,8 @@ def application(
             classifier_activation,
             name,
         )
-        return assemble(request.sized(size, min_size), body, release, **ends)
+        chosen = trained if trained and weights == "imagenet" else body
+        return assemble(request.sized(size, min_size), chosen, release, **ends)
 
     return describe(build, title, body.__module__, size, min_size, source)
 

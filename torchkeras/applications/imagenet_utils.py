@@ -1,4 +1,4 @@
-"""What all classifiers of ImageNet share: preparing images, reading predictions, checking arguments.
+"""What all classifiers of ImageNet share: preparing images, naming classes, checking arguments.
 
 Letters: B batch, H height, W width. Images are RGB, `(B, H, W, 3)` or `(H, W, 3)`, under
 `"channels_first"` `(B, 3, H, W)` or `(3, H, W)`, with values from 0 to 255.

@@ -7,6 +7,8 @@ Source: He et al. 2016, arXiv:1512.03385.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Activation, Add, Conv2D, Layer, MaxPooling2D, ZeroPadding2D
 from ._builder import Body, application, chain, kernels, norm
@@ -17,7 +19,7 @@ __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preproce
 EPSILON = 1.001e-5
 
 
-def conv_norm(filters: int, size: int, name: str, relu: bool = True, **options: object) -> list:
+def conv_norm(filters: int, size: int, name: str, relu: bool = True, **options: Any) -> list[Layer]:
     """Make a convolution, its normalization and, if wanted, the activation."""
     layers: list[Layer] = [
         Conv2D(filters, size, name=f"{name}_conv", **options),

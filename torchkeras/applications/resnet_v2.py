@@ -8,7 +8,7 @@ Source: He et al. 2016, arXiv:1603.05027.
 from __future__ import annotations
 
 from ..graph.keras_tensor import KerasTensor
-from ..layers import Activation, Add, Conv2D, MaxPooling2D, ZeroPadding2D
+from ..layers import Activation, Add, Conv2D, Layer, MaxPooling2D, ZeroPadding2D
 from ._builder import Body, application, chain, kernels, norm
 from .imagenet_utils import decode_predictions, preprocessor
 from .resnet import EPSILON, conv_norm
@@ -16,7 +16,7 @@ from .resnet import EPSILON, conv_norm
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 
 
-def _norm_relu(name: str) -> list:
+def _norm_relu(name: str) -> list[Layer]:
     return [norm(f"{name}_bn", epsilon=EPSILON), Activation("relu", name=f"{name}_relu")]
 
 

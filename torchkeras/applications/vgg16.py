@@ -7,6 +7,7 @@ Source: Simonyan & Zisserman 2015, arXiv:1409.1556.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Conv2D, Dense, Flatten, Layer, MaxPooling2D
@@ -53,6 +54,6 @@ VGG16 = application(
     ),
     source=SOURCE,
     top=vgg_top,
-    tail=pooled(names=False),
+    tail=partial(pooled, names=False),
 )
 preprocess_input = preprocessor("caffe")

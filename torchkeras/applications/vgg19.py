@@ -5,6 +5,8 @@ Source: Simonyan & Zisserman 2015, arXiv:1409.1556.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ._builder import application, kernels, pooled
 from .imagenet_utils import decode_predictions, preprocessor
 from .vgg16 import SOURCE, vgg, vgg_top
@@ -19,6 +21,6 @@ VGG19 = application(
     ),
     source=SOURCE,
     top=vgg_top,
-    tail=pooled(names=False),
+    tail=partial(pooled, names=False),
 )
 preprocess_input = preprocessor("caffe")

@@ -96,8 +96,30 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "callbacks": "orbax_checkpoint",
     },
     "constraints": {"constraints": "constraints"},
+    "datasets": {
+        "datasets.boston_housing": "boston_housing",
+        "datasets.california_housing": "california_housing",
+        "datasets.cifar10": "cifar10",
+        "datasets.cifar100": "cifar100",
+        "datasets.fashion_mnist": "fashion_mnist",
+        "datasets.imdb": "imdb",
+        "datasets.mnist": "mnist",
+        "datasets.reuters": "reuters",
+        "datasets.storage": "cifar npz_utils",
+    },
+    "distillation": {
+        "distillation.losses": "distillation_loss",
+        "distillation.distiller": "distiller",
+    },
     "distribution": {"distribution distribution.strategy": "distribution_lib"},
     "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
+    "export": {
+        "export": "",
+        "export.archive": "saved_model",
+        "export.onnx": "onnx",
+        "export.program": "torch",
+        "export.signature": "export_utils",
+    },
     "initializers": {
         "initializers": "constant_initializers initializer random_initializers",
     },
@@ -214,7 +236,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "ops.linalg": "linalg",
         "ops.math": "math",
         "ops.nn": "nn",
-        "ops.numpy": "numpy",
+        "ops.numpy dropin.shapes": "numpy",
         "random": "random",
         "graph.arguments": "symbolic_arguments",
         "graph.function": "function",
@@ -231,6 +253,15 @@ _FOLDERS: dict[str, dict[str, str]] = {
         " schedule_free_adamw",
     },
     "optimizers.schedules": {"optimizers.schedules": "learning_rate_schedule"},
+    "quantizers": {
+        "quantizers": "",
+        "quantizers.quantizer quantizers.affine quantizers.int4 quantizers.float8"
+        " quantizers.fake_quant quantizers.gptq": "quantizers",
+        "quantizers.config": "quantization_config gptq_config awq_config utils",
+        "quantizers.gptq": "gptq",
+        "quantizers.awq": "awq",
+        "quantizers.calibration": "gptq_core awq_core",
+    },
     "random": {"random": "random seed_generator"},
     "regularizers": {"regularizers": "regularizers"},
     "saving": {
@@ -332,12 +363,12 @@ class KerasSource(ModuleType):
         below = f"{self._path}.{name}".lstrip(".")
         if below in _PATHS:  # before a function of the same name, as in Keras
             return importlib.import_module(f"{_ROOT}.{below}")
+        operation = self._operation(name)
+        if operation is not None:  # before what our modules import, such as `typing.Any`
+            return operation
         owner = None if name.startswith("__") and name != "__all__" else self._owner(name)
         if owner is not None:
             return getattr(owner, name)
-        operation = self._operation(name)
-        if operation is not None:
-            return operation
         if name.startswith("__"):
             raise AttributeError(name)
         raise AttributeError(
@@ -368,6 +399,7 @@ class KerasSource(ModuleType):
 
     def __dir__(self) -> list[str]:
         names = {name for module in self._modules() for name in dir(module)}
+        names = {name for name in names if not name.startswith("__") or name == "__all__"}
         return sorted(names | {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path})
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "compute_take_along_axis_output_shape",
     "compute_transpose_output_shape",
     "reduce_shape",
+    "shape_equal",
     "to_tuple_or_list",
     "validate_reshape_shape",
 ]
@@ -94,6 +95,29 @@ def broadcast_shapes(shape1: Shape, shape2: Shape) -> list[Size]:
             a = b
         result.append(a)
     return result
+
+
+def shape_equal(
+    shape1: Shape, shape2: Shape, axis: int | Sequence[int] | None = None, allow_none: bool = True
+) -> bool:
+    """Tell whether two shapes agree, some axes aside.
+
+    Args:
+        shape1, shape2: The shapes.
+        axis: Axes to leave out.
+        allow_none: Whether an unknown size agrees with any other.
+
+    >>> shape_equal((2, None, 3), (2, 5, 4), axis=-1)
+    True
+    """
+    if len(shape1) != len(shape2):
+        return False
+    left_out = () if axis is None else (axis,) if isinstance(axis, int) else axis
+    left_out = {i % len(shape1) for i in left_out}
+    return all(
+        a == b or i in left_out or (allow_none and None in (a, b))
+        for i, (a, b) in enumerate(zip(shape1, shape2, strict=True))
+    )
 
 
 def _padded(shape: Shape, rank: int) -> list[Size]:

@@ -26,9 +26,11 @@ from .keras_tensor import KerasTensor
 from .scopes import StatelessScope, SymbolicScope
 
 __all__ = [
+    "SizeMismatch",
     "compute_output_spec",
     "infer_spec",
     "known_shape",
+    "marked_sparse",
     "real_mode",
     "unknown_size",
     "without_stand_ins",
@@ -38,6 +40,19 @@ __all__ = [
 _STAND_INS = (83, 89)
 # Attempts to set unknown sizes: each runs the function once more, and only where it failed.
 _MOST_BINDINGS = 200
+
+
+class SizeMismatch(ValueError):
+    """Sizes that do not go together. Within inference, unknown ones are then set to known ones.
+
+    Example:
+        >>> def add_rows(x, y):
+        ...     if x.shape[0] != y.shape[0]:
+        ...         raise SizeMismatch("Not as many rows.")
+        ...     return x + y
+        >>> infer_spec(add_rows, (KerasTensor((None, 4)), KerasTensor((5, 4))), {}).shape
+        (5, 4)
+    """
 
 
 class _Run(threading.local):
@@ -108,6 +123,19 @@ def known_shape(x: Any) -> tuple[int | None, ...]:
     return tuple(x.shape)
 
 
+def marked_sparse(x: torch.Tensor, sparse: bool = True) -> torch.Tensor:
+    """Return a result within inference with or without the mark of a sparse tensor.
+
+    Example:
+        >>> infer_spec(marked_sparse, (KerasTensor((2, 3)),), {}).sparse
+        True
+    """
+    x = x.view(x.shape)  # an object of its own, without marks
+    if sparse:
+        x._keras_sparse = True
+    return x
+
+
 def without_stand_ins(message: str) -> str:
     """Write None for the stand-ins of unknown sizes in an error of torch's."""
     return re.sub(rf"\b({'|'.join(map(str, _STAND_INS))})\b", "None", message)
@@ -139,7 +167,7 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         return _infer(function, args, kwargs, torch.device("meta"))
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         attempts: list[tuple[torch.device, _Bound]] = [(default_device(), {})]
-        if type(error) is RuntimeError:  # sizes that torch cannot put together
+        if type(error) in (RuntimeError, SizeMismatch):  # torch tells of sizes by the former
             attempts += ((torch.device("meta"), bound) for bound in _bindings(args, kwargs))
         for device, bound in attempts:
             try:
@@ -214,6 +242,8 @@ def _materialize(
         ]
         dtype = torch.int32 if x.dtype == "string" else to_torch(x.dtype)
         tensor = torch.zeros(shape, dtype=dtype, device=device)
+        if x.sparse:
+            tensor._keras_sparse = True
         if x._keras_mask is not None:
             tensor._keras_mask = _materialize(x._keras_mask, device, made, bound)
         made[id(x)] = tensor
@@ -232,7 +262,8 @@ def _merge(first: Any, second: Any = None) -> Any:
                 f" {tuple(first.shape)} against {tuple(second.shape)}."
             )
         shape = tuple(a if a == b else None for a, b in zip(first.shape, second.shape, strict=True))
-    spec = KerasTensor(shape, standardize_dtype(first.dtype))
+    sparse = getattr(first, "_keras_sparse", False)
+    spec = KerasTensor(shape, standardize_dtype(first.dtype), sparse=sparse)
     mask = getattr(first, "_keras_mask", None)
     if mask is not None:
         spec._keras_mask = _merge(mask, getattr(second, "_keras_mask", None))

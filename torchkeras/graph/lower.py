@@ -23,7 +23,7 @@ from .keras_tensor import KerasTensor, any_symbolic
 from .masks import get_keras_mask
 from .operation import Node, Operation
 
-__all__ = ["Lowering", "SortedGraph", "sort_graph"]
+__all__ = ["DisconnectedError", "Lowering", "SortedGraph", "sort_graph"]
 
 
 class SortedGraph:
@@ -71,8 +71,8 @@ def sort_graph(inputs: Iterable[KerasTensor], outputs: Iterable[KerasTensor]) ->
     """Order the calls between `inputs` and `outputs`.
 
     Raises:
-        ValueError: An output depends on an input that is not among `inputs`, or two layers share a
-            name.
+        DisconnectedError: An output depends on an input that is not among `inputs`.
+        ValueError: Two layers share a name.
     """
     return SortedGraph(list(inputs), list(outputs))
 
@@ -121,10 +121,14 @@ def _by_depth(depths: dict[Any, int]) -> dict[int, list[Any]]:
     return dict(table)
 
 
-def _disconnected(tensor: KerasTensor, inputs: list[KerasTensor]) -> ValueError:
+class DisconnectedError(ValueError):
+    """An output of a graph depends on something else than its inputs."""
+
+
+def _disconnected(tensor: KerasTensor, inputs: list[KerasTensor]) -> DisconnectedError:
     history = tensor._keras_history
     source = f" of '{history.operation.name}'" if history is not None else ""
-    return ValueError(
+    return DisconnectedError(
         explain(
             f"Output of the graph is not connected to `inputs`: it depends on tensor"
             f" '{tensor.name}'{source}, which does not come from them.",

@@ -299,6 +299,9 @@ class _OpBase(Operation):
     function: Callable[..., Any]
     tensor_parameters: tuple[str, ...]
     config_parameters: dict[str, Any]
+    # Settings that are functions: a config names them, and the registry finds them.
+    function_parameters: tuple[str, ...] = ()
+    check: Callable[..., None] | None = None
 
     def __init__(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name)
@@ -310,6 +313,8 @@ class _OpBase(Operation):
                 f"{type(self).__name__} takes {list(self.config_parameters)}, got {args} {kwargs}."
             )
         self.config = {**self.config_parameters, **config}
+        if self.check is not None:
+            self.check(**self.config)
 
     def __getattr__(self, name: str) -> Any:
         # `Squeeze(axis=1).axis`, as in Keras.
@@ -336,8 +341,16 @@ def _operation_from_config(path: str, config: dict[str, Any]) -> Operation:
 @overload
 def op(function: F) -> F: ...
 @overload
-def op(*, path: str, name: str | None = None) -> Callable[[F], F]: ...
-def op(function: Any = None, *, path: str | None = None, name: str | None = None) -> Any:
+def op(
+    *, path: str, name: str | None = None, check: Callable[..., None] | None = None
+) -> Callable[[F], F]: ...
+def op(
+    function: Any = None,
+    *,
+    path: str | None = None,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+) -> Any:
     """Make one plain torch function eager, symbolic and serializable.
 
     The parameters annotated with a type that mentions `Tensor` are what a call passes on; all
@@ -349,6 +362,7 @@ def op(function: Any = None, *, path: str | None = None, name: str | None = None
         path: Keras's path of the operation class, such as `keras.src.ops.numpy.Squeeze`. Default:
             made from the module and the function's name.
         name: The class's name, where it is not the function's in camel case.
+        check: Called with the configuration when an operation is made; raises where it is wrong.
 
     Example:
         >>> @op
@@ -360,13 +374,18 @@ def op(function: Any = None, *, path: str | None = None, name: str | None = None
         (None, 2)
     """
     if function is None:
-        return functools.partial(op, path=path, name=name)
-    return _make_op(function, path, name)
+        return functools.partial(op, path=path, name=name, check=check)
+    return _make_op(function, path, name, check)
 
 
-def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -> Any:
+def _make_op(
+    function: Callable[..., Any],
+    path: str | None,
+    name: str | None,
+    check: Callable[..., None] | None,
+) -> Any:
     signature = inspect.signature(function)
-    tensors, config = [], {}
+    tensors, functions, config = [], [], {}
     settle: dict[str, Callable[[Any], Any]] = {}
     for key, parameter in signature.parameters.items():
         annotation = str(parameter.annotation)
@@ -375,6 +394,8 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
         elif parameter.kind is not parameter.VAR_KEYWORD:
             if annotation in _SETTLE:
                 settle[key] = _SETTLE[annotation]
+            if "Callable" in annotation:
+                functions.append(key)
             required = parameter.default is parameter.empty
             config[key] = None if required else parameter.default
     if path is None:
@@ -387,6 +408,8 @@ def _make_op(function: Callable[..., Any], path: str | None, name: str | None) -
         "function": staticmethod(_tensors_first(function, signature, tensors)),
         "tensor_parameters": tuple(tensors),
         "config_parameters": config,
+        "function_parameters": tuple(functions),
+        "check": None if check is None else staticmethod(check),
         "_keras_path": path,
         "__module__": function.__module__,
         "__doc__": function.__doc__,

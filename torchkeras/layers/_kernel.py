@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from ..activations import get as get_activation
 from ..constraints import get as get_constraint
 from ..initializers import get as get_initializer
-from ..naming import explain
 from ..regularizers import get as get_regularizer
 from ..variables import Variable
 from .layer import Layer
@@ -94,23 +93,6 @@ class KernelLayer(LoRA):
 
     def _add_bias(self, shape: Sequence[int]) -> Variable:
         return make_weight(self, "bias", shape)
-
-    def quantize(self, mode: str | None = None, **kwargs: Any) -> NoReturn:
-        """Quantized layers are not supported.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        self._unsupported("quantization", f"mode={mode!r}")
-
-    def _unsupported(self, feature: str, given: str) -> NoReturn:
-        raise NotImplementedError(
-            explain(
-                f"{type(self).__name__} '{self.name}': {feature} is not supported.",
-                given=given,
-                fix="leave the argument out.",
-            )
-        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments; the adapters' only where they are set."""

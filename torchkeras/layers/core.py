@@ -8,6 +8,7 @@ in order), as in attention projections; any other equation goes to `torch.einsum
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ from .call_spec import ignores_training
 from .configs import base_config
 from .input_spec import InputSpec
 from .layer import Layer
+from .quantized_kernel import QuantizedKernel
 
 __all__ = ["Dense", "EinsumDense", "Identity", "Lambda"]
 
@@ -49,7 +51,7 @@ def _matched(x: Tensor, *weights: Tensor | None) -> list[Tensor | None]:
 
 
 @builtin("keras.layers.Dense")
-class Dense(KernelLayer):
+class Dense(QuantizedKernel, KernelLayer):
     """Matrix product with a learned kernel, plus a bias, then an activation.
 
     Args:
@@ -60,7 +62,7 @@ class Dense(KernelLayer):
         kernel_regularizer, bias_regularizer, activity_regularizer: Penalties added to the loss.
         kernel_constraint, bias_constraint: Projections of the weights after each update.
         lora_rank, lora_alpha: Size and weight of low-rank adapters; see `enable_lora`.
-        quantization_config: Accepted as in Keras; not supported.
+        quantization_config: How `quantize` quantizes the layer; a policy says that it does.
         kwargs: Arguments of `Layer`, such as `name`, `dtype`, `input_shape`.
     Shapes:
         inputs: `(B, ..., D)`. Result: `(B, ..., units)`. kernel: `(D, units)`. bias: `(units,)`.
@@ -105,16 +107,15 @@ class Dense(KernelLayer):
         )
         self.units = _positive(self, "units", units)
         self.use_bias = use_bias
-        self.quantization_config = quantization_config
-        if quantization_config is not None:
-            self._unsupported("quantization", f"quantization_config={quantization_config!r}")
+        self._new_axes = (self.units,)
+        self._keep_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         """Make the kernel for inputs of width `input_shape[-1]`."""
         width = input_shape[-1]
-        self.kernel = self._add_kernel((width, self.units))
+        self._build_target((width, self.units), self._add_kernel)
         self.bias = self._add_bias((self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: width})
         self.built = True
@@ -282,7 +283,7 @@ def _matrix_product_axes(equation: str) -> int:
 
 
 @builtin("keras.layers.EinsumDense")
-class EinsumDense(KernelLayer):
+class EinsumDense(QuantizedKernel, KernelLayer):
     """`Dense` over any axes, chosen by an einsum equation of the input and the kernel.
 
     Args:
@@ -295,7 +296,7 @@ class EinsumDense(KernelLayer):
         kernel_constraint, bias_constraint: Projections of the weights after each update.
         lora_rank, lora_alpha: Size and weight of low-rank adapters; see `enable_lora`.
         gptq_unpacked_column_size: Kept for configs; it has no effect.
-        quantization_config: Not supported; only `None`.
+        quantization_config: How `quantize` quantizes the layer; a policy says that it does.
         kwargs: Arguments of `Layer`.
     Shapes: As the equation says.
     Raises:
@@ -308,6 +309,8 @@ class EinsumDense(KernelLayer):
         ... ).shape
         torch.Size([2, 3, 5])
     """
+
+    _zero_name = "zero_point"
 
     def __init__(
         self,
@@ -345,9 +348,7 @@ class EinsumDense(KernelLayer):
         )
         self.bias_axes = bias_axes
         self.gptq_unpacked_column_size = gptq_unpacked_column_size
-        self.quantization_config = quantization_config
-        if quantization_config is not None:
-            self._unsupported("quantization", f"quantization_config={quantization_config!r}")
+        self._keep_quantization(quantization_config)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -367,12 +368,18 @@ class EinsumDense(KernelLayer):
             # The concrete seed: a clone of the config alone would draw another one.
             axes = {"input_axes": summed, "output_axes": kept, "seed": initializer.seed}
             initializer = type(initializer).from_config({**initializer.get_config(), **axes})
-        self.kernel = self._add_kernel(kernel_shape, initializer)
-        self.bias = None if bias_shape is None else self._add_bias(bias_shape)
         n = _matrix_product_axes(self.equation)
         self._summed_axes = n
-        self._matrix_shape = (-1, self.kernel.shape[n:].numel())
         self._new_axes = tuple(kernel_shape[n:])
+        self._reduced_axes = tuple(summed)
+        spec = _parse_equation(self.equation)
+        first = -len(spec.inputs) if spec.left else 0
+        self._inputs_axes = tuple(
+            first + i for i, letter in enumerate(spec.inputs) if letter not in spec.outputs
+        )
+        self._build_target(kernel_shape, lambda shape: self._add_kernel(shape, initializer))
+        self.bias = None if bias_shape is None else self._add_bias(bias_shape)
+        self._matrix_shape = (-1, math.prod(self._new_axes))
         self._bias_in_product = bias_shape is not None and tuple(bias_shape) == self._new_axes
         self.built = True
         self._start_lora()
@@ -401,6 +408,78 @@ class EinsumDense(KernelLayer):
         if activation is linear or activation is None:
             return x
         return KERNELS.get(activation, activation)(x)
+
+    # Quantization --------------------------------------------------------------------------------
+
+    def _matrix_size(self) -> tuple[int, int]:
+        shape = self._float_shape
+        r = math.prod(shape[i] for i in self._reduced_axes)
+        return r, math.prod(shape) // r
+
+    def _matrix_axes(self) -> tuple[int, ...]:
+        """The kernel's axes, those of rows, then those of columns in the order of the outputs."""
+        spec = _parse_equation(self.equation)
+        kept = tuple(spec.kernel.index(c) for c in spec.outputs if c in spec.kernel)
+        return (*self._reduced_axes, *kept)
+
+    def _as_matrix(self, weight: Tensor, mode: str) -> Tensor:
+        # In four bits files have the kernel cut into rows as it comes.
+        weight = weight if mode == "int4" else weight.permute(self._matrix_axes())
+        return weight.reshape(self._matrix_size())
+
+    def _from_matrix(self, matrix: Tensor, mode: str) -> Tensor:
+        shape = self._float_shape
+        if mode == "int4":
+            return matrix.reshape(shape)
+        axes = self._matrix_axes()
+        back = [axes.index(i) for i in range(len(axes))]
+        return matrix.reshape([shape[i] for i in axes]).permute(back)
+
+    def _int8_layout(self, matrix: Any) -> tuple[int, ...]:
+        n, axes = len(self._reduced_axes), self._matrix_axes()
+        return axes[n:] + axes[:n]
+
+    def _int8_scale_shape(self, matrix: Any) -> tuple[int, ...]:
+        """That of the outputs, with 1 for axes that the kernel has not got."""
+        spec = _parse_equation(self.equation)
+        sizes = dict(zip(spec.kernel, self._float_shape, strict=True))
+        elided = self.input_spec.ndim - len(spec.inputs) if spec.right else 0
+        return (*(sizes.get(c, 1) for c in spec.outputs), *[1] * elided)
+
+    def _block_size(self, config: Any) -> int | None:
+        size = super()._block_size(config)
+        return None if size == -1 else size
+
+    def _calibrated_size(self) -> tuple[int, int]:
+        """Rows and columns by which files cut a kernel: the widest axis stands alone."""
+        shape = self._float_shape
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                explain(
+                    f"EinsumDense '{self.name}': calibrated quantization only supports 2D or 3D"
+                    " kernels.",
+                    kernel_shape=shape,
+                    fix="use 'int8' or 'int4', or leave the layer out by `filters`.",
+                )
+            )
+        n = 1 if len(shape) == 2 or shape.index(max(shape)) == 0 else 2
+        return math.prod(shape[:n]), math.prod(shape[n:])
+
+    def _calibrated_build(self, config: Any) -> None:
+        super()._calibrated_build(config)
+        if self.quantization_mode == "gptq" or getattr(config, "mode", None) == "gptq":
+            self.gptq_unpacked_column_size = self._calibrated_size()[1]
+
+    def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        if self._summed_axes:
+            return super()._product(inputs, kernel)
+        return torch.einsum(self.equation, inputs, kernel)
+
+    def _adapter_product(self, inputs: Tensor) -> Tensor:
+        if self._summed_axes:
+            return super()._adapter_product(inputs)
+        a, b = self._adapters()
+        return torch.einsum(self.equation, inputs, a @ b)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """What the equation makes of `input_shape`."""

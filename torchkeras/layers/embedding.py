@@ -18,9 +18,14 @@ from ..dtypes import result_type, to_torch
 from ..graph.keras_tensor import KerasTensor
 from ..initializers import get as get_initializer
 from ..naming import explain
+from ..quantizers.affine import dequantize_with_sz_map
+from ..quantizers.config import QuantizationConfig
+from ..quantizers.int4 import unpack_int4
+from ..quantizers.quantizer import AbsMaxQuantizer
 from ..registry import builtin
 from ..regularizers import get as get_regularizer
-from .lora import LoRA, adapted_weight, plain_weight
+from .lora import adapted_weight, own_weight, plain_weight
+from .quantized import Matrix, Quantizable, integer_product
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
 
@@ -28,7 +33,7 @@ _INDEX_DTYPES = (torch.int64, torch.int32)
 
 
 @builtin("keras.layers.Embedding")
-class Embedding(LoRA):
+class Embedding(Quantizable):
     """Replace each index by its row of the trained matrix `embeddings`.
 
     Args:
@@ -42,7 +47,7 @@ class Embedding(LoRA):
         weights: The matrix to start from, `(input_dim, output_dim)`, or a list holding it.
         lora_rank: Freeze the matrix and train a correction of this rank instead.
         lora_alpha: The correction is scaled by `lora_alpha / lora_rank`. Default: `lora_rank`.
-        quantization_config: Not supported yet; only `None`.
+        quantization_config: How `quantize` quantizes the layer; a policy says that it does.
         input_length: Accepted for old code, with a warning; it has no effect.
 
     Shapes:
@@ -85,11 +90,6 @@ class Embedding(LoRA):
             warnings.warn(
                 "Embedding: `input_length` has no effect any more; leave it out.", stacklevel=2
             )
-        if quantization_config is not None:
-            raise NotImplementedError(
-                "Embedding: `quantization_config` is not supported yet; pass None and keep the"
-                " embeddings in floating point."
-            )
         super().__init__(**kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
@@ -101,7 +101,7 @@ class Embedding(LoRA):
         # Casting the few rows picked is cheaper than casting the whole matrix.
         self.autocast = False
         self._init_lora(lora_rank, lora_alpha)
-        self.quantization_config = quantization_config
+        self._keep_quantization(quantization_config)
         if weights is not None:
             self.build()
             self.set_weights(weights if isinstance(weights, list) else [weights])
@@ -109,15 +109,18 @@ class Embedding(LoRA):
     def build(self, input_shape: Any = None) -> None:
         if self.built:
             return
-        self.embeddings = self.add_weight(
-            shape=(self.input_dim, self.output_dim),
+        self._build_target((self.input_dim, self.output_dim), self._add_embeddings)
+        self.built = True
+        self._start_lora()
+
+    def _add_embeddings(self, shape: Any) -> torch.Tensor:
+        return self.add_weight(
+            shape=shape,
             initializer=self.embeddings_initializer,
             name="embeddings",
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
         )
-        self.built = True
-        self._start_lora()
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in _INDEX_DTYPES:
@@ -146,6 +149,44 @@ class Embedding(LoRA):
             expected=f"indices from 0 to {self.input_dim - 1} (input_dim={self.input_dim})",
             fix=fix,
         )
+
+    # Quantization --------------------------------------------------------------------------------
+
+    def _matrices(self) -> list[Matrix]:
+        return [Matrix("embeddings", (self.input_dim, self.output_dim), shared=1)]
+
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """The weights that files hold for each mode, in order, as far as the layer has them."""
+        integers = ["embeddings", "embeddings_scale"]
+        return {
+            None: ["embeddings"],
+            "int8": integers,
+            "int4": [*integers, "embeddings_zero", "g_idx"],
+        }
+
+    def _int8_call(self, inputs: torch.Tensor) -> torch.Tensor:
+        dtype = to_torch(self.compute_dtype)
+        if inputs.dtype not in _INDEX_DTYPES:
+            inputs = inputs.to(torch.int32)
+        try:
+            rows = F.embedding(inputs, own_weight(self, "embeddings"))
+        except IndexError as error:
+            raise ValueError(self._explain_range(inputs)) from error
+        if self.quantization_mode == "int4":
+            rows = unpack_int4(rows, self.output_dim, -1)
+        scale = self.embeddings_scale[inputs]
+        if "embeddings_zero" in self._parameters:
+            zero = self.embeddings_zero[inputs]
+            rows = dequantize_with_sz_map(rows.to(dtype), scale, zero, self.g_idx)
+        else:
+            rows = rows.to(dtype) / scale.unsqueeze(-1)
+        if self.lora_enabled:
+            a, b = self._adapters()
+            return self._with_adapters(rows, F.embedding(inputs, a) @ b)
+        return rows.to(dtype)
+
+    _int4_call = _int8_call
 
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor | None:
         return inputs != 0 if self.mask_zero else None
@@ -220,7 +261,7 @@ class ReversibleEmbedding(Embedding):
         if self.built:
             return
         super().build(input_shape)
-        if not self.tie_weights:
+        if not self.tie_weights and self.quantization_mode is None:
             self.reverse_embeddings = self.add_weight(
                 shape=(self.output_dim, self.input_dim),
                 initializer=self.embeddings_initializer,
@@ -231,13 +272,71 @@ class ReversibleEmbedding(Embedding):
         if not reverse:
             return super().call(inputs)
         kernel = self.embeddings if self.tie_weights else self.reverse_embeddings.t()
-        dtype = self.reverse_dtype
-        if dtype is None:
-            dtype = result_type(inputs.dtype, self.compute_dtype)
-        dtype = to_torch(dtype)
-        logits = F.linear(inputs.to(dtype), kernel.to(dtype))
+        dtype = self._torch_reverse_dtype(inputs)
+        return self._capped(F.linear(inputs.to(dtype), kernel.to(dtype)))
+
+    def _torch_reverse_dtype(self, inputs: torch.Tensor) -> torch.dtype:
+        if self.reverse_dtype is not None:
+            return to_torch(self.reverse_dtype)
+        return to_torch(result_type(inputs.dtype, self.compute_dtype))
+
+    def _capped(self, logits: torch.Tensor) -> torch.Tensor:
         cap = self.logit_soft_cap
         return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    # Quantization --------------------------------------------------------------------------------
+
+    def _matrices(self) -> list[Matrix]:
+        shape = (self.output_dim, self.input_dim)
+        reverse = Matrix("reverse_embeddings", shape, shared=0, packed=0, zero_dtype=None)
+        return super()._matrices() + ([] if self.tie_weights else [reverse])
+
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """The weights that files hold for each mode, in order, as far as the layer has them."""
+        own = ["reverse_embeddings", "reverse_embeddings_scale", "reverse_embeddings_zero"]
+        return {
+            mode: names + ([] if self.tie_weights else own)
+            for mode, names in super().variable_serialization_spec.items()
+        }
+
+    def quantized_build(self, input_shape: Any, mode: str, config: Any = None) -> None:
+        """Make the weights of a mode, without values; see `Quantizable`."""
+        super().quantized_build(input_shape, mode, config)
+        # The way back is a product, whose inputs are rounded unless a config says otherwise.
+        self.inputs_quantizer = QuantizationConfig.activation_quantizer_or_default(
+            config, AbsMaxQuantizer(axis=-1)
+        )
+
+    def _int8_call(self, inputs: torch.Tensor, reverse: bool = False) -> torch.Tensor:
+        return self._reverse(inputs) if reverse else super()._int8_call(inputs)
+
+    _int4_call = _int8_call
+
+    def _reverse(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Go the way back with quantized weights."""
+        dtype = self._torch_reverse_dtype(inputs)
+        inputs = inputs.to(dtype)
+        matrix = self._matrices()[-1]
+        weights = [own_weight(self, matrix.name)]
+        if self.quantization_mode == "int4":
+            weights = [matrix.unpack(weights[0])]
+        for part in ("scale", "zero"):
+            weights += (
+                [w] if (w := self._parameters.get(f"{matrix.name}_{part}")) is not None else []
+            )
+        if self.tie_weights:
+            weights = [w.t() for w in weights]
+        if len(weights) == 3:
+            kernel = dequantize_with_sz_map(*weights, self.g_idx, group_axis=0)
+            logits = self._rounded(inputs) @ kernel.to(dtype)
+        else:
+            logits = integer_product(inputs, *weights, self.inputs_quantizer).to(dtype)
+        if self.lora_enabled and self.tie_weights:
+            a, b = self._adapters()
+            adapted = inputs @ b.t().to(dtype) @ a.t().to(dtype)
+            logits = torch.add(logits, adapted, alpha=self.lora_alpha / self.lora_rank)
+        return self._capped(logits)
 
     def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
         # Only indices can be padding; the way back passes no mask on either.

@@ -346,8 +346,8 @@ class Discretization(DataLayer):
         self.__dict__["summary"] = _compressed(merged[:, order], self.epsilon)
 
     def finalize_state(self) -> None:
-        """Find the boundaries from what was taken into account."""
-        if self.num_bins is not None:
+        """Find the boundaries from what was taken into account, if anything was."""
+        if self.num_bins is not None and self.summary.size:
             bounds = _compressed(self.summary, 1.0 / self.num_bins)[0, :-1]
             self.bin_boundaries = bounds.tolist()
 

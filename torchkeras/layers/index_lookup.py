@@ -450,9 +450,8 @@ class IndexLookup(DataLayer):
     def finalize_state(self) -> None:
         """Make the vocabulary from what was counted; the former one stays if that is nothing."""
         if self._has_input_vocabulary or not self._counts:
-            size = self.vocabulary_size()
-            self._check_size_unchanged(size)
-            self._frozen_vocab_size = size
+            if self._frozen_vocab_size is None:
+                self._frozen_vocab_size = self.vocabulary_size()
             return
         counts = self._counts
         for token in (self.mask_token, self.oov_token):
@@ -483,8 +482,11 @@ class IndexLookup(DataLayer):
 
     def call(self, inputs: Any) -> Any:
         """Return the indices of tokens, or the tokens of indices, or encoded samples."""
-        self._require_known_size()
         values = as_values(inputs)
+        stand_in = inferred(self.compute_output_spec, values) if self._of_strings else None
+        if stand_in is not None and not self.invert:
+            return stand_in
+        self._require_vocabulary()
         if self.invert:
             return self._tokens_at(values)
         if not self._of_strings:
@@ -497,21 +499,30 @@ class IndexLookup(DataLayer):
                     )
                 )
             return self._encoded(self._indices_of_integers(values.long()))
-        stand_in = inferred(self.compute_output_spec, values)
-        if stand_in is not None:
-            return stand_in
         values = self._expect_text(values)
         indices = self._indices_of_strings(encoded(values, self.encoding))
         return self._encoded(indices.reshape(values.shape).to(default_device()))
 
-    def _require_known_size(self) -> None:
-        free = self.output_mode == "int" or self.pad_to_max_tokens
-        if not free and self._frozen_vocab_size is None:
+    def _require_vocabulary(self) -> None:
+        """Refuse to work without a vocabulary whose size matters, or that was there once."""
+        known = self._frozen_vocab_size
+        if known is None and self.output_mode != "int" and not self.pad_to_max_tokens:
             raise VocabularyError(
                 explain(
                     f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`,"
                     " the vocabulary must be known before the layer is called.",
                     fix="pass `vocabulary`, or call `adapt` with some data.",
+                )
+            )
+        if known not in (None, self.vocabulary_size()):
+            raise VocabularyError(
+                explain(
+                    f"{type(self).__name__} '{self.name}' lacks the vocabulary that it had learned:"
+                    " configs and files of weights do not hold it.",
+                    old_size=known,
+                    size=self.vocabulary_size(),
+                    fix="load the model from a `.keras` or `.safetensors` file, or call"
+                    " `set_vocabulary(other_layer.get_vocabulary())`.",
                 )
             )
 

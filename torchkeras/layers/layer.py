@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..dtype_policies import DTypePolicyMap, layer_policy
+from ..dtype_policies import DTypePolicyMap
 from ..dtype_policies import deserialize as deserialize_policy
+from ..dtype_policies import get as get_policy
 from ..dtypes import as_tensor, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, real_mode
@@ -40,6 +41,7 @@ from .call_spec import CallSpec, is_tensor, shape_arguments, signature_of
 from .configs import layer_config
 from .effects import CallEffects
 from .input_spec import InputSpec, assert_input_compatibility
+from .quantizing import Quantizing
 
 __all__ = ["Layer"]
 
@@ -90,7 +92,7 @@ class _Plan:
 
 
 @builtin("keras.layers.Layer", "keras.Layer")
-class Layer(CallEffects, Operation):
+class Layer(Quantizing, CallEffects, Operation):
     """A callable with weights: the base class of all layers and models.
 
     Subclasses store their arguments in `__init__`, make weights in `build(input_shape)` and compute
@@ -171,7 +173,7 @@ class Layer(CallEffects, Operation):
             _inbound_nodes=[],
             _outbound_nodes=[],
             _trainable=bool(trainable),
-            _dtype_policy=layer_policy(dtype),
+            _dtype_policy=get_policy(dtype),
             _activity_regularizer=get_regularizer(activity_regularizer),
             _call_signature=signature_of(type(self).call),
             _supports_masking=type(self).compute_mask is not Layer.compute_mask,
@@ -192,7 +194,8 @@ class Layer(CallEffects, Operation):
         mode = get_current_remat_mode()
         if mode is not None:
             self.__dict__["_remat_mode"] = mode
-            self._rematerialize_forward()
+        if mode is not None or self._dtype_policy.quantization_mode is not None:
+            self._route_forward()
 
     def _read_input_shape(self, kwargs: dict[str, Any]) -> None:
         """Take the shape arguments of old scripts, `input_shape` and its kin, from `kwargs`."""
@@ -234,17 +237,22 @@ class Layer(CallEffects, Operation):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        policy, known = layer_policy(value), self._dtype_policy
+        policy, known = get_policy(value), self._dtype_policy
         if isinstance(known, DTypePolicyMap) and self.path:
             with contextlib.suppress(KeyError):
                 del known[self.path]
-            known[self.path], policy = policy, known
-        self.__dict__.update(_dtype_policy=policy, _plan=None)
+            known[self.path] = policy
+        else:
+            known = policy
+        self.__dict__.update(_dtype_policy=known, _plan=None)
+        if self._routed or policy.quantization_mode is not None:
+            self._route_forward()
+            self._quantize_by_policy(policy)
 
     def _policy(self) -> Any:
         policy = self._dtype_policy
         if isinstance(policy, DTypePolicyMap) and self.path:
-            return layer_policy(policy[self.path])
+            return policy[self.path]
         return policy
 
     @property
@@ -357,6 +365,7 @@ class Layer(CallEffects, Operation):
                 # Children are built when `call` reaches them.
                 first = next(iter(shapes.values()), None)
                 self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
+                self._settle_policy()
                 self._adopt_stray_weights()
                 if all(getattr(layer, "built", True) for layer in self._layers):
                     self._lock_state()  # nothing inside that the call will build
@@ -470,10 +479,6 @@ class Layer(CallEffects, Operation):
             return self.rematerialized_call(forward, *args, **kwargs)(*args, **kwargs)
 
         return run
-
-    def _rematerialize_forward(self) -> None:
-        if self._remat_mode is not None:
-            self.__dict__["forward"] = self._with_remat(self.forward)
 
     def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
         """Call the built layer with the masks given as arguments and no others."""
@@ -757,7 +762,7 @@ class Layer(CallEffects, Operation):
 
     def _state(self) -> dict[str, Any]:
         dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_plan")
-        if self._remat_mode is not None:
+        if self._routed:
             dropped += ("forward",)
         return {key: value for key, value in self.__dict__.items() if key not in dropped}
 
@@ -769,7 +774,8 @@ class Layer(CallEffects, Operation):
         self.__dict__.update(
             _inbound_nodes=[], _outbound_nodes=[], _call_signature=signature_of(type(self).call)
         )
-        self._rematerialize_forward()
+        if self._routed:
+            self._route_forward()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
@@ -801,6 +807,7 @@ def _recorded_build(build: Callable[..., None]) -> Callable[..., None]:
         try:
             with real_mode(), self._name_scope():
                 self.__dict__["_path"] = current_path()
+                self._settle_policy()
                 build(self, *args, **kwargs)
             bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
             self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])

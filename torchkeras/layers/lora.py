@@ -21,7 +21,7 @@ from ..variables import Variable
 from .layer import Layer
 from .state import assign
 
-__all__ = ["LoRA", "adapted_weight", "plain_weight"]
+__all__ = ["LoRA", "adapted_weight", "own_weight", "plain_weight"]
 
 
 def adapted_weight(name: str) -> property:
@@ -30,7 +30,7 @@ def adapted_weight(name: str) -> property:
     def read(self: LoRA) -> Tensor:
         weight = self._parameters.get(name)
         if weight is None:
-            weight = _own_weight(self, name)
+            weight = self._absent_weight(name)
         view = CONTEXT.view
         if view is not None:
             weight = view(weight, self._static_masks)
@@ -41,10 +41,10 @@ def adapted_weight(name: str) -> property:
 
 def plain_weight(name: str) -> property:
     """Make the property that reads the weight `name` of a `LoRA` layer without adapters."""
-    return property(lambda self: _own_weight(self, name), doc=f"`{name}` without adapters.")
+    return property(lambda self: own_weight(self, name), doc=f"`{name}` without adapters.")
 
 
-def _own_weight(layer: LoRA, name: str) -> Tensor:
+def own_weight(layer: LoRA, name: str) -> Tensor:
     """Return the parameter `name`, or `_name` as the `build` of a class written for Keras has it.
 
     Raises:
@@ -121,12 +121,12 @@ class LoRA(Layer):
                 "lora is already enabled. This can only be done once per layer",
                 "make a new layer for another rank.",
             )
-        weight = _own_weight(self, target)
+        *outer, inner = self._target_shape()
         # In float32 whatever the weight is, so that small updates are not rounded away.
         options = {"dtype": "float32", "regularizer": getattr(self, f"{target}_regularizer")}
         for side, shape, initializer in (
-            ("a", (*weight.shape[:-1], rank), a_initializer),
-            ("b", (rank, weight.shape[-1]), b_initializer),
+            ("a", (*outer, rank), a_initializer),
+            ("b", (rank, inner), b_initializer),
         ):
             name = f"lora_{target}_{side}"
             with self._unlocked():
@@ -134,7 +134,7 @@ class LoRA(Layer):
                     shape=shape, initializer=get_initializer(initializer), name=name, **options
                 )
                 setattr(self, name, adapter)
-        _freeze(weight)
+        _freeze(own_weight(self, target))
         self.lora_rank = rank
         self.lora_alpha = rank if lora_alpha is None else lora_alpha
         self.lora_enabled = True
@@ -148,7 +148,15 @@ class LoRA(Layer):
     def trainable(self, value: bool) -> None:
         Layer.trainable.fset(self, value)
         if self.lora_enabled:
-            _freeze(_own_weight(self, self._lora_target))
+            _freeze(own_weight(self, self._lora_target))
+
+    def _absent_weight(self, name: str) -> Tensor:
+        """Return the main weight where no parameter has its name."""
+        return own_weight(self, name)
+
+    def _target_shape(self) -> tuple[int, ...]:
+        """Return the shape of the main weight."""
+        return tuple(own_weight(self, self._lora_target).shape)
 
     def _lora_error(self, what: str, fix: str) -> ValueError:
         return ValueError(explain(f"{type(self).__name__} '{self.name}': {what}.", fix))
@@ -159,7 +167,7 @@ class LoRA(Layer):
 
     def _unadapted(self) -> Tensor:
         """Return the main weight as `call` sees it, without adapters."""
-        weight, view = _own_weight(self, self._lora_target), CONTEXT.view
+        weight, view = own_weight(self, self._lora_target), CONTEXT.view
         return weight if view is None else view(weight, self._static_masks)
 
     def _adapted(self, weight: Tensor) -> Tensor:
@@ -180,7 +188,7 @@ class LoRA(Layer):
         if not self.lora_enabled:
             super().save_own_variables(store)
             return
-        base = _own_weight(self, self._lora_target)
+        base = own_weight(self, self._lora_target)
         for i, weight in enumerate(self._filed_variables()):
             store[str(i)] = self._merged(weight) if weight is base else weight
 
@@ -195,5 +203,8 @@ class LoRA(Layer):
             return
         for i, weight in enumerate(self._filed_variables()):
             assign(weight, store[str(i)])
-        for adapter in self._adapters():
+        self._reset_adapters()
+
+    def _reset_adapters(self) -> None:
+        for adapter in self._adapters() if self.lora_enabled else ():
             assign(adapter, torch.zeros_like(adapter))

@@ -116,7 +116,7 @@ class Normalization(DataLayer):
         self.__dict__.update(input_mean=mean, input_variance=variance)
         self.invert = invert
         self.supports_masking = True
-        self.__dict__.update(mean=None, variance=None)  # tensors to look at, no weights
+        self.__dict__["_constants"] = None  # the given statistics
         self._build_input_shape: tuple[int | None, ...] | None = None
         self._check_statistics()
 
@@ -176,11 +176,12 @@ class Normalization(DataLayer):
             shape = self._mean_and_var_shape
             self.adapt_mean = self._statistic("mean", shape, "zeros")
             self.adapt_variance = self._statistic("variance", shape, "ones")
-            self.count = self._statistic(
-                "count", (), "zeros", dtype="int32"
-            )  # as old files have it
+            # Which nothing reads, but old files have it.
+            self.count = self._statistic("count", (), "zeros", dtype="int32")
+        else:
+            given = (self.input_mean, self.input_variance)
+            self.__dict__["_constants"] = tuple(Constant(self._given(x)) for x in given)
         self.built = True
-        self.finalize_state()
 
     def _statistic(self, name: str, shape: Shape, initializer: str, dtype: Any = None) -> Any:
         return self.add_weight(
@@ -189,7 +190,7 @@ class Normalization(DataLayer):
 
     def _given(self, value: Any) -> Tensor:
         """A given statistic, its axes aligned with the last of `axis`."""
-        value = torch.as_tensor(np.asarray(value) if not isinstance(value, Tensor) else value)
+        value = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
         shape = [1] * len(self._broadcast_shape)
         for axis, size in zip(reversed(self._keep_axis), reversed(value.shape), strict=False):
             shape[axis] = size
@@ -221,7 +222,6 @@ class Normalization(DataLayer):
                     expected="an array, a tensor, or an iterable of batches of them",
                 )
             )
-        self.finalize_state()
 
     def _adapt_whole(self, x: np.ndarray | Tensor) -> None:
         self._fit_to(tuple(x.shape))
@@ -293,29 +293,41 @@ class Normalization(DataLayer):
             )
 
     def finalize_state(self) -> None:
-        """Take over what `adapt` or loading put into the variables."""
+        """Do nothing: what `adapt` or loading put into the variables is used as it is."""
+
+    def _statistics(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return mean and variance, to be broadcast with inputs on a device."""
+        if self._constants is not None:
+            mean, variance = self._constants
+            return mean.on(device, dtype), variance.on(device, dtype)
+        shape = self._broadcast_shape
+        learned = (self.adapt_mean.reshape(shape), self.adapt_variance.reshape(shape))
+        return learned[0].to(device, dtype), learned[1].to(device, dtype)
+
+    def _statistics_to_show(self) -> tuple[Tensor | None, Tensor | None]:
         if not self.built:
-            return
-        if self.input_mean is not None:
-            mean, variance = map(self._given, (self.input_mean, self.input_variance))
-        else:
-            learned = (self.adapt_mean, self.adapt_variance)
-            mean, variance = (x.detach().reshape(self._broadcast_shape) for x in learned)
-        dtype = to_torch(self.compute_dtype)
-        mean, variance = mean.to(dtype), variance.to(dtype)
-        deviation = variance.sqrt().clamp(min=epsilon())
-        self.__dict__.update(
-            mean=mean, variance=variance, _constants=(Constant(mean), Constant(deviation))
-        )
+            return None, None
+        return self._statistics(self._device(), to_torch(self.compute_dtype))
+
+    @property
+    def mean(self) -> Tensor | None:
+        """The mean as it is broadcast with inputs; `None` before building."""
+        return self._statistics_to_show()[0]
+
+    @property
+    def variance(self) -> Tensor | None:
+        """The variance as it is broadcast with inputs; `None` before building."""
+        return self._statistics_to_show()[1]
 
     # Calling -------------------------------------------------------------------------------------
 
     def call(self, inputs: Any) -> Tensor:
         """Return the (de)normalized inputs."""
-        if self.mean is None:
+        if not self.built:
             raise self._error("it is not built", fix="call `adapt(data)` or `build(shape)` first.")
         x = as_tensor(inputs, self.compute_dtype)
-        mean, deviation = (constant.like(x) for constant in self._constants)
+        mean, variance = self._statistics(x.device, x.dtype)
+        deviation = variance.sqrt().clamp(min=epsilon())
         return mean + x * deviation if self.invert else (x - mean) / deviation
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -323,11 +335,6 @@ class Normalization(DataLayer):
         return input_shape
 
     # Saving --------------------------------------------------------------------------------------
-
-    def load_own_variables(self, store: Any) -> None:
-        """Take the variables from a store, and use them."""
-        super().load_own_variables(store)
-        self.finalize_state()
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shape the layer was built for."""

@@ -353,20 +353,20 @@ class LayerState(torch.nn.Module):
                 found += [v for v in _items(value, set()) if isinstance(v, SeedGenerator)]
         return found
 
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Any]:
-        """Yield the layers inside, outer ones first, each once."""
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+        """Return the layers inside, outer ones first, each once."""
         seen: set[int] = {id(self)}
-        if include_self:
-            yield self
+        found: list[Any] = [self] if include_self else []
         queue = [layer for layer in self._layers if isinstance(layer, LayerState)]
         while queue:
             layer = queue.pop(0)
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
-            yield layer
+            found.append(layer)
             if recursive:
                 queue[:0] = [child for child in layer._layers if isinstance(child, LayerState)]
+        return found
 
     @property
     def variables(self) -> list[Any]:

@@ -301,11 +301,11 @@ class TextVectorization(DataLayer):
 
     def call(self, inputs: Any) -> Tensor:
         """Return the indices of the texts' tokens, or the encoded texts."""
-        lookup = self._lookup_layer
-        lookup._require_known_size()
         stand_in = inferred(self.compute_output_spec, inputs)
         if stand_in is not None:
             return stand_in
+        lookup = self._lookup_layer
+        lookup._require_vocabulary()
         texts = self._texts(inputs)
         tokens = self._tokens(texts)
         if not isinstance(tokens, _Rows):

@@ -280,6 +280,7 @@ def update_sub(x: Any, decrement: Any) -> Any:
 
 def moving_average_update(x: Any, value: Any, momentum: float) -> Any:
     """Let a variable keep the part `momentum` of itself, the rest being `value`; return it."""
+    value = ops.convert_to_tensor(value, x.dtype)
     return update(x, x * momentum + value * (1 - momentum))
 
 
@@ -320,9 +321,7 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
     return ops.clip(x, min_value, max_value)
 
 
-def relu(
-    x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> Any:
+def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """Zero below `threshold` (or a slope of `alpha` there), at most `max_value`.
 
     >>> relu(constant([-2.0, 0.5, 9.0]), alpha=0.5, max_value=6.0).tolist()

@@ -8,7 +8,7 @@ from typing import Any
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
 from ..naming import explain
-from ..tree import flatten, map_structure
+from ..tree import assert_same_structure, flatten, lists_to_tuples, map_structure
 from .functional import Functional
 from .model import Model
 from .sequential import Sequential
@@ -125,6 +125,18 @@ def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> 
     return Sequential(layers, name=model.name, trainable=model.trainable)
 
 
+def _fits_inputs(model: Functional, input_tensors: Any, entries: list[Any]) -> bool:
+    """Whether tensors can take the place of a model's inputs; one alone may be in a list."""
+    if len(entries) != len(model.inputs) or not all(isinstance(x, KerasTensor) for x in entries):
+        return False
+    structs = [lists_to_tuples(x) for x in (model.input, input_tensors)]
+    try:
+        assert_same_structure(*structs)
+    except (TypeError, ValueError):
+        return len(entries) == 1
+    return True
+
+
 def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> Model:
     if input_tensors is None:
         entries = [
@@ -133,13 +145,11 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
         ]
     else:
         entries = flatten(input_tensors)
-        if len(entries) != len(model.inputs) or not all(
-            isinstance(x, KerasTensor) for x in entries
-        ):
+        if not _fits_inputs(model, input_tensors, entries):
             raise ValueError(
                 explain(
-                    "`input_tensors` must be symbolic tensors in the structure of the model's"
-                    " inputs.",
+                    "`input_tensors` must have the same structure as model.input, and be symbolic"
+                    " tensors.",
                     given=input_tensors,
                     expected=model.input,
                 )

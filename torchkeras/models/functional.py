@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,14 +19,15 @@ from ..dtypes import to_torch
 from ..graph.context import CONTEXT
 from ..graph.function import run_through_graph
 from ..graph.keras_tensor import KerasTensor
-from ..graph.lower import Lowering, attach_mask, sort_graph
+from ..graph.lower import DisconnectedError, Lowering, attach_mask, sort_graph
 from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
+from ..layers.input_spec import assert_input_compatibility
 from ..layers.strings import as_values, is_text
 from ..naming import explain, nearest
 from ..registry import builtin
-from ..tree import flatten, map_structure
+from ..tree import flatten, flatten_with_path, map_structure
 from .lowered import LoweredModel, fits, hold
 from .model import Model, insert_base
 from .structure import functional_config, functional_from_config
@@ -61,6 +62,7 @@ class Functional(LoweredModel):
 
     # Whether data must have the sizes of the inputs; a `Sequential` leaves that to its layers.
     _fixed_sizes = True
+    _warned_of_structure = False
 
     _convert_input_args = False
     _allow_non_tensor_positional_args = True
@@ -93,7 +95,10 @@ class Functional(LoweredModel):
 
     def _lower(self) -> None:
         """Sort the graph, register its layers, and generate `forward`."""
-        graph = sort_graph(self.inputs, self.outputs)
+        try:
+            graph = sort_graph(self.inputs, self.outputs)
+        except DisconnectedError as error:
+            raise self._disconnected(error) from error
         self.__dict__["_sorted"] = graph
         self.__dict__["_nodes"] = set(graph.nodes)
         self.__dict__["operations"] = graph.operations
@@ -118,6 +123,18 @@ class Functional(LoweredModel):
             )
         if type(self).call is Functional.call:
             self.__dict__["forward"] = self._with_remat(types.MethodType(self.lowered, self))
+
+    def _disconnected(self, error: DisconnectedError) -> ValueError:
+        """Add to an error which of the outputs it is about."""
+        for path, tensor in flatten_with_path(self._outputs_struct):
+            try:
+                sort_graph(self.inputs, [tensor])
+            except DisconnectedError:
+                where = _dotted(path)
+                return ValueError(
+                    f"Output with path `{where}` is not connected to inputs.\n{error}"
+                )
+        return error
 
     def _returned(self) -> Any:
         """Return the outputs in the structure that a call gives: one alone is not in a list."""
@@ -165,6 +182,8 @@ class Functional(LoweredModel):
     def _standardize(self, inputs: Any) -> tuple[Any, ...]:
         """Bring inputs into the flat order, dtypes and ranks of the model's."""
         struct = self._inputs_struct
+        if self._input_spec is not None:  # set by the user
+            assert_input_compatibility(self._input_spec, inputs, self.name)
         flat = None
         if isinstance(inputs, dict) and not isinstance(struct, dict):
             names = [tensor.name for tensor in self.inputs]
@@ -187,7 +206,7 @@ class Functional(LoweredModel):
                 raise self._wrong_structure(inputs)
             extra = [key for key in inputs if key not in struct]
             if extra:
-                warnings.warn(self._structure_message(inputs), stacklevel=3)
+                self._warn_of_structure(inputs)
             flat = [inputs[key] for key in sorted(struct)] if _is_flat(struct) else None
         elif _is_single(struct) and not isinstance(inputs, (list, tuple)):
             flat = [inputs]
@@ -196,7 +215,7 @@ class Functional(LoweredModel):
             if isinstance(struct, dict) and not isinstance(inputs, dict):
                 if list(struct) != sorted(struct):
                     raise self._wrong_structure(inputs)
-                warnings.warn(self._structure_message(inputs), stacklevel=3)
+                self._warn_of_structure(inputs)
         if len(flat) != len(self.inputs):
             raise self._wrong_structure(inputs)
         return tuple(self._standardize_one(i, x) for i, x in enumerate(flat))
@@ -228,9 +247,9 @@ class Functional(LoweredModel):
         ):
             raise ValueError(
                 explain(
-                    f"Model '{self.name}': the data for input '{spec.name}' has the wrong shape.",
-                    given=tuple(x.shape),
-                    expected=(None, *spec.shape[1:]),
+                    f"Model '{self.name}': the data for the input with name '{spec.name}' and path"
+                    f" '{self._input_path(index)}' has the wrong shape: expected"
+                    f" shape={(None, *spec.shape[1:])}, found shape={tuple(x.shape)}.",
                     fix="the batch axis is missing: for one sample pass `x[None]`."
                     if tuple(x.shape) == spec.shape[1:]
                     else "the first axis is the batch; the others must have the sizes that the"
@@ -256,6 +275,16 @@ class Functional(LoweredModel):
             )
         return values if is_text(values) else values.to(self._device())
 
+    def _input_path(self, index: int) -> str:
+        """Where an input stands in the structure of the inputs."""
+        return _dotted(flatten_with_path(self._inputs_struct)[index][0])
+
+    def _warn_of_structure(self, inputs: Any) -> None:
+        """Warn, once, that the inputs had to be matched by their order or their names alone."""
+        if not self._warned_of_structure:
+            self.__dict__["_warned_of_structure"] = True
+            warnings.warn(self._structure_message(inputs), stacklevel=4)
+
     def _structure_message(self, inputs: Any) -> str:
         names = map_structure(lambda tensor: tensor.name, self._inputs_struct)
         given = map_structure(
@@ -267,9 +296,14 @@ class Functional(LoweredModel):
         )
 
     def _wrong_structure(self, inputs: Any) -> ValueError:
+        struct, count = self._inputs_struct, len(self.inputs)
+        named = (
+            f" named input(s) with keys {list(struct)}" if isinstance(struct, dict) else " input(s)"
+        )
         return ValueError(
             explain(
-                f"Model '{self.name}': {self._structure_message(inputs)}",
+                f"Model '{self.name}' expects {count}{named}, but received {len(flatten(inputs))}."
+                f" {self._structure_message(inputs)}",
                 fix="pass one array per input, in their order, or in a dict by their names.",
             )
         )
@@ -294,6 +328,14 @@ class Functional(LoweredModel):
     def layers(self) -> list[Layer]:
         """The layers of the graph, from inputs to outputs."""
         return [operation for operation in self.operations if isinstance(operation, Layer)]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        Model.layers.fset(self, value)  # which says that they cannot be set
+
+    @property
+    def _operations(self) -> list[Operation]:
+        return self.operations
 
     @property
     def _layers(self) -> list[Any]:
@@ -342,7 +384,8 @@ class Functional(LoweredModel):
 
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
-        self.__dict__["_input_spec"] = value
+        # Without an entry, every call is standardized, and meets the check there.
+        self.__dict__.update(_input_spec=value, _entry=None)
 
     def input_specs(self) -> list[InputSpec]:
         """Return the `InputSpec` of each input."""
@@ -410,6 +453,10 @@ def _is_single(struct: Any) -> bool:
         and len(struct) == 1
         and isinstance(struct[0], KerasTensor)
     )
+
+
+def _dotted(path: Sequence[Any]) -> str:
+    return ".".join(map(str, path))
 
 
 def _parts(struct: Any) -> Any:

@@ -84,7 +84,7 @@ class LoweredModel(Model):
             state_dict = dict(zip(own, state_dict.values(), strict=True))
         return super().load_state_dict(state_dict, strict, assign)
 
-    def _rematerialize_forward(self) -> None:
+    def _route_forward(self) -> None:
         """Nothing yet: `forward` is generated later, and then follows the `RematScope`."""
 
     def _lock_state(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
+from ..export import export_model
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
@@ -19,6 +20,7 @@ from ..naming import explain, nearest
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..saving import load_weights, save_model, save_weights
 from ..training import Trainer
+from .state_tree import read_state_tree, variables_by_path, write_state_tree
 from .summary import print_summary
 
 __all__ = ["Model", "insert_base", "model_from_json"]
@@ -86,6 +88,13 @@ class Model(Trainer, Layer):
     def layers(self) -> list[Layer]:
         """The layers that the model consists of, not looking into them."""
         return list(self._flatten_layers(include_self=False, recursive=False))
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError(
+            f"`Model.layers` attribute is reserved for the layers of '{self.name}', which are found"
+            " by themselves. Use another name."
+        )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its place.
@@ -249,16 +258,33 @@ class Model(Trainer, Layer):
         """
         load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
-    def export(self, filepath: str | Path, format: str = "torch", **kwargs: Any) -> None:  # noqa: A002
-        """Not available yet.
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",  # noqa: A002
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model for inference, to run without its code.
+
+        Args:
+            filepath: Where to; a `.pt2` file for `"torch"`.
+            format: `"torch"`, a program of `torch.export`, or `"onnx"`. The default, Keras's, is
+                not available.
+            verbose: Say where it was written; by default yes.
+            input_signature: What the model is called with: a list of an `InputSpec`, or a structure
+                of them, for each argument. Sizes that are `None` stay open. By default it is found
+                out, with an open batch size.
+            kwargs: Options of the format: those of `torch.export.export` or `torch.onnx.export`.
 
         Raises:
-            NotImplementedError: Always, with what to use instead.
+            NotImplementedError: A format of Keras's that is not written here, with what to use.
+            ValueError: An unknown format or option, or the inputs are not known yet.
+            RuntimeError: The model cannot be traced.
+            ImportError: A package that the format needs is not installed.
         """
-        raise NotImplementedError(
-            "`Model.export` is not available yet. The model is a `torch.nn.Module`: use"
-            " `torch.export.export(model, (example,))` or `torch.onnx.export`."
-        )
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def _state(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
@@ -268,6 +294,45 @@ class Model(Trainer, Layer):
             state[key] = None
         state["_compiled_trainable_state"] = None
         return state
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return all variables in dicts nested by the parts of their paths.
+
+        Args:
+            value_format: `"backend_tensor"`, for the variables themselves, or `"numpy_array"`.
+
+        Returns:
+            A dict with `trainable_variables`, `non_trainable_variables`, `optimizer_variables` and
+            `metrics_variables`.
+
+        Raises:
+            ValueError: Two variables have the same path, or the format is unknown.
+
+        Example:
+            >>> from torchkeras import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, name="top")], name="m")
+            >>> model.build((None, 2))
+            >>> model.get_state_tree("numpy_array")["trainable_variables"]["m"]["top"]["bias"]
+            array([0.], dtype=float32)
+        """
+        return read_state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Set variables to the values in a tree like that of `get_state_tree`, or a part of one.
+
+        Args:
+            state_tree: Values at paths that the model does not have are passed over.
+
+        Raises:
+            ValueError: It has another key at its top.
+        """
+        write_state_tree(self, state_tree)
+
+    def _get_variable_map(self) -> dict[str, Any]:
+        """Return the variables of the model and of its optimizer by their paths."""
+        optimizer = getattr(self, "optimizer", None)
+        own = [*self.variables, *([] if optimizer is None else optimizer.variables)]
+        return variables_by_path(own)
 
     # Configs -------------------------------------------------------------------------------------
 

@@ -181,9 +181,7 @@ class Sequential(LoweredModel):
         self._modules.clear()
         self._modules.update(functional._modules)
         if type(self).call is Sequential.call:
-            self.__dict__["forward"] = self._with_remat(
-                types.MethodType(functional.lowered, self)
-            )
+            self.__dict__["forward"] = self._with_remat(types.MethodType(functional.lowered, self))
 
     def _not_a_stack_layer(self, layer: Layer, error: TypeError) -> Exception:
         required = [
@@ -196,8 +194,9 @@ class Sequential(LoweredModel):
             return error
         return ValueError(
             explain(
-                f"Layers of a Sequential model must take one input; layer '{layer.name}' (of type"
-                f" {type(layer).__name__}) takes {required}.",
+                "Layers of a Sequential model can only have a single required positional argument,"
+                f" the input; layer '{layer.name}' (of type {type(layer).__name__}) has"
+                f" {required}.",
                 fix="use the functional API: `Model(inputs, outputs)`.",
             )
         )
@@ -249,6 +248,13 @@ class Sequential(LoweredModel):
         """The layers, without the input layer."""
         stack = self._stack
         return stack[1:] if stack and isinstance(stack[0], InputLayer) else stack[:]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError(
+            f"`Sequential.layers` attribute is reserved for the layers of '{self.name}'. Use"
+            " `add()` and `pop()` to change them."
+        )
 
     @property
     def _layers(self) -> list[Any]:

@@ -208,11 +208,17 @@ def _revive_old(value: Any, created: dict[str, Any]) -> Any:
 
 def _output(created: dict[str, Any], layer_name: str, index: int, part: int) -> KerasTensor:
     if layer_name not in created:
-        raise ValueError(f"The config of the functional model names no layer '{layer_name}'.")
+        raise _missing(layer_name)
     nodes = created[layer_name]._inbound_nodes
     if len(nodes) <= index:
         raise _NotYet
     return nodes[index].outputs[part]
+
+
+def _missing(name: str) -> ValueError:
+    return ValueError(
+        f"Missing node: {name}. The config of the functional model has no such layer."
+    )
 
 
 def _tensors(struct: Any, created: dict[str, Any]) -> Any:
@@ -221,7 +227,7 @@ def _tensors(struct: Any, created: dict[str, Any]) -> Any:
         name, index, part = struct
         if name in created:
             return _output(created, name, index - _is_functional(created[name]), part)
-        raise ValueError(f"The config of the functional model names no layer '{name}'.")
+        raise _missing(name)
     if isinstance(struct, dict):
         return {key: _tensors(value, created) for key, value in struct.items()}
     return type(struct)(_tensors(value, created) for value in struct)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..graph.operation import op
-from .common import as_tensor
+from .common import as_tensor, canonical_axis
 
 __all__ = [
     "celu",
@@ -392,6 +392,9 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
         x: Floats.
         axis: One axis, a tuple of axes, or `None` for all.
 
+    Raises:
+        ValueError: An axis is outside the rank.
+
     Example:
         >>> softmax([0.0, 0.0]).tolist()
         [0.5, 0.5]
@@ -399,10 +402,13 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     x = as_tensor(x)
     if not isinstance(axis, int):
         return _over_axes(F.softmax, x, axis)
-    if -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
+    place = canonical_axis(axis, x.ndim or 1)
+    if x.ndim and x.shape[place] == 1:
         warnings.warn(
-            f"softmax runs over axis {axis} of a tensor of shape {tuple(x.shape)}. That axis has "
-            "size 1, so the result is 1 everywhere. For one probability use sigmoid.",
+            f"You are using a softmax over axis {axis} of a tensor of shape {tuple(x.shape)}. This"
+            " axis has size 1. The softmax operation will always return the value 1, which is"
+            " likely not what you intended. Did you mean to use a sigmoid instead? For one"
+            " probability per row, it is the function to use.",
             stacklevel=3,
         )
     return F.softmax(x, axis)

@@ -12,6 +12,7 @@ from ..config import floatx
 from ..dtypes import as_tensor as make_tensor
 from ..dtypes import result_type, standardize_dtype, to_torch
 from ..graph.context import CONTEXT
+from ..graph.infer import known_shape
 from ..tree import map_structure
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "as_tensors",
     "canonical_axes",
     "canonical_axis",
+    "check_known",
     "exact",
     "floating_dtype",
     "operands",
@@ -178,3 +180,21 @@ def canonical_axes(axis: Axes, ndim: int) -> tuple[int, ...]:
     if len(set(canonical)) != len(canonical):
         raise ValueError(f"An axis is given twice in {axes}.")
     return canonical
+
+
+def check_known(x: Tensor, axes: int, noun: str = "dimensions") -> None:
+    """Refuse, within inference, a tensor of unknown size along its last axes.
+
+    Args:
+        x: The tensor.
+        axes: How many.
+        noun: What the error calls them.
+
+    Raises:
+        ValueError: A size is unknown.
+    """
+    if CONTEXT.meta and None in known_shape(x)[-axes:]:
+        which = "last dimension" if axes == 1 else f"last {axes} {noun}"
+        raise ValueError(
+            f"Input should have its {which} fully-defined. Received: shape={known_shape(x)}"
+        )

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import standardize_data_format
+from ..graph.infer import SizeMismatch
 from ..graph.operation import op
 from .common import as_tensor, as_tensors
 from .windows import (
@@ -69,6 +70,16 @@ def _rank(x: Tensor, name: str) -> int:
     return x.ndim - 2
 
 
+def _channels_differ(
+    name: str, inputs: Tensor, kernel: Tensor, given: int, wanted: int
+) -> SizeMismatch:
+    return SizeMismatch(
+        f"{name}: the input channels must match the kernel's {wanted}, or be a multiple where the"
+        f" kernel has groups; there are {given}. Received: inputs.shape={tuple(inputs.shape)},"
+        f" kernel.shape={tuple(kernel.shape)}"
+    )
+
+
 def _in_channels_first(
     function: Callable[[Tensor], Tensor], x: Tensor, data_format: str | None
 ) -> Tensor:
@@ -120,11 +131,7 @@ def conv(
 
     def convolve(x: Tensor) -> Tensor:
         if x.shape[1] % weight.shape[1]:
-            raise ValueError(
-                f"conv: the number of input channels, {x.shape[1]}, must be a multiple of the"
-                f" kernel's, {weight.shape[1]}. Received: inputs.shape={tuple(inputs.shape)},"
-                f" kernel.shape={tuple(kernel.shape)}"
-            )
+            raise _channels_differ("conv", inputs, kernel, x.shape[1], weight.shape[1])
         zeros: Any = 0
         if padding == "same":
             pairs = [
@@ -167,10 +174,7 @@ def depthwise_conv(
     data_format = standardize_data_format(data_format)
     channels = inputs.shape[-1 if data_format == "channels_last" else 1]
     if channels != kernel.shape[-2]:
-        raise ValueError(
-            f"depthwise_conv: the inputs have {channels} channels, the kernel {kernel.shape[-2]}."
-            f" Received: inputs.shape={tuple(inputs.shape)}, kernel.shape={tuple(kernel.shape)}"
-        )
+        raise _channels_differ("depthwise_conv", inputs, kernel, channels, kernel.shape[-2])
     kernel = kernel.reshape(*kernel.shape[:-2], 1, -1)
     return conv(inputs, kernel, strides, padding, data_format, dilation_rate)
 
@@ -242,10 +246,8 @@ def conv_transpose(
 
     def enlarge(x: Tensor) -> Tensor:
         if x.shape[1] != kernel.shape[-1]:
-            raise ValueError(
-                f"conv_transpose: the inputs have {x.shape[1]} channels, the kernel"
-                f" {kernel.shape[-1]}. Received: inputs.shape={tuple(inputs.shape)},"
-                f" kernel.shape={tuple(kernel.shape)}"
+            raise _channels_differ(
+                "conv_transpose", inputs, kernel, x.shape[1], kernel.shape[-1]
             )
         weight = _kernel_first(kernel)
         y = _TRANSPOSED[rank](x, weight, None, strides, both, far, 1, dilation)

@@ -7,6 +7,7 @@ values to look at: a condition counts as true there, and a loop returns what it 
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from ..dtypes import standardize_dtype, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import known_shape
+from ..graph.infer import known_shape, marked_sparse
+from ..graph.keras_tensor import KerasTensor
 from ..graph.operation import op
 from ..tree import flatten, is_nested, map_structure, pack_sequence_as
 from .common import DType, as_tensor, as_tensors
@@ -111,7 +113,7 @@ def convert_to_tensor(
     Args:
         x: A tensor, array, number, or nested list of those.
         dtype: The result is cast to it.
-        sparse, ragged: Accepted as in Keras; must not be true.
+        sparse, ragged: Accepted as in Keras; must not be true, unless `x` is symbolic.
 
     Raises:
         ValueError: `sparse` or `ragged` is true.
@@ -120,17 +122,18 @@ def convert_to_tensor(
         >>> convert_to_tensor([1, 2]).dtype
         torch.int32
     """
-    if sparse or ragged:
+    if (sparse or ragged) and not isinstance(x, KerasTensor):
         name = "sparse" if sparse else "ragged"
         raise ValueError(f"`{name}=True` is not supported: torch has no such tensors here.")
-    return _convert_to_tensor(x, dtype=dtype)
+    return _convert_to_tensor(x, dtype=dtype, sparse=sparse, ragged=ragged)
 
 
 @op(path=_PATH + "ConvertToTensor")
 def _convert_to_tensor(
     x: Tensor, dtype: DType = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> Tensor:
-    return as_tensor(x, dtype)
+    x = as_tensor(x, dtype)
+    return marked_sparse(x, False) if CONTEXT.meta and sparse is False else x
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
@@ -199,6 +202,13 @@ def ndim(x: Any) -> int:
     return len(shape(x))
 
 
+@op(path="keras.src.ops.numpy.Ndim")
+def _ndim(x: Tensor) -> Tensor:
+    """`ndim` in a graph's file; the function itself needs no node, since ranks are known."""
+    x = as_tensor(x)
+    return torch.full((), x.ndim, dtype=torch.int32, device=x.device)
+
+
 @op(path="keras.src.ops.numpy.Size")
 def size(x: Tensor) -> Tensor:
     """The number of values in `x`, as a tensor.
@@ -232,8 +242,8 @@ def cond(pred: Tensor, true_fn: Callable[..., Tensor], false_fn: Callable[..., T
     if not CONTEXT.meta:
         return true_fn() if pred else false_fn()
     results = true_fn(), false_fn()
-    kinds = [map_structure(_kind, result) for result in results]
-    if kinds[0] != kinds[1]:
+    if not _alike(*results):
+        kinds = [map_structure(_kind, result) for result in results]
         raise ValueError(
             "cond: `true_fn` and `false_fn` must return the same structure, shapes and dtypes."
             f" Received: {kinds[0]} and {kinds[1]}"
@@ -241,9 +251,17 @@ def cond(pred: Tensor, true_fn: Callable[..., Tensor], false_fn: Callable[..., T
     return results[0]
 
 
+def _alike(first: Any, second: Any) -> bool:
+    """Whether two functions of `cond` may return these."""
+    return map_structure(_kind, first) == map_structure(_kind, second)
+
+
 def _kind(x: Any) -> Any:
-    """What two results of `cond` must have in common."""
-    return (known_shape(x), x.dtype) if isinstance(x, Tensor) else type(x)
+    return (known_shape(x), x.dtype) if hasattr(x, "shape") else type(x)
+
+
+# Under the name by which subclasses of Keras's operation class call it.
+cond.operation._check_output_spec = staticmethod(_alike)
 
 
 @op(path=_PATH + "Switch")
@@ -350,7 +368,9 @@ def scan(
             f"scan: `unroll` must be an positive integer or boolean. Received: {unroll=}"
         )
     if xs is None and length is None:
-        raise ValueError("scan: give `xs` to go through, or `length`. Received neither.")
+        raise ValueError(
+            "scan: there is nothing to scan over and no `length`. Received: xs=None, length=None"
+        )
     leaves = [] if xs is None else as_tensors(*flatten(xs))
     steps = len(leaves[0]) if length is None else int(length)
     carry = map_structure(as_tensor, init)
@@ -404,40 +424,110 @@ def vectorize(
     Args:
         pyfunc: The function.
         excluded: Positions and names of arguments passed on as they are.
-        signature: Accepted as in Keras; must be `None`.
+        signature: The axes that `pyfunc` itself works on, as NumPy writes them: `"(m,n),(n)->(m)"`.
+            Default: none, so that it gets scalars.
 
     Raises:
-        ValueError: `pyfunc` is no function.
-        NotImplementedError: `signature` is given.
+        ValueError: `pyfunc` is no function, `signature` is malformed, or arguments or results do
+            not have the axes it names.
 
     Example:
         >>> vectorize(lambda a, b: a + b)([1, 2], 10).tolist()
         [11, 12]
+        >>> vectorize(torch.dot, signature="(n),(n)->()")(torch.ones(3, 2), torch.ones(2)).tolist()
+        [2.0, 2.0, 2.0]
     """
     if not callable(pyfunc):
         raise ValueError(f"vectorize: `pyfunc` must be callable. Received: pyfunc={pyfunc!r}")
-    if signature is not None:
-        raise NotImplementedError("vectorize: `signature` is not supported; use `vectorized_map`.")
+    core, results = (None, None) if signature is None else _core_axes(signature)
     kept = frozenset(excluded or ())
 
     def vectorized(*args: Any, **kwargs: Any) -> Any:
         places = [i for i in range(len(args)) if i not in kept]
         names = [name for name in kwargs if name not in kept]
         given = as_tensors(*(args[i] for i in places), *(kwargs[name] for name in names))
-        given = torch.broadcast_tensors(*given)
+        axes = [()] * len(given) if core is None else core
+        sizes = _core_sizes(signature, axes, given)
+        firsts = [x.ndim - len(labels) for x, labels in zip(given, axes, strict=True)]
+        pairs = list(zip(given, firsts, strict=True))
+        outer = torch.broadcast_shapes(*(x.shape[:first] for x, first in pairs))
+        given = [x.expand(*outer, *x.shape[first:]) for x, first in pairs]
 
         def on_scalars(*values: Tensor) -> Any:
             filled = list(args)
             for i, value in zip(places, values, strict=False):
                 filled[i] = value
             named = dict(zip(names, values[len(places) :], strict=True))
-            return pyfunc(*filled, **{**kwargs, **named})
+            result = pyfunc(*filled, **{**kwargs, **named})
+            if results is not None:
+                _check_core(signature, results, sizes, result)
+            return result
 
-        for _ in range(given[0].ndim):
+        for _ in outer:
             on_scalars = torch.vmap(on_scalars)
         return on_scalars(*given)
 
     return vectorized
+
+
+_CORE = re.compile(r"\(\s*(?:\w+\s*(?:,\s*\w+\s*)*)?\)")
+
+
+def _core_axes(signature: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Parse the names of axes in a signature, of the arguments and of the results."""
+    sides = signature.split("->")
+    parts = [[tuple(re.findall(r"\w+", core)) for core in _CORE.findall(side)] for side in sides]
+    rests = [_CORE.sub("()", side).replace(" ", "") for side in sides]
+    if len(sides) != 2 or any(
+        rest != ",".join(["()"] * len(part)) or not part
+        for rest, part in zip(rests, parts, strict=True)
+    ):
+        raise ValueError(
+            f"vectorize: {signature!r} is not a valid gufunc signature; expected one like"
+            " '(m,n),(n)->(m)'."
+        )
+    return parts[0], parts[1]
+
+
+def _core_sizes(
+    signature: str | None, axes: Sequence[tuple[str, ...]], given: Sequence[Tensor]
+) -> dict[str, int]:
+    """Return the size of each named axis of the arguments."""
+    sizes: dict[str, int] = {}
+    fits = len(axes) == len(given) and all(
+        x.ndim >= len(names)
+        and all(
+            sizes.setdefault(name, size) == size
+            for name, size in zip(names, x.shape[x.ndim - len(names) :], strict=True)
+        )
+        for names, x in zip(axes, given, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"vectorize: the arguments do not have the axes of signature={signature!r}."
+            f" Received shapes: {[tuple(x.shape) for x in given]}"
+        )
+    return sizes
+
+
+def _check_core(
+    signature: str | None, axes: Sequence[tuple[str, ...]], sizes: dict[str, int], result: Any
+) -> None:
+    """Refuse results that do not have the axes that the signature names."""
+    parts = result if isinstance(result, (tuple, list)) else (result,)
+    shapes = [tuple(part.shape) for part in parts]
+    fits = len(parts) == len(axes) and all(
+        len(shape) == len(names)
+        and all(
+            sizes.setdefault(name, size) == size for name, size in zip(names, shape, strict=True)
+        )
+        for names, shape in zip(axes, shapes, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"vectorize: the function's results do not have the axes of signature={signature!r}."
+            f" Received shapes: {shapes}"
+        )
 
 
 @op(path=_PATH + "AssociativeScan")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import unknown_size
+from ..graph.infer import known_shape, unknown_size
 from ..graph.operation import op
 from .common import (
     NUMPY,
@@ -79,12 +79,29 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
         [1, 3]
     """
     x = as_tensor(x)
+    if CONTEXT.meta:
+        key = _without_bounds(key, known_shape(x))
     # A list that a file or a call made of a tuple; a list of numbers alone is an index array.
     if isinstance(key, list) and not all(type(item) in (int, bool, list) for item in key):
         key = tuple(key)
     if type(key) is tuple:
         return x[tuple(as_tensor(k) if isinstance(k, Tensor) else k for k in key)]
     return x[as_tensor(key) if isinstance(key, Tensor) else key]
+
+
+def _without_bounds(key: Any, shape: tuple[int | None, ...]) -> Any:
+    """Take whole axes where the size is unknown: so is how much of it a slice leaves."""
+    items = list(key) if isinstance(key, (list, tuple)) else [key]
+    kinds = (int, builtins.slice, type(None), type(...))
+    if None not in shape or not builtins.all(isinstance(item, kinds) for item in items):
+        return key
+    rest = len(shape) - builtins.sum(isinstance(item, (int, builtins.slice)) for item in items)
+    axis = 0
+    for i, item in enumerate(items):
+        if isinstance(item, builtins.slice) and axis < len(shape) and shape[axis] is None:
+            items[i] = builtins.slice(None)
+        axis += rest if item is ... else item is not None
+    return tuple(items)
 
 
 @op(path=NUMPY + "Take")

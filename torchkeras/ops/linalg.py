@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..graph.operation import op
-from .common import Axes, as_floating, as_tensor, as_tensors
+from ..tree import map_structure
+from .common import Axes, as_floating, as_tensor, as_tensors, check_known
 
 __all__ = [
     "cholesky",
@@ -154,7 +155,15 @@ def norm(x: Tensor, ord: Any = None, axis: Axes = None, keepdims: bool = False) 
     return torch.linalg.norm(as_floating(x), ord, axis, keepdims)
 
 
-@op(path=_PATH + "Qr")
+def _check_mode(mode: str) -> None:
+    if mode not in ("reduced", "complete"):
+        raise ValueError(
+            "qr: `mode` argument value not supported. Expected one of {'reduced', 'complete'}."
+            f" Received: mode={mode}"
+        )
+
+
+@op(path=_PATH + "Qr", check=_check_mode)
 def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """An orthogonal and an upper triangular factor.
 
@@ -163,18 +172,16 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         mode: `reduced` or `complete`.
 
     Raises:
-        ValueError: `mode` is another word.
+        ValueError: `mode` is another word; or a size is unknown, and with it which is the lesser.
 
     Example:
         >>> [part.shape for part in qr(torch.ones(3, 2))]
         [torch.Size([3, 2]), torch.Size([2, 2])]
     """
-    if mode not in ("reduced", "complete"):
-        raise ValueError(
-            "qr: `mode` argument value not supported. Expected one of {'reduced', 'complete'}."
-            f" Received: mode={mode}"
-        )
-    return tuple(torch.linalg.qr(_matrix(x, square=False), mode))
+    _check_mode(mode)
+    x = _matrix(x, square=False)
+    check_known(x, 2)
+    return tuple(torch.linalg.qr(x, mode))
 
 
 @op(path=_PATH + "Solve")
@@ -240,11 +247,15 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         full_matrices: Whether `u` and `vh` are square.
         compute_uv: Whether they are returned beside `s`.
 
+    Raises:
+        ValueError: A size is unknown, so that the number of singular values is too.
+
     Example:
         >>> svd([[3.0, 0.0], [0.0, 4.0]], compute_uv=False).tolist()
         [4.0, 3.0]
     """
     x = _matrix(x, square=False)
+    check_known(x, 2)
     if not compute_uv:
         return torch.linalg.svdvals(x)
     return tuple(torch.linalg.svd(x, full_matrices))
@@ -299,7 +310,10 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
     return torch.linalg.pinv(as_tensor(x), rtol=rcond)
 
 
-def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+@op(path=_PATH + "JVP")
+def jvp(
+    fun: Callable[..., Tensor], primals: Tensor, tangents: Tensor, has_aux: bool = False
+) -> Any:
     """The value of a function and its derivative in a direction.
 
     Args:
@@ -312,5 +326,5 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
         >>> [x.item() for x in jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))]
         [0.0, 2.0]
     """
-    primals, tangents = (tuple(as_tensors(*values)) for values in (primals, tangents))
+    primals, tangents = map_structure(as_tensor, (tuple(primals), tuple(tangents)))
     return torch.func.jvp(fun, primals, tangents, has_aux=has_aux)

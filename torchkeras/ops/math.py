@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..graph.context import CONTEXT
-from ..graph.infer import known_shape, unknown_size
+from ..graph.infer import SizeMismatch, unknown_size
 from ..graph.operation import op
-from .common import Axes, as_tensor, as_tensors
+from .common import Axes, as_tensor, as_tensors, check_known
 from .elementwise import erf, erfc, erfinv, rsqrt
 
 __all__ = [
@@ -57,7 +57,7 @@ def _segment(data: Any, segment_ids: Any, num_segments: int | None, reduction: s
             f" Received: segment_ids.shape={tuple(ids.shape)}. Flatten it, or use `vectorized_map`."
         )
     if ids.shape[0] != data.shape[0]:
-        raise ValueError(
+        raise SizeMismatch(
             "Argument `segment_ids` and `data` should have same leading dimension."
             f" Received: {tuple(ids.shape)} and {tuple(data.shape)}"
         )
@@ -275,15 +275,6 @@ def _check_rank(x: Tensor, rank: int) -> None:
         raise ValueError(f"Input should have rank >= {rank}. Received: shape={tuple(x.shape)}")
 
 
-def _check_known(x: Tensor, axes: int) -> None:
-    """Refuse, within inference, a tensor of unknown size along its last axes."""
-    if CONTEXT.meta and None in known_shape(x)[-axes:]:
-        which = "last dimension" if axes == 1 else f"last {axes} axes"
-        raise ValueError(
-            f"Input should have its {which} fully-defined. Received: shape={known_shape(x)}"
-        )
-
-
 def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.real, x.imag
 
@@ -297,7 +288,7 @@ def fft(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         [[1.0, 1.0], [0.0, 0.0]]
     """
     x = _complex(x)
-    _check_known(x, 1)
+    check_known(x, 1)
     return _parts(torch.fft.fft(x))
 
 
@@ -310,7 +301,7 @@ def fft2(x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         [[[1.0, 1.0]], [[0.0, 0.0]]]
     """
     x = _complex(x, 2)
-    _check_known(x, 2)
+    check_known(x, 2, "axes")
     return _parts(torch.fft.fft2(x))
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..config import epsilon as default_epsilon
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
+from ..graph.infer import SizeMismatch, marked_sparse
 from ..graph.operation import op
 from .common import Axes, DType, as_floating, as_tensor, as_tensors, canonical_axes
 
@@ -23,8 +24,6 @@ __all__ = [
     "batch_normalization",
     "binary_crossentropy",
     "categorical_crossentropy",
-    "ctc_decode",
-    "ctc_loss",
     "dot_product_attention",
     "layer_normalization",
     "moments",
@@ -94,6 +93,10 @@ def batch_normalization(
         offset, scale: One per channel.
         epsilon: Added to the variance.
 
+    Raises:
+        ValueError: In a graph: a vector is not as long as there are channels; otherwise torch
+            raises its own error.
+
     Example:
         >>> batch_normalization([[1.0], [3.0]], [2.0], [1.0], -1, epsilon=0.0).tolist()
         [[-1.0], [1.0]]
@@ -101,11 +104,23 @@ def batch_normalization(
     x, mean, variance = as_tensors(x, mean, variance)
     shape = [1] * x.ndim
     shape[axis] = -1
+    if CONTEXT.meta:
+        vectors = {"mean": mean, "variance": variance, "offset": offset, "scale": scale}
+        _check_vectors(x.shape[axis], vectors)
     factor = torch.rsqrt(variance + epsilon)
     if scale is not None:
         factor = factor * as_tensor(scale, like=x)
     result = (x - mean.reshape(shape)) * factor.reshape(shape)
     return result if offset is None else result + as_tensor(offset, like=x).reshape(shape)
+
+
+def _check_vectors(channels: int, vectors: dict[str, Any]) -> None:
+    for name, vector in vectors.items():
+        if vector is not None and tuple(vector.shape) != (channels,):
+            raise SizeMismatch(
+                f"batch_normalization: `{name}` must be a vector of length {channels}, the number"
+                f" of channels. Received: shape={tuple(vector.shape)}"
+            )
 
 
 def _over_axes(kernel: Any, x: Tensor, axis: Axes, *weights: Any) -> Tensor:
@@ -222,7 +237,7 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
         epsilon: The least divisor. Default: `config.epsilon()`.
 
     Raises:
-        ValueError: `order` is no positive integer.
+        ValueError: `order` is no positive integer, or an axis is outside the rank.
 
     Example:
         >>> normalize([3.0, 4.0])
@@ -233,7 +248,7 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
     x = as_tensor(x)
     x = as_floating(x.unsqueeze(0) if x.ndim == 0 else x)
     epsilon = default_epsilon() if epsilon is None else epsilon
-    axis = tuple(axis) if isinstance(axis, list) else axis
+    axis = canonical_axes(axis, x.ndim)
     if order == 2:
         squares = torch.sum(x.square(), axis, True)
         return x * torch.rsqrt(squares).clamp(max=1.0 / epsilon)
@@ -425,93 +440,6 @@ def sparse_categorical_crossentropy(
     return F.nll_loss(_log_probabilities(output, False, 1), target, reduction="none")
 
 
-# Sequences ---------------------------------------------------------------------------------------
-
-
-@op(path=_PATH + "CTCLoss")
-def ctc_loss(
-    target: Tensor,
-    output: Tensor,
-    target_length: Tensor,
-    output_length: Tensor,
-    mask_index: int = 0,
-) -> Tensor:
-    """The loss of label sequences that are shorter than the outputs.
-
-    Args:
-        target: Class numbers, `(B, S)`.
-        output: Logits, `(B, T, C)`.
-        target_length, output_length: Valid steps, `(B,)`.
-        mask_index: The class that stands for no label.
-
-    Source: Graves et al. 2006.
-
-    Example:
-        >>> ctc_loss([[1]], torch.zeros(1, 2, 2), [1], [2])
-        tensor([0.2877])
-    """
-    values = as_tensors(target, output, target_length, output_length)
-    target, output, target_length, output_length = values
-    output = output.to(to_torch(result_type(output.dtype, "float32")))
-    if CONTEXT.meta:  # torch's kernel reads the lengths
-        return output.new_zeros(output.shape[0])
-    rows = F.log_softmax(output.transpose(0, 1), -1)
-    lengths = output_length, target_length
-    return F.ctc_loss(rows, target, *lengths, blank=mask_index, reduction="none")
-
-
-@op(path=_PATH + "CTCDecode")
-def ctc_decode(
-    inputs: Tensor,
-    sequence_lengths: Tensor,
-    strategy: str = "greedy",
-    beam_width: int = 100,
-    top_paths: int = 1,
-    merge_repeated: bool = True,
-    mask_index: int = 0,
-) -> tuple[Tensor, Tensor]:
-    """The label sequences that outputs stand for.
-
-    Args:
-        inputs: Scores of the classes, `(B, T, C)`.
-        sequence_lengths: Valid steps, `(B,)`.
-        strategy: `greedy`; Keras's `beam_search` is not supported yet.
-        beam_width, top_paths: Of the beam search.
-        merge_repeated: Whether a class in several steps in a row counts once.
-        mask_index: The class that stands for no label.
-
-    Returns:
-        Class numbers `(1, B, T)`, filled up with -1, and minus the sums of their scores `(B, 1)`.
-
-    Raises:
-        ValueError: `strategy` is another word.
-        NotImplementedError: It is `beam_search`.
-
-    Example:
-        >>> ctc_decode([[[0.0, 9.0], [9.0, 0.0]]], [2])[0].tolist()
-        [[[1, -1]]]
-    """
-    if strategy == "beam_search":
-        raise NotImplementedError("ctc_decode: `beam_search` is not supported yet; use 'greedy'.")
-    if strategy != "greedy":
-        raise ValueError(
-            f"Invalid strategy {strategy!r}. Supported values are 'greedy' and 'beam_search'."
-        )
-    inputs, lengths = as_tensors(inputs, sequence_lengths)
-    inputs = inputs.to(to_torch(result_type(inputs.dtype, "float32")))
-    mask_index = inputs.shape[-1] - 1 if mask_index is None else mask_index
-    scores, labels = inputs.max(-1)
-    steps = torch.arange(inputs.shape[1], device=inputs.device)
-    over = steps >= lengths[:, None]
-    labels = labels.to(torch.int32).masked_fill(over, mask_index)
-    blank = labels == mask_index
-    if merge_repeated:
-        blank[:, 1:] |= labels[:, 1:] == labels[:, :-1]
-    order = torch.argsort(blank.to(torch.int8), dim=-1, stable=True)
-    labels = torch.take_along_dim(labels.masked_fill(blank, -1), order, -1)
-    return labels[None], -scores.masked_fill(over, 0.0).sum(1, keepdim=True)
-
-
 # Encodings and others ----------------------------------------------------------------------------
 
 
@@ -526,7 +454,8 @@ def one_hot(
         num_classes: How many classes there are.
         axis: Where they are in the result.
         dtype: Default: `floatx`.
-        sparse: Accepted as in Keras; must be `False`.
+        sparse: Accepted as in Keras; must be `False`. In a graph it marks the symbolic result, and
+            the error comes when the graph runs.
 
     Raises:
         ValueError: `sparse` is true.
@@ -535,14 +464,15 @@ def one_hot(
         >>> one_hot([1, 0], 2).tolist()
         [[0.0, 1.0], [1.0, 0.0]]
     """
-    if sparse:
+    if sparse and not CONTEXT.meta:
         raise ValueError("one_hot: torch has no sparse result. Received: sparse=True")
     x = as_tensor(x, torch.int64)
     axis = axis % (x.ndim + 1)
     shape = [1] * (x.ndim + 1)
     shape[axis] = num_classes
     classes = torch.arange(num_classes, device=x.device).reshape(shape)
-    return torch.eq(x.unsqueeze(axis), classes).to(to_torch(dtype))
+    result = torch.eq(x.unsqueeze(axis), classes).to(to_torch(dtype))
+    return marked_sparse(result) if sparse else result
 
 
 def multi_hot(
@@ -584,7 +514,8 @@ def _multi_hot(
     sparse: bool = False,
 ) -> Tensor:
     inputs = as_tensor(inputs)
-    return one_hot(inputs, num_classes, axis, dtype, sparse).amax(1 if inputs.ndim > 1 else 0)
+    result = one_hot(inputs, num_classes, axis, dtype, sparse).amax(1 if inputs.ndim > 1 else 0)
+    return marked_sparse(result) if sparse else result
 
 
 @op(path=_PATH + "PSNR")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..config import floatx
 from ..dtypes import result_type, to_torch
+from ..graph.infer import SizeMismatch
 from ..graph.operation import op
 from .common import NUMPY, as_tensor, as_tensors
 
@@ -170,8 +171,15 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     tensors = as_tensors(*operands)
     dtype = tensors[0].dtype
     if dtype.is_floating_point and all(x.dtype is dtype for x in tensors):
+        return _einsum(subscripts, *tensors)
+    return _multiply(lambda *xs: _einsum(subscripts, *xs), *tensors, int8_to=torch.int32)
+
+
+def _einsum(subscripts: str, *tensors: Tensor) -> Tensor:
+    try:
         return torch.einsum(subscripts, *tensors)
-    return _multiply(lambda *xs: torch.einsum(subscripts, *xs), *tensors, int8_to=torch.int32)
+    except ValueError as error:  # of the package that orders the products
+        raise SizeMismatch(f"einsum: {error}") from error
 
 
 @op(path=NUMPY + "Cross")

@@ -91,6 +91,8 @@ def reshape(x: Tensor, newshape: Shape) -> Tensor:
     """
     x = as_tensor(x)
     shape = _sizes(newshape)
+    if CONTEXT.meta and any(isinstance(size, Tensor) for size in _as_sequence(newshape)):
+        return x.new_zeros([unknown_size() if size in (None, -1) else size for size in shape])
     if None in shape:
         if shape.count(None) == 1 and -1 not in shape:
             shape[shape.index(None)] = -1
@@ -120,9 +122,11 @@ def _sizes(shape: Any) -> list[Any]:
         if shape.is_meta:
             return [unknown_size()] * (shape.shape[0] if shape.ndim else 1)
         return torch.atleast_1d(shape).tolist()
-    if not isinstance(shape, (list, tuple)):
-        return [shape]
-    return [_sizes(size)[0] if isinstance(size, Tensor) else size for size in shape]
+    return [_sizes(size)[0] if isinstance(size, Tensor) else size for size in _as_sequence(shape)]
+
+
+def _as_sequence(shape: Any) -> Sequence[Any]:
+    return shape if isinstance(shape, (list, tuple)) else (shape,)
 
 
 @op(path=NUMPY + "Ravel")
@@ -514,6 +518,10 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
         return torch.repeat_interleave(x, repeats, axis)
     if isinstance(repeats, Tensor):
         return torch.repeat_interleave(x, repeats.to(torch.int64), axis)
+    if known_shape(x)[axis] is None:
+        shape = list(x.shape)
+        shape[axis] = unknown_size()
+        return x.new_zeros(shape)
     # Counts known on the host give the size of the result without asking the device.
     index = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
     return torch.index_select(x, axis, as_tensor(index, like=x))
@@ -749,4 +757,6 @@ def unravel_index(indices: Tensor, shape: Shape) -> tuple[Tensor, ...]:
     """
     indices = as_tensor(indices)
     target = to_torch(result_type(indices.dtype))
+    if CONTEXT.meta:  # symbolic tensors are floats unless told otherwise; the graph's run will tell
+        indices = indices.to(torch.int64)
     return tuple(index.to(target) for index in torch.unravel_index(indices, tuple(shape)))

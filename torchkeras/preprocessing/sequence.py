@@ -119,7 +119,8 @@ class TimeseriesGenerator(PyDataset):
         Args:
             kwargs: Of `json.dumps`.
         """
-        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
+        described = {"class_name": type(self).__name__, "config": self.get_config()}
+        return json.dumps(described, **kwargs)
 
 
 def _to_json(name: str, values: Any) -> str:

@@ -30,7 +30,7 @@ def _nudge(low: Tensor, high: Tensor, least: int, greatest: int) -> tuple[Tensor
 
 
 class _FakeQuantization(torch.autograd.Function):
-    """Rounding whose gradient is that of clipping; the ends of the range learn from what they clip."""
+    """Rounding with the gradient of clipping, of which the ends of the range have their share."""
 
     @staticmethod
     def forward(
@@ -75,7 +75,7 @@ def fake_quant_with_min_max_vars(
         inputs: any. min_vals, max_vals: `()`, or `(C,)` with `axis`. Result: as inputs.
 
     Example:
-        >>> fake_quant_with_min_max_vars(torch.tensor([-9.0, 0.2, 0.3, 99.0]), 0.0, 127.5).tolist()
+        >>> fake_quant_with_min_max_vars(torch.tensor([-9.0, 0.2, 0.3, 199.0]), 0.0, 127.5).tolist()
         [0.0, 0.0, 0.5, 127.5]
     """
     inputs = as_tensor(inputs)

@@ -40,7 +40,8 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Tensor:
     """Return the history with the largest magnitude of `x` in place of the oldest one.
 
     Example:
-        >>> compute_float8_amax_history(torch.tensor([-7.0]), torch.tensor([1.0, 2.0, 3.0])).tolist()
+        >>> history = torch.tensor([1.0, 2.0, 3.0])
+        >>> compute_float8_amax_history(torch.tensor([-7.0]), history).tolist()
         [7.0, 3.0, 1.0]
     """
     history = as_tensor(amax_history)

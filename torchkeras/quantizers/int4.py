@@ -21,9 +21,7 @@ def _check_dtype(dtype: str) -> None:
         raise ValueError(f"Expected dtype to be 'int8' or 'uint8', but got {dtype!r}.")
 
 
-def pack_int4(
-    arr: Any, axis: int = 0, dtype: str = "int8"
-) -> tuple[Tensor, tuple[int, ...], int]:
+def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Tensor, tuple[int, ...], int]:
     """Pack pairs of neighbours along an axis into a byte each.
 
     Args:

@@ -83,9 +83,9 @@ def abs_max_quantize(
         inputs: any. Integers: the same. Scale: the same with 1 along `axis`.
 
     Example:
-        >>> q, scale = abs_max_quantize(torch.tensor([[1.0, -2.0], [0.5, 0.25]]), axis=-1)
+        >>> q, scale = abs_max_quantize(torch.tensor([[1.0, -2.0], [0.5, 0.3]]), axis=-1)
         >>> q.tolist(), [round(s) for s in scale.flatten().tolist()]
-        ([[64, -127], [127, 64]], [64, 254])
+        ([[64, -127], [127, 76]], [64, 254])
     """
     inputs = as_tensor(inputs)
     device = inputs.device
@@ -134,8 +134,9 @@ def abs_max_quantize_grouped_with_zero_point(
     if to_numpy:
         inputs = inputs.detach().cpu()
     rows = inputs.shape[0]
-    padded = F.pad(inputs, (0, 0, 0, -rows % block_size)) if rows > block_size or to_numpy else inputs
-    blocks = padded.unflatten(0, (-1, min(block_size, len(padded))))
+    if rows > block_size or to_numpy:
+        inputs = F.pad(inputs, (0, 0, 0, -rows % block_size))
+    blocks = inputs.unflatten(0, (-1, min(block_size, len(inputs))))
     low, high = blocks.amin(1), blocks.amax(1)
     least, greatest = value_range
     scale, zero = affine_parameters(low, high, greatest - least, value_range, least, epsilon)

@@ -8,9 +8,12 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import collections
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ..losses import Loss
@@ -20,11 +23,61 @@ from ..metrics import Mean, Metric
 from ..metrics import get as get_metric
 from ..metrics import resolve as resolve_metric
 from ..naming import explain, nearest
-from ..tree import flatten, is_nested, lists_to_tuples, map_structure, map_structure_up_to
+from ..tree import (
+    flatten,
+    flatten_with_path,
+    is_nested,
+    lists_to_tuples,
+    map_structure,
+    map_structure_up_to,
+    pack_sequence_as,
+)
 
 __all__ = ["CompileLoss", "CompileMetrics"]
 
 Tensor = torch.Tensor
+
+
+class OutputNameError(ValueError, KeyError):
+    """An argument of `compile`, or the targets, name an output that there is not."""
+
+    __str__ = ValueError.__str__  # that of `KeyError` is the `repr` of the message
+
+
+class Part(NamedTuple):
+    """A part of the outputs: one of them, or a structure of several.
+
+    Args:
+        structure: Its structure, with `None` for each output.
+        start: The place of its first output among all, laid flat.
+        stop: The place behind its last one.
+        path: The keys and positions that lead to it.
+    """
+
+    structure: Any
+    start: int
+    stop: int
+    path: tuple[Any, ...]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is one output."""
+        return not is_nested(self.structure)
+
+    def children(self) -> dict[Any, Part]:
+        """Return the parts it has, by key or position, in the order they are laid flat."""
+        sizes = collections.Counter(path[0] for path, _ in flatten_with_path(self.structure))
+        children, start = {}, self.start
+        for key, size in sizes.items():
+            children[key] = Part(self.structure[key], start, start + size, (*self.path, key))
+            start += size
+        return children
+
+    def of(self, flat: list[Any]) -> Any:
+        """Take this part out of values for all outputs, laid flat."""
+        if self.is_leaf:
+            return flat[self.start]
+        return pack_sequence_as(self.structure, flat[self.start : self.stop])
 
 
 class Outputs:
@@ -39,109 +92,83 @@ class Outputs:
         self.structure = map_structure(lambda _: None, y_pred)
         self.nested = is_nested(y_pred)
         self.count = len(flatten(y_pred)) if self.nested else 1
-        self.deep = isinstance(y_pred, (list, tuple)) and any(map(is_nested, y_pred))
         self.names = list(names) if names and len(names) == self.count else None
-        self.keys: list[str] | None = None
-        if isinstance(y_pred, Mapping) and len(y_pred) == self.count:
-            self.keys = sorted(y_pred)
+        self.whole = Part(self.structure, 0, self.count, ())
+        children = self.whole.children() if self.nested else {}
+        self.is_flat = self.nested and all(part.is_leaf for part in children.values())
+        self.is_dict = isinstance(y_pred, Mapping)
+        self._sizes = {key: part.stop - part.start for key, part in children.items()}
+
+    @property
+    def keys(self) -> list[Any] | None:
+        """The keys of the outputs, if they are a dict without dicts or lists in it."""
+        return list(self._sizes) if self.is_dict and self.is_flat else None
 
     def labels(self) -> list[str | None]:
         """Return what each output is called in logs."""
         return list(self.keys or self.names or [None] * self.count)
 
-    def spread(self, spec: Any, argument: str, repeat: bool) -> list[Any]:
-        """Lay a specification out beside the outputs.
-
-        Args:
-            spec: One entry, a list, a dict, or a structure like that of the outputs.
-            argument: The argument of `compile` it came from, for messages.
-            repeat: Whether one entry holds for every output.
-
-        Raises:
-            ValueError: It names an output that does not exist, or has another number of entries.
-        """
-        if spec is None:
-            return [None] * self.count
-        if isinstance(spec, Mapping):
-            known = self.keys if self.keys and set(spec) <= set(self.keys) else self.names
-            known = known or self.keys
-            if known is None and self.count == 1:
-                return [next(iter(spec.values()))]
-            unknown = [key for key in spec if key not in (known or ())]
-            if not unknown:
-                return [spec.get(key) for key in known]
-            raise ValueError(
-                explain(
-                    f"`{argument}` names an output that the model does not have: {unknown[0]!r}."
-                    f" {nearest(unknown[0], known or ())}".rstrip(),
-                    given=list(spec),
-                    expected=known,
-                    fix="use the names of the output layers, or the keys of the dict that the model"
-                    " returns.",
-                )
-            )
-        if isinstance(spec, (list, tuple)):
-            flat = None
-            if self.deep or len(spec) != self.count:
-                flat = self._flatten_like_outputs(spec)
-            if flat is not None:
-                return flat
-            if len(spec) == self.count:
-                return list(spec)
-        elif repeat:
-            return [spec] * self.count
-        raise ValueError(
-            explain(
-                f"`{argument}` does not match the outputs of the model.",
-                given=spec,
-                outputs=self.names or f"{self.count} outputs",
-                fix="pass one entry per output, in a list or in a dict by output name.",
-            )
-        )
-
-    def _flatten_like_outputs(self, spec: Any) -> list[Any] | None:
-        try:
-            parts: list[Any] = []
-            map_structure_up_to(
-                lists_to_tuples(self.structure),
-                lambda _, part: parts.append(part),
-                lists_to_tuples(self.structure),
-                lists_to_tuples(spec),
-            )
-            return parts
-        except (ValueError, TypeError, KeyError, IndexError):
-            return None
+    def order(self) -> list[int]:
+        """Return the outputs in the order of the logs: that of the model's names, if it has such."""
+        keys = self.keys
+        if keys and self.names and set(keys) == set(self.names):
+            return [keys.index(name) for name in self.names]
+        return list(range(self.count))
 
     def flatten(self, values: Any) -> list[Any]:
-        """Flatten targets or weights into the order of the outputs."""
-        if isinstance(values, Mapping) and len(values) >= 1:
-            for known in (self.keys, self.names):
-                if known and set(values) <= set(known):
-                    return [values.get(key) for key in known]
-            known = self.keys or self.names
-            unknown = [key for key in values if key not in (known or values)]
-            if unknown:
-                raise ValueError(
-                    explain(
-                        f"The targets or sample weights name an output that the model does not"
-                        f" have: {unknown[0]!r}. {nearest(unknown[0], known)}".rstrip(),
-                        given=list(values),
-                        expected=known,
-                        fix="use the names of the outputs as keys.",
-                    )
+        """Lay targets or weights flat in the order of the outputs, with `None` for what is absent.
+
+        Raises:
+            OutputNameError: A key is none of an output.
+        """
+        if not is_nested(values):
+            return [values]
+        if not isinstance(values, Mapping):
+            return flatten(values)
+        if self.is_dict and set(values) <= set(self._sizes):
+            if self.is_flat:
+                return [values.get(key) for key in self._sizes]
+            return [
+                leaf
+                for key, size in self._sizes.items()
+                for leaf in (flatten(values[key]) if key in values else [None] * size)
+            ]
+        if self.names and set(values) <= set(self.names):
+            return [values.get(name) for name in self.names]
+        known = list(self._sizes) if self.is_dict else self.names
+        unknown = [key for key in values if key not in (known or values)]
+        if unknown:
+            raise OutputNameError(
+                explain(
+                    f"The targets or sample weights name an output that the model does not have:"
+                    f" {unknown[0]!r}. {nearest(unknown[0], known)}".rstrip(),
+                    given=list(values),
+                    expected=known,
+                    fix="use the names of the outputs as keys.",
                 )
-        return flatten(values) if is_nested(values) else [values]
+            )
+        return flatten(values)
+
+
+class _Weighted:
+    """A loss and its weight: a leaf of the structure of losses."""
+
+    def __init__(self, loss: Any, weight: Any) -> None:
+        self.loss, self.weight = loss, weight
 
 
 class _Entry(NamedTuple):
-    index: int
+    part: Part
     loss: Any
-    weight: float | None
+    weight: Any
     name: str
 
 
 class CompileLoss(Loss):
     """The loss of a model: the weighted sum of the losses of its outputs.
+
+    A loss may be given for each output or for a structure of outputs, which it is called with then;
+    a list for one output holds several. One loss alone is that of every output.
 
     Args:
         loss: The `loss` argument of `compile`.
@@ -189,49 +216,47 @@ class CompileLoss(Loss):
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Bind losses and weights to the outputs."""
         self._outputs = outputs = Outputs(y_pred, self.output_names)
-        specs = outputs.spread(self._user_loss, "loss", repeat=True)
-        weights = self._spread_weights(specs)
+        weighted = _weighted(*self._in_order())
+        bound = list(_bound(weighted, outputs.whole, outputs.labels()))
+        flat_true = self._flatten_targets(y_true, [part for _, part in bound])
         flat_pred = flatten(y_pred)
-        flat_true = self._flatten_targets(y_true, specs)
-        labels = outputs.labels()
-        for i, (spec, weight) in enumerate(zip(specs, weights, strict=True)):
-            for part in spec if isinstance(spec, (list, tuple)) else (spec,):
-                if part is None:
-                    continue
-                resolved = resolve_loss(part, _shape(flat_true[i]), _shape(flat_pred[i]))
-                label = resolved.name if labels[i] is None else labels[i]
-                self._entries.append(_Entry(i, resolved, weight, label))
-        if len(self._entries) > 1:
-            self.metrics = [Mean(name=f"{entry.name}_loss") for entry in self._entries]
-        elif self._entries and not outputs.nested:
-            self._single = self._entries[0]
+        self._entries = []
+        for item, part in bound:
+            shapes = _shape(part.of(flat_true)), _shape(part.of(flat_pred))
+            resolved = resolve_loss(item.loss, *shapes)
+            weight = item.weight
+            if isinstance(weight, np.ndarray):
+                weight = torch.as_tensor(weight)
+            label = _label(part, outputs.names) or resolved.name
+            self._entries.append(_Entry(part, resolved, weight, label))
+        several = len(self._entries) > 1
+        self.metrics = [Mean(name=f"{e.name}_loss") for e in self._entries] if several else []
+        self._single = None if several or outputs.nested or not bound else self._entries[0]
         self.built = True
 
-    def _spread_weights(self, specs: list[Any]) -> list[float | None]:
-        weights = self._user_loss_weights
-        if isinstance(weights, (list, tuple)) and len(weights) != len(specs):
-            present = [i for i, spec in enumerate(specs) if spec is not None]
-            if len(weights) != len(present):
-                raise ValueError(
-                    f"`loss_weights` must match the number of losses, got {len(present)} losses and"
-                    f" {len(weights)} weights."
-                )
-            spread: list[float | None] = [None] * len(specs)
-            for i, weight in zip(present, weights, strict=True):
-                spread[i] = weight
-            return spread
-        return self._outputs.spread(weights, "loss_weights", repeat=True)
+    def _in_order(self) -> tuple[Any, Any]:
+        """Return losses and weights; those by the names of outputs that are no dict in a list."""
+        loss, weights, outputs = self._user_loss, self._user_loss_weights, self._outputs
+        names = outputs.names
+        if not outputs.is_dict:
+            if names is None and outputs.count == 1 and isinstance(loss, Mapping):
+                names = list(loss)[:1]
+            loss = _by_name("loss", loss, names, outputs)
+            weights = _by_name("loss_weights", weights, names, outputs)
+        elif isinstance(weights, Mapping):
+            _check_names("loss_weights", weights, outputs.keys or list(outputs.structure))
+        if not is_nested(loss):
+            loss = map_structure(lambda _: loss, outputs.structure)
+        return loss, weights
 
-    def _flatten_targets(self, y_true: Any, specs: Iterable[Any] | None = None) -> list[Any]:
+    def _flatten_targets(self, y_true: Any, parts: Iterable[Part] | None = None) -> list[Any]:
         """Flatten targets; where only outputs with a loss have some, leave the others out."""
         flat = self._outputs.flatten(y_true)
         count = self._outputs.count
         if len(flat) == count:
             return flat
-        if specs is None:
-            wanted = sorted({entry.index for entry in self._entries})
-        else:
-            wanted = [i for i, spec in enumerate(specs) if spec is not None]
+        parts = [entry.part for entry in self._entries] if parts is None else parts
+        wanted = sorted({i for part in parts for i in range(part.start, part.stop)})
         if len(flat) != len(wanted):
             raise ValueError(
                 explain(
@@ -263,25 +288,133 @@ class CompileLoss(Loss):
         if not self.built:
             self.build(y_true, y_pred)
         flat_pred = flatten(y_pred)
-        flat_true = self._flatten_targets(y_true)
-        if is_nested(sample_weight):
-            weights = self._outputs.flatten(sample_weight)
+        if isinstance(y_pred, Mapping) and not self._outputs.is_dict:
+            flat_true = flatten(y_true)  # both are dicts where lists came before
         else:
-            weights = [sample_weight] * len(flat_pred)
+            flat_true = self._flatten_targets(y_true)
+        weights = self._outputs.flatten(sample_weight) if is_nested(sample_weight) else None
         total = None
-        for position, (index, loss, weight, name) in enumerate(self._entries):
-            if flat_true[index] is None:
-                raise _missing(None, flat_pred[index], f" for the output '{name}'")
-            value = loss(flat_true[index], flat_pred[index], weights[index])
+        for position, (part, loss, weight, name) in enumerate(self._entries):
+            target = part.of(flat_true)
+            if target is None:
+                raise _missing(None, flat_pred[part.start], f" for the output '{name}'")
+            value = loss(
+                target, part.of(flat_pred), sample_weight if weights is None else part.of(weights)
+            )
             if value.dim():
                 value = value.mean()
             if self.metrics:
-                batch_size = flat_pred[index].shape[0]
+                batch_size = flat_pred[part.start].shape[0]
                 self.metrics[position].update_state(value.detach(), sample_weight=batch_size)
             if weight is not None:
                 value = value * weight
             total = value if total is None else total + value
         return total
+
+
+def _by_name(argument: str, spec: Any, names: list[str] | None, outputs: Outputs) -> Any:
+    """Give a dict by the names of outputs the structure of the outputs."""
+    if not isinstance(spec, Mapping):
+        return spec
+    _check_names(argument, spec, names or [])
+    values = [spec.get(name) for name in names or ()]
+    return pack_sequence_as(outputs.structure, values) if outputs.nested else values[0]
+
+
+def _check_names(argument: str, spec: Mapping[str, Any], names: list[Any]) -> None:
+    """Refuse a dict with a key that names no output."""
+    unknown = [key for key in spec if key not in names]
+    if unknown:
+        raise OutputNameError(
+            explain(
+                f"`{argument}` names an output that the model does not have: {unknown[0]!r}."
+                f" {nearest(unknown[0], names)}".rstrip()
+                + f" Expected keys: {names}",
+                given=list(spec),
+                fix="use the names of the output layers, or the keys of the dict that the model"
+                " returns.",
+            )
+        )
+
+
+def _weighted(loss: Any, weights: Any) -> Any:
+    """Put each loss together with its weight; weights may be in a flat list."""
+    if loss is None:
+        return None
+    if not is_nested(loss):
+        return _weighted([loss], weights)[0] if is_nested(weights) else _Weighted(loss, weights)
+    if not is_nested(weights):
+        return map_structure(lambda item: _weighted(item, weights), loss)
+    if isinstance(loss, Mapping) and isinstance(weights, Mapping):
+        return {key: _weighted(item, weights.get(key)) for key, item in loss.items()}
+    flat_loss, flat_weights = flatten(loss), flatten(weights)
+    present = [i for i, item in enumerate(flat_loss) if item is not None]
+    if len(flat_weights) == len(flat_loss):
+        present = list(range(len(flat_loss)))
+    if len(flat_weights) != len(present):
+        raise ValueError(
+            f"`loss_weights` must match the number of losses, got {len(present)} losses and"
+            f" {len(flat_weights)} weights."
+        )
+    for i, weight in zip(present, flat_weights, strict=True):
+        flat_loss[i] = _weighted(flat_loss[i], weight)
+    return pack_sequence_as(loss, flat_loss)
+
+
+def _bound(spec: Any, part: Part, labels: list[Any]) -> Iterator[tuple[_Weighted, Part]]:
+    """Yield each loss with the part of the outputs that it is for; `labels` are for messages.
+
+    Raises:
+        OutputNameError: There is a loss for a part that the outputs do not have.
+    """
+    if spec is None:
+        return
+    if isinstance(spec, _Weighted):
+        yield spec, part
+        return
+    if isinstance(spec, (list, tuple)):
+        if len(spec) == part.stop - part.start and not any(map(is_nested, spec)):
+            if part.is_leaf:
+                yield from _bound(spec[0], part, labels)
+                return
+            spec = pack_sequence_as(part.structure, list(spec))
+        elif not isinstance(part.structure, type(spec)):  # several losses of this part
+            for item in spec:
+                yield from _bound(item, part, labels)
+            return
+    children = {} if part.is_leaf else part.children()
+    items = dict(spec) if isinstance(spec, Mapping) else dict(enumerate(spec))
+    alike = isinstance(spec, Mapping) == isinstance(part.structure, Mapping)
+    for key, item in items.items():
+        if item is not None and (not alike or key not in children):
+            path = "/".join(map(str, (*part.path, key)))
+            raise OutputNameError(
+                explain(
+                    f"The path '{path}' in the `loss` argument, can't be found in"
+                    f"{' either' if alike else ''} the model's output (`y_pred`)"
+                    f"{' or in the labels (`y_true`)' if alike else ''}.",
+                    given=list(items),
+                    expected=list(children) or "a loss for one output",
+                    outputs=labels,
+                    fix="give losses the structure of the outputs, and use the keys of the dict"
+                    " that the model returns.",
+                )
+            )
+        if item is not None:
+            yield from _bound(item, children[key], labels)
+
+
+def _label(part: Part, names: list[str] | None) -> str:
+    """Return what a part is called in logs; the empty string if it has no name."""
+    path, own = part.path, None if names is None else names[part.start : part.stop]
+    if part.is_leaf and (not path or isinstance(path[-1], int)):
+        if own is None:
+            return ""
+        path = (*path[:-1], own[0])
+    if path:
+        return "/".join(map(str, path))
+    keys = list(part.structure) if isinstance(part.structure, Mapping) else own
+    return "_".join(map(str, keys or ()))
 
 
 def _missing(y_true: Any, y_pred: Any, output: str = "") -> ValueError:
@@ -358,6 +491,7 @@ class CompileMetrics(Metric):
         flat_true, flat_pred = outputs.flatten(y_true), flatten(y_pred)
         labels = outputs.labels() if outputs.count > 1 else [None]
         taken: dict[str, int] = {}
+        self._bound = []
         for spec, argument, weighted in (
             (self._user_metrics, "metrics", False),
             (self._user_weighted_metrics, "weighted_metrics", True),
@@ -365,10 +499,10 @@ class CompileMetrics(Metric):
             if not spec:
                 continue
             per_output = (
-                [_flat(spec)] if outputs.count == 1 else outputs.spread(spec, argument, False)
+                [_flat(spec)] if outputs.count == 1 else _per_output(spec, argument, outputs)
             )
-            for i, entries in enumerate(per_output):
-                for entry in _flat(entries):
+            for i in outputs.order():
+                for entry in _flat(per_output[i]):
                     if entry is None:
                         continue
                     metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
@@ -422,6 +556,41 @@ class CompileMetrics(Metric):
         raise NotImplementedError("Use the model's `get_compile_config()`.")
 
 
+def _per_output(spec: Any, argument: str, outputs: Outputs) -> list[Any]:
+    """Return the metrics of each output, laid flat.
+
+    Raises:
+        OutputNameError: There are some for an output that the model does not have.
+        ValueError: They have another structure than the outputs.
+    """
+    problem = "it has another structure than the outputs of the model"
+    error: type[Exception] = ValueError
+    if isinstance(spec, Mapping) and (outputs.is_flat or not outputs.is_dict):
+        for known in (outputs.keys, outputs.names):
+            if known and set(spec) <= set(known):
+                return [spec.get(key) for key in known]
+        known = outputs.keys or outputs.names or []
+        unknown = [key for key in spec if key not in known]
+        problem = f"it names an output that the model does not have: {unknown[0]!r}."
+        problem = f"{problem} {nearest(unknown[0], known)}".rstrip(" .")
+        error = OutputNameError
+    elif outputs.is_flat and isinstance(spec, (list, tuple)) and len(spec) == outputs.count:
+        return list(spec)
+    else:
+        structure, parts = lists_to_tuples(outputs.structure), []
+        with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
+            map_structure_up_to(structure, parts.append, lists_to_tuples(spec))
+            return parts
+    raise error(
+        explain(
+            f"Invalid `{argument}`: {problem}.",
+            given=spec,
+            outputs=outputs.keys or outputs.names or f"{outputs.count} outputs",
+            fix="pass the metrics of each output in a list or in a dict by output name.",
+        )
+    )
+
+
 _RESOLVED_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
@@ -433,5 +602,5 @@ def _flat(spec: Any) -> list[Any]:
     return flatten(spec) if is_nested(spec) else [spec]
 
 
-def _shape(x: Any) -> tuple[int, ...]:
-    return tuple(getattr(x, "shape", ()))
+def _shape(x: Any) -> Any:
+    return map_structure(lambda leaf: tuple(getattr(leaf, "shape", ())), x)

@@ -545,7 +545,9 @@ class Trainer(Compiled):
                 raise
 
     def _bind(self, y: Any, y_pred: Any) -> None:
-        for part in (self._compile_loss, self._compile_metrics):
+        # A `compute_loss` of one's own may hand on other outputs and targets.
+        loss = None if self._overrides("compute_loss") else self._compile_loss
+        for part in (loss, self._compile_metrics):
             if part is not None and not part.built:
                 part.build(y, y_pred)
 

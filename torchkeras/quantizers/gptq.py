@@ -1,0 +1,242 @@
+"""GPTQ: weights in few bits, rounded one input after the other, each making up for those before.
+
+Letters: O outputs, I inputs, G groups, N samples. Weights are `(O, I)`, the transposed kernel. With
+inputs `X (N, I)`, the error of a product depends on the rounding of its weights by the Hessian
+`2/N X^T X`; what rounding a column costs is spread over the columns that follow, in the proportions
+that its inverse says.
+Source: Frantar et al. 2022; Keras 3 (classes, order of the operations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..dtypes import as_tensor
+from ..naming import explain
+from .affine import (
+    compute_quantization_parameters,
+    dequantize_with_zero_point,
+    quantize_with_zero_point,
+)
+from .config import GPTQConfig
+from .quantizer import Quantizer
+
+__all__ = ["GPTQ", "GPTQQuantizer", "gptq_quantize_matrix", "rows_of", "weights_to_calibrate"]
+
+
+class GPTQQuantizer(Quantizer):
+    """Finds scales and zero points for a matrix as a `GPTQConfig` says.
+
+    Args:
+        config: The config.
+        compute_dtype: Dtype of the greatest level.
+    """
+
+    def __init__(self, config: GPTQConfig | None = None, compute_dtype: Any = "float32") -> None:
+        super().__init__()
+        config = config or GPTQConfig(dataset=None, tokenizer=None)
+        self.weight_bits = config.weight_bits
+        self.per_channel = config.per_channel
+        self.symmetric = config.symmetric
+        self.group_size = config.group_size
+        self.compute_dtype = compute_dtype
+        self.scale: Tensor | None = None
+        self.zero: Tensor | None = None
+        self.maxq: Tensor | None = None
+
+    def find_params(self, input_tensor: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scale, zero point and greatest level for a matrix, and keep them."""
+        self.scale, self.zero, self.maxq = compute_quantization_parameters(
+            input_tensor,
+            bits=self.weight_bits,
+            symmetric=self.symmetric,
+            per_channel=self.per_channel,
+            group_size=self.group_size,
+            compute_dtype=self.compute_dtype,
+        )
+        return self.scale, self.zero, self.maxq
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings."""
+        names = ("weight_bits", "per_channel", "symmetric", "group_size")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GPTQQuantizer:
+        """Make one from what `get_config` returned."""
+        return cls(GPTQConfig(dataset=None, tokenizer=None, **config))
+
+
+def _stable_permutation(metric: Any) -> Tensor:
+    """Return the order of falling `metric`; equal ones stay as they are."""
+    return torch.argsort(as_tensor(metric), descending=True, stable=True)
+
+
+def gptq_quantize_matrix(
+    weights_transpose: Any,
+    inv_hessian: Any,
+    *,
+    blocksize: int = 128,
+    group_size: int = -1,
+    activation_order: bool = False,
+    order_metric: Any = None,
+    compute_scale_zero: Callable[[Tensor], tuple[Any, Any, Any]] | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Quantize weights column by column, spreading each column's error over those that follow.
+
+    Args:
+        weights_transpose: The weights.
+        inv_hessian: In row j, from the diagonal on, how the error of column j is spread.
+        blocksize: Columns whose errors reach the columns beyond them together.
+        group_size: Columns that share scales; -1 for all.
+        activation_order: Whether to begin with the columns of greatest `order_metric`.
+        order_metric: A number for each column. Default: the inverse diagonal of `inv_hessian`.
+        compute_scale_zero: Returns scale, zero point and greatest level for columns. Default: of
+            four bits, for each row.
+
+    Shapes:
+        weights_transpose: `(O, I)`. inv_hessian: `(I, I)`.
+
+    Returns: The levels `(O, I)` in int32, scales and zero points `(O, G)`, and the group of each
+        column, `(I,)` in float32.
+    """
+    weights, inverse = as_tensor(weights_transpose), as_tensor(inv_hessian)
+    find = compute_scale_zero or GPTQQuantizer().find_params
+    columns = weights.shape[1]
+    order = torch.arange(columns, device=weights.device)
+    if activation_order:
+        metric = 1 / (inverse.diagonal() + 1e-12) if order_metric is None else order_metric
+        order = _stable_permutation(torch.nan_to_num(as_tensor(metric).float(), 0.0, 0.0, 0.0))
+        inverse = inverse[order][:, order]
+    weights = weights[:, order].clone()
+    levels = torch.empty_like(weights, dtype=torch.int32)
+    group = columns if group_size == -1 else group_size
+    scales, zeros = [], []
+    for start in range(0, columns, blocksize):
+        end = min(start + blocksize, columns)
+        block, spread = weights[:, start:end].clone(), inverse[start:end, start:end]
+        errors = torch.empty_like(block)
+        for i in range(end - start):
+            if (start + i) % group == 0:
+                scale, zero, maxq = find(weights[:, start + i : start + i + group])
+                scales.append(scale)
+                zeros.append(zero)
+            column = block[:, i : i + 1]
+            level = quantize_with_zero_point(column, scale, zero, maxq)
+            levels[:, start + i] = level[:, 0]
+            error = (column - dequantize_with_zero_point(level, scale, zero)) / spread[i, i]
+            errors[:, i : i + 1] = error
+            block[:, i + 1 :] -= error * spread[i, i + 1 :]
+        weights[:, end:] -= errors @ inverse[start:end, end:]
+    groups = (torch.arange(columns, device=weights.device) // group).float()
+    back = torch.argsort(order)
+    return levels[:, back], torch.cat(scales, 1), torch.cat(zeros, 1), groups[back]
+
+
+def weights_to_calibrate(layer: Any, method: str) -> Tensor:
+    """Return the floating weights of a layer, transposed, `(O, I)`.
+
+    Raises:
+        TypeError: It is no layer with a kernel that can be calibrated.
+    """
+    if not hasattr(layer, "kernel_to_calibrate"):
+        raise TypeError(
+            explain(
+                f"Unsupported layer type for {method}: {type(layer).__name__}.",
+                expected="a Dense or EinsumDense layer",
+            )
+        )
+    return layer.kernel_to_calibrate().t()
+
+
+def rows_of(inputs: Any) -> Tensor:
+    """Return inputs of a layer as rows of float32.
+
+    Raises:
+        ValueError: They are None, empty, or of rank below 2.
+    """
+    if inputs is None:
+        raise ValueError("Input tensor cannot be None.")
+    inputs = as_tensor(inputs)
+    if inputs.dim() < 2:
+        raise ValueError(f"Input tensor must have a rank of at least 2, not {inputs.dim()}.")
+    if inputs.numel() == 0:
+        raise ValueError(f"Input tensor cannot be empty. Its shape is {tuple(inputs.shape)}.")
+    return inputs.reshape(-1, inputs.shape[-1]).float()
+
+
+class GPTQ:
+    """Calibrates one layer: looks at its inputs, then quantizes its kernel.
+
+    Args:
+        layer: A `Dense` or `EinsumDense` layer.
+        config: What `layer.quantize("gptq", config)` was told.
+
+    Raises:
+        TypeError: The layer has no kernel to calibrate.
+    """
+
+    def __init__(self, layer: Any, config: GPTQConfig | None = None) -> None:
+        weights = weights_to_calibrate(layer, "GPTQ")
+        self.original_layer = self.layer = layer
+        self.config = config or GPTQConfig(dataset=None, tokenizer=None)
+        self.quantizer = GPTQQuantizer(self.config, compute_dtype=layer.variable_dtype)
+        self.num_samples = 0
+        self.columns, self.rows = weights.shape
+        self.hessian = torch.zeros(self.rows, self.rows, device=weights.device)
+
+    def update_hessian_with_batch(self, input_batch: Any) -> None:
+        """Take a batch of inputs, `(…, I)`, into the mean that the Hessian is.
+
+        Raises:
+            ValueError: They are None, empty, or of another width than the kernel.
+        """
+        x = rows_of(input_batch)
+        if x.shape[1] != self.rows:
+            raise ValueError(
+                explain(
+                    "The dimensions of the Hessian do not match input features.",
+                    given=f"inputs of shape {tuple(x.shape)}",
+                    expected=f"(…, {self.rows})",
+                )
+            )
+        gram = x.t() @ x
+        total = self.num_samples + len(x)
+        mean = (gram + gram.t()) / total  # twice the mean of the symmetric part
+        self.hessian = self.hessian * (self.num_samples / total) + mean
+        self.num_samples = total
+
+    observe = update_hessian_with_batch
+
+    def quantize_and_correct_layer(self, blocksize: int = 128) -> None:
+        """Quantize the kernel of the layer, which uses it from then on.
+
+        Args:
+            blocksize: Columns whose errors reach the columns beyond them together.
+        """
+        hessian = self.hessian.clone()
+        diagonal = hessian.diagonal()
+        diagonal[diagonal == 0] = 1.0  # inputs that were always zero
+        diagonal += self.config.hessian_damping * diagonal.mean()
+        levels, scale, zero, g_idx = gptq_quantize_matrix(
+            weights_to_calibrate(self.layer, "GPTQ"),
+            torch.linalg.inv(hessian),
+            blocksize=blocksize,
+            group_size=self.config.group_size,
+            activation_order=self.config.activation_order,
+            order_metric=diagonal,
+            compute_scale_zero=self.quantizer.find_params,
+        )
+        self.original_layer.set_calibrated(
+            levels, self.config.weight_bits, kernel_scale=scale, kernel_zero=zero, g_idx=g_idx
+        )
+
+    calibrate = quantize_and_correct_layer
+
+    def free(self) -> None:
+        """Forget the Hessian and the layer."""
+        del self.hessian, self.layer
