@@ -6,6 +6,8 @@ import torch
 
 from torchkeras import layers, registry, regularizers
 from torchkeras.registry import (
+    GLOBAL_CUSTOM_NAMES,
+    GLOBAL_CUSTOM_OBJECTS,
     CustomObjectScope,
     Namespace,
     deserialize_keras_object,
@@ -157,3 +159,35 @@ def test_namespace_suggests_the_nearest_name():
 def test_every_registered_path_is_unique_to_its_object():
     for path, obj in registry.registered_paths():
         assert registry.find_builtin(path) is obj, path
+
+
+@pytest.mark.parametrize("name", ["builtins.eval", "my_pkg>Dense", "not.a.name"])
+def test_a_built_in_under_a_name_of_its_own_is_refused(name):
+    dense = {"class_name": "Dense", "module": "keras.layers", "config": {"units": 1}}
+    relu = {"class_name": "function", "module": "builtins", "config": "relu"}
+    for config in (dense, relu):
+        with pytest.raises(ValueError, match="resolved to a Keras built-in.*registered as"):
+            deserialize_keras_object({**config, "registered_name": name})
+    for plain in (None, "", "Dense"):
+        made = deserialize_keras_object({**dense, "registered_name": plain})
+        assert type(made).__name__ == "Dense"
+    assert deserialize_keras_object({**relu, "registered_name": "relu"}).__name__ == "relu"
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("function", ["relu"], "Expected 'config' to be a non-null str"),
+        ("Dense", [1, 2], "Expected 'config' to be a dict"),
+        ("__typespec__", "x", "Expected 'config' to be a list or a tuple"),
+        ("__typespec__", ["TensorSpec", [2]], "type spec of TensorFlow's"),
+    ],
+)
+def test_configs_of_the_wrong_type(name, config, message):
+    with pytest.raises(TypeError, match=message):
+        deserialize_keras_object({"class_name": name, "module": "keras.layers", "config": config})
+
+
+def test_what_is_registered_can_be_looked_up():
+    assert GLOBAL_CUSTOM_NAMES[Scaling] == "tests>Scale"
+    assert GLOBAL_CUSTOM_OBJECTS["tests>Scale"] is Scaling

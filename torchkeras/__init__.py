@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         saving,
         tree,
         utils,
+        visualization,
         wrappers,
     )
     from .config import device
@@ -114,6 +115,7 @@ __all__ = [
     "tree",
     "utils",
     "version",
+    "visualization",
     "wrappers",
 ]
 
@@ -152,9 +154,7 @@ _CONFIG_HOMES = {
     "set_dtype_policy": "dtype_policies",
 }
 # Keras's names that torchkeras does not provide yet.
-_LATER = (
-    "visualization",
-)
+_LATER = ()
 
 
 def version() -> str:

@@ -523,7 +523,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             self._policy_map[key] = get(policy)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"The value for '{key}' is no dtype policy: {policy!r} (a {type(policy).__name__})."
+                f"Cannot interpret the assigned value for '{key}' as a dtype policy:"
+                f" {policy!r} (a {type(policy).__name__})."
             ) from error
 
     def __delitem__(self, key: str) -> None:

@@ -174,3 +174,12 @@ def test_a_clone_of_a_model_with_an_optimizer_of_pytorch_s_is_not_compiled():
     model.compile("sgd", "mse")
     assert clone_model(model).compiled
     assert not clone_model(sequential()).compiled
+
+
+def test_input_tensors_of_another_structure():
+    x, y = L.Input((3,)), L.Input((3,))
+    model = Model({"x": x, "y": y}, x + y)
+    clone = clone_model(model, input_tensors={"x": L.Input((3,)), "y": L.Input((3,))})
+    assert list(clone.input) == ["x", "y"]
+    with pytest.raises(ValueError, match="must have the same structure as model.input"):
+        clone_model(model, input_tensors=(x, y))

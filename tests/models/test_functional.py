@@ -399,3 +399,48 @@ def test_a_state_dict_fits_a_second_model_of_the_process():
     other = Model(first.inputs, L.Dense(2, name="head")(first.outputs[0]))
     with pytest.raises(RuntimeError, match="Missing key"):
         other.load_state_dict(first.state_dict())
+
+
+def test_a_structure_that_does_not_match_is_said_once():
+    model = two_by_two("dict")
+    data = {"a": A, "b": B, "c": B}
+    with pytest.warns(UserWarning, match="structure of `inputs`"):
+        model(data)
+    model(data)  # warnings are errors here
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "message"),
+    [
+        ("dict", A, r"expects 2 named input\(s\) with keys \['a', 'b'\], but received 1"),
+        (list, A, r"expects 2 input\(s\), but received 1"),
+        (list, [A[0], B], r"name 'a' and path '0'.*expected shape=\(None, .*found shape="),
+    ],
+)
+def test_messages_say_what_is_expected(kind, data, message):
+    with pytest.raises(ValueError, match=message):
+        two_by_two(kind)(data)
+
+
+def test_an_input_spec_of_ones_own():
+    x = L.Input((None, 3))
+    model = Model(x, L.Dense(2)(x))
+    model.input_spec = InputSpec(shape=(None, 4, 3))
+    assert model(np.zeros((2, 4, 3))).shape == (2, 4, 2)
+    for use in (model, lambda data: model(torch.tensor(data)), lambda d: model.predict(d)):
+        with pytest.raises(ValueError, match=r"expected shape=\(None, 4, 3\), found shape=\(2, 3, 3\)"):
+            use(np.zeros((2, 3, 3), "float32"))
+
+
+def test_an_output_that_is_not_connected_is_named():
+    a, b = L.Input((2,), name="a"), L.Input((2,), name="b")
+    with pytest.raises(ValueError, match="(?s)Output with path `y.1` is not connected.*'b'"):
+        Model(a, {"x": a * 2, "y": [a * 3, b * 3]})
+
+
+def test_a_config_that_names_no_such_layer():
+    x = L.Input((2,), name="x")
+    config = Model(x, L.Dense(1, name="d")(x)).get_config()
+    config["layers"] = config["layers"][1:]
+    with pytest.raises(ValueError, match="Missing node: x"):
+        Model.from_config(config)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchkeras as keras
 from torchkeras import layers as L
 from torchkeras import metrics
 from torchkeras.graph.context import CONTEXT
@@ -408,3 +409,38 @@ def test_a_built_model_takes_the_fast_path_and_forgets_old_losses(monkeypatch):
     for _ in range(2):
         torch.testing.assert_close(model(x), expected)
         assert len(model.losses) == 1
+
+
+@pytest.mark.parametrize("make", [Model, lambda: Sequential([L.Dense(1)])], ids=["plain", "stack"])
+def test_layers_cannot_be_set(make):
+    with pytest.raises(AttributeError, match="layers` attribute is reserved.*Use "):
+        make().layers = [L.Dense(2)]
+
+
+def test_a_model_that_predict_built_can_be_trained_and_loaded(tmp_path):
+    model = Net()
+    model.predict(X, verbose=0)
+    assert not any(weight.is_inference() for weight in model.weights)
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], verbose=0)
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.load_weights(tmp_path / "m.weights.h5")
+
+
+def test_a_list_that_holds_itself(tmp_path):
+    class Cyclic(Model):
+        def __init__(self):
+            super().__init__()
+            self.blocks = [L.Dense(2)]
+            self.blocks.append(self.blocks)
+
+        def call(self, x):
+            return self.blocks[0](x)
+
+    model = Cyclic()
+    expected = model(X)
+    assert len(model.variables) == 2
+    with CustomObjectScope({"Cyclic": Cyclic}):
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+    torch.testing.assert_close(again(X), expected)

@@ -206,3 +206,16 @@ def test_layers_decide_about_other_sizes():
         )
     with pytest.raises(ValueError, match="conv2d"):
         model(np.ones((2, 8, 8, 4), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"layers": []}, "must be a dictionary containing the 'name' and 'layers' keys"),
+        ({"name": "m", "layers": [{}]}, "Expected a dictionary containing a 'config' key"),
+        ({"name": "m", "layers": ["Dense"]}, "Expected a dictionary containing a 'config' key"),
+    ],
+)
+def test_configs_that_are_none(config, message):
+    with pytest.raises(ValueError, match=message):
+        Sequential.from_config(config)

@@ -436,6 +436,8 @@ NN = [
     case("ctc_loss", i(2, 3) + 1, f(2, 7, 6), np.int32([2, 3]), np.int32([7, 6])),
     case("ctc_decode", p(2, 5, 4), np.int32([5, 3])),
     case("ctc_decode", p(2, 5, 4), np.int32([5, 3]), merge_repeated=False, mask_index=3),
+    case("ctc_decode", f(2, 5, 4), np.int32([5, 3]), "beam_search", 6, 3),
+    case("ctc_decode", f(2, 4, 3), np.int32([4, 1]), "beam_search", 20, 20, mask_index=2),
     case("one_hot", i(3, 2), 5),
     case("one_hot", i(3, 2) - 1, 4, axis=1, dtype="int32"),
     case("multi_hot", i(3, 2), 5),

@@ -348,6 +348,42 @@ def test_flipped_bit_in_a_large_member_is_found(monkeypatch):
             open_member(archive, "big", "m")
 
 
+ZEROS = bytes(200_000)  # deflate makes 200 bytes of them
+
+
+def test_large_members_that_shrink_too_well_are_bombs(monkeypatch, tmp_path):
+    data = zip_bytes(("assets/a", ZEROS), compression=zipfile.ZIP_DEFLATED)
+    open_zip(io.BytesIO(data), "m.keras").close()  # small ones may be anything deflate can do
+    monkeypatch.setattr("torchkeras.saving.zip_guard._ZIP_MEMBER_BOMB_FLOOR_BYTES", 1000)
+    with pytest.raises(FileFormatError, match="'assets/a' unpacks to 200000.*decompression bomb"):
+        open_zip(io.BytesIO(data), "m.keras")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with pytest.raises(FileFormatError, match="decompression bomb"):
+            read_member(archive, "assets/a", "m.keras")
+    monkeypatch.setattr("torchkeras.saving.zip_guard._ZIP_MEMBER_BOMB_FLOOR_BYTES", 1 << 32)
+    monkeypatch.setattr("torchkeras.saving.zip_guard._ZIP_EXTRACT_BOMB_FLOOR_BYTES", 1000)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with pytest.raises(FileFormatError, match="decompression bomb"):
+            unpack_folder(archive, "assets", str(tmp_path), "m.keras")
+
+
+def test_many_small_bombs_are_one(monkeypatch):
+    members = [(f"assets/{i}", ZEROS) for i in range(20)]
+    data = zip_bytes(*members, compression=zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr("torchkeras.saving.zip_guard._ZIP_EXTRACT_BOMB_FLOOR_BYTES", 300_000)
+    with pytest.raises(FileFormatError, match="the archive unpacks to 4000000"):
+        open_zip(io.BytesIO(data), "m.keras")
+
+
+def test_what_models_hold_is_no_bomb(monkeypatch):
+    monkeypatch.setattr("torchkeras.saving.zip_guard._ZIP_MEMBER_BOMB_FLOOR_BYTES", 1000)
+    values = np.random.default_rng(0).normal(size=10_000).astype("float32").tobytes()
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        data = zip_bytes(("model.weights.h5", values), compression=compression)
+        with open_zip(io.BytesIO(data), "m") as archive:
+            assert read_member(archive, "model.weights.h5", "m") == values
+
+
 def test_unpacking_a_folder(tmp_path):
     data = zip_bytes(("assets/a/v.txt", "1"), ("assets/w.txt", "2"), ("config.json", "{}"))
     with open_zip(io.BytesIO(data), "m") as archive:

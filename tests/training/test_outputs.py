@@ -1,10 +1,13 @@
 """Losses and metrics bound to outputs: structures, weights, names, and what does not fit."""
 
+import collections
+
 import numpy as np
 import pytest
 import torch
 
-from torchkeras import losses, metrics
+import torchkeras as keras
+from torchkeras import losses, metrics, tree
 from torchkeras.training.outputs import CompileLoss, CompileMetrics
 
 RNG = np.random.default_rng(0)
@@ -80,7 +83,7 @@ def test_the_losses_of_the_outputs_are_noted_unweighted():
         (
             {"loss": ["mse", "mse", "mse"]},
             [Y, Z],
-            "path '2' in the `loss` argument, can't be found",
+            "path '2' in the `loss`.* can't be found",
         ),
         ({"loss": "mse", "loss_weights": [1.0, 2.0, 3.0]}, [Y, Z], "must match the number of loss"),
         ({"loss": "mse"}, [Y, Z, Z], "different structures"),
@@ -191,3 +194,142 @@ def test_weights_are_not_changed_by_a_mask():
 def test_a_loss_without_reduction_is_averaged():
     loss = CompileLoss(losses.MeanSquaredError(reduction="none"))
     torch.testing.assert_close(loss(Y, P), MSE_Y)
+
+
+# Structures of outputs ---------------------------------------------------------------------------
+
+Pair = collections.namedtuple("Pair", "y z")
+
+
+def both(y_true, y_pred):
+    """A loss of a structure of two outputs."""
+    true, pred = tree.flatten(y_true), tree.flatten(y_pred)
+    assert type(y_true) is type(y_pred) and len(true) == 2
+    return (true[0] - pred[0]).square().mean() + (true[1] - pred[1]).abs().mean()
+
+
+BOTH = MSE_Y + MAE_Z
+STRUCTURED = [
+    # losses, targets, outputs, the total, the names of the parts
+    ([both, ("mse", "mae")], [Y, Z], (P, Q), 2 * BOTH, ["y_z", "y", "z"]),
+    (
+        [both, {"a": "mse", "b": "mae"}],
+        {"a": Y, "b": Z},
+        {"a": P, "b": Q},
+        2 * BOTH,
+        ["a_b", "a", "b"],
+    ),
+    ([both, Pair("mse", "mae")], Pair(Y, Z), Pair(P, Q), 2 * BOTH, ["y_z", "y", "z"]),
+    ({"in": both}, {"in": (Y, Z)}, {"in": (P, Q)}, BOTH, None),
+    (
+        {"in": [both, (None, "mae")], "out": "mse"},
+        {"in": (Y, Z), "out": Z},
+        {"in": (P, Q), "out": Q},
+        BOTH + MAE_Z + MSE_Z,
+        ["in", "in/c1", "out"],
+    ),
+    ({"in": {"z": "mae"}}, {"in": {"y": Y, "z": Z}}, {"in": {"y": P, "z": Q}}, MAE_Z, None),
+    (
+        {"out": "mse", "in": ["mse", "mae"]},
+        {"in": [Y, Z], "out": Z},
+        {"in": (P, Q), "out": Q},
+        BOTH + MSE_Z,
+        ["out", "in/c0", "in/c1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "y_true", "y_pred", "expected", "names"), STRUCTURED)
+def test_losses_of_structures(loss, y_true, y_pred, expected, names):
+    count = len(tree.flatten(y_pred))
+    labels = NAMES if count == 2 else [f"c{i}" for i in range(count)]
+    bound = CompileLoss(loss, output_names=labels)
+    for _ in range(2):
+        torch.testing.assert_close(bound(y_true, y_pred), expected)
+    if names is not None:
+        assert [metric.name for metric in bound.metrics] == [f"{name}_loss" for name in names]
+
+
+def test_building_again_forgets_what_was_bound():
+    bound = CompileLoss("mse", output_names=NAMES)
+    for _ in range(2):
+        bound.build([Y, Z], [P, Q])
+    torch.testing.assert_close(bound([Y, Z], [P, Q]), MSE_Y + MSE_Z)
+    assert len(bound.metrics) == 2
+    measured = CompileMetrics([["mae"], ["mae"]], None)
+    for _ in range(2):
+        measured.build([Y, Z], [P, Q])
+    assert len(measured.metrics) == 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (3.0, 3 * MSE_Y + 3 * MAE_Z),
+        ([3.0, 2.0], 3 * MSE_Y + 2 * MAE_Z),
+        ({"b": 2.0}, MSE_Y + 2 * MAE_Z),
+        ({"a": np.array(3.0), "b": 0.0}, 3 * MSE_Y),
+    ],
+)
+def test_weights_of_the_losses_in_a_dict(weights, expected):
+    bound = CompileLoss({"a": "mse", "b": "mae"}, weights)
+    torch.testing.assert_close(
+        bound({"a": Y, "b": Z}, {"a": P, "b": Q}), expected, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights", "message"),
+    [
+        ({"a": "mse", "c": "mse"}, None, "path 'c' in the `loss` argument, can't be found in either"),
+        ({"a": {"d": "mse"}}, None, "path 'a/d' .* can't be found in the model's output"),
+        ({"a": "mse"}, {"c": 1.0}, "`loss_weights` names an output .* 'c'"),
+        ({"a": "mse", "b": "mse"}, [1.0], "must match the number of losses, got 2 losses and 1"),
+    ],
+)
+def test_losses_of_outputs_that_there_are_not(loss, weights, message):
+    bound = CompileLoss(loss, weights)
+    with pytest.raises(ValueError, match=message) as caught:
+        bound({"a": Y, "b": Z}, {"a": P, "b": Q})
+    if "match" not in message:
+        assert isinstance(caught.value, KeyError)  # as in Keras
+
+
+def test_metrics_in_the_structure_of_the_outputs():
+    spec = {"in": [["mae"], "mse"], "out": "mae"}
+    bound = CompileMetrics(spec, None, output_names=["c0", "c1", "c2"])
+    bound.update_state({"in": (Y, Z), "out": Z}, {"in": [P, Q], "out": Q})
+    values = bound.result()
+    assert list(values) == ["c0_mae", "c1_mse", "c2_mae"]
+    torch.testing.assert_close(values["c1_mse"], MSE_Z)
+
+
+def test_metrics_stand_in_the_order_of_the_model():
+    bound = CompileMetrics({"a": "mae", "b": "mse"}, None, output_names=["b", "a"])
+    bound.update_state({"a": Y, "b": Z}, {"a": P, "b": Q})
+    assert list(bound.result()) == ["b_mse", "a_mae"]
+    torch.testing.assert_close(bound.result()["b_mse"], MSE_Z)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"c": "mae"}, "(?s)Invalid `metrics`: it names an output .* 'c'"),
+        (["mae", "mae", "mae"], "(?s)Invalid `metrics`: it has another structure"),
+    ],
+)
+def test_metrics_of_outputs_that_there_are_not(spec, message):
+    with pytest.raises(ValueError, match=message):
+        CompileMetrics(spec, None, output_names=NAMES).build([Y, Z], [P, Q])
+
+
+def test_a_compute_loss_may_split_the_outputs():
+    class Split(keras.Model):
+        def compute_loss(self, x, y, y_pred, sample_weight, **kwargs):
+            return super().compute_loss(x, y, [y_pred, 2 * y_pred], sample_weight, **kwargs)
+
+    inputs = keras.Input((2,))
+    model = Split(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", ["mse", "mae"])
+    history = model.fit(P, [Z, Z], verbose=0).history
+    assert list(history) == ["loss", "mse_loss", "mae_loss"]

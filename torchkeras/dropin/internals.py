@@ -268,7 +268,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "saving registry": "object_registration serialization_lib",
         "saving.api": "saving_api",
         "saving.file_editor": "file_editor",
-        "saving.saving_lib saving.budget saving.zip_guard saving.h5_guard dropin.files": "saving_lib",
+        "saving.saving_lib saving.budget saving.zip_guard saving.h5_guard"
+        " dropin.files": "saving_lib",
         "saving.walk": "keras_saveable",
     },
     "trainers": {
@@ -309,6 +310,11 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "ops.windows config dropin.helpers": "argument_validation",
         "dropin.helpers": "code_stats python_utils",
         "utils": "jax_utils tf_utils",
+    },
+    "visualization": {
+        "visualization.drawing": "draw_bounding_boxes draw_segmentation_masks",
+        "visualization.galleries": "plot_bounding_box_gallery plot_image_gallery"
+        " plot_segmentation_mask_gallery",
     },
     "wrappers": {"wrappers": "sklearn_wrapper"},
 }

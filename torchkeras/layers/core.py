@@ -446,6 +446,15 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         elided = self.input_spec.ndim - len(spec.inputs) if spec.right else 0
         return (*(sizes.get(c, 1) for c in spec.outputs), *[1] * elided)
 
+    @property
+    def original_kernel_shape(self) -> tuple[int, ...]:
+        """The shape of the kernel before it was quantized."""
+        return self._float_shape
+
+    @property
+    def _int4_unpacked_column_size(self) -> int:
+        return self._orig_output_dim
+
     def _block_size(self, config: Any) -> int | None:
         size = super()._block_size(config)
         return None if size == -1 else size

@@ -321,10 +321,8 @@ class ReversibleEmbedding(Embedding):
         weights = [own_weight(self, matrix.name)]
         if self.quantization_mode == "int4":
             weights = [matrix.unpack(weights[0])]
-        for part in ("scale", "zero"):
-            weights += (
-                [w] if (w := self._parameters.get(f"{matrix.name}_{part}")) is not None else []
-            )
+        names = (f"{matrix.name}_{part}" for part in ("scale", "zero"))
+        weights += [self._parameters[name] for name in names if name in self._parameters]
         if self.tie_weights:
             weights = [w.t() for w in weights]
         if len(weights) == 3:

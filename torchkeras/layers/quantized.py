@@ -223,6 +223,7 @@ class Quantizable(LoRA):
         self.inputs_quantizer = QuantizationConfig.activation_quantizer_or_default(config, None)
         self._int4_block_size = self._block_size(config)
         block = _as_block(self._int4_block_size)
+        self._orig_output_dim = self._matrices()[0].shape[1]
         for i, matrix in enumerate(self._matrices()):
             name, shape, shared = matrix.name, list(matrix.shape), matrix.shared
             stored = [*shape]
@@ -354,7 +355,7 @@ class Quantizable(LoRA):
         return self._from_matrix(weight.to(dtype), self.quantization_mode)
 
     def _rounded(self, inputs: Tensor) -> Tensor:
-        """Return floating inputs as their quantizer rounds them; gradients pass as if it did not."""
+        """Return inputs as their quantizer rounds them; gradients pass as if it did not."""
         if self.inputs_quantizer is None:
             return inputs
         integers, scale = self.inputs_quantizer(inputs.detach(), axis=self._inputs_axes)

@@ -84,6 +84,21 @@ class _Float8Gradient(torch.autograd.Function):
         return rounded, _next_scale(history, scale, _E5M2), next_history, None
 
 
+def _calibration_of(mode: str) -> property:
+    """Make the property that tells whether a layer is calibrated in a mode; it can be set."""
+
+    def is_calibrated(self: QuantizedKernel) -> bool:
+        return self._calibrated and self.quantization_mode == mode
+
+    def set_calibrated(self: QuantizedKernel, value: bool) -> None:
+        if value:
+            self._mark_calibrated()
+        else:
+            self.__dict__["_calibrated"] = False
+
+    return property(is_calibrated, set_calibrated, doc=f"Whether {mode} has seen its data.")
+
+
 class QuantizedKernel(Quantizable):
     """Base of layers that multiply by a `kernel`, which may be quantized.
 
@@ -98,8 +113,8 @@ class QuantizedKernel(Quantizable):
     kernel_zero: Tensor
     quantized_kernel: Tensor
     awq_scales: Tensor
-    is_gptq_calibrated = False
-    is_awq_calibrated = False
+    # Whether the quantized kernel of a calibrated mode has its values.
+    _calibrated = False
     _quantization_modes = ("int8", "int4", "float8", "gptq", "awq")
     _summed_axes = 1
     _new_axes: tuple[int, ...] = ()
@@ -193,14 +208,11 @@ class QuantizedKernel(Quantizable):
         return self._finish(inputs, outputs, bias)
 
     def _gptq_call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if not self.is_gptq_calibrated:
+        if not self._calibrated:
             return self.call(inputs)
         return self._finish(inputs, self._product(inputs, self._calibrated_kernel()), self.bias)
 
-    def _awq_call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if not self.is_awq_calibrated:
-            return self.call(inputs)
-        return self._finish(inputs, self._product(inputs, self._calibrated_kernel()), self.bias)
+    _awq_call = _gptq_call
 
     # float8 --------------------------------------------------------------------------------------
 
@@ -263,11 +275,8 @@ class QuantizedKernel(Quantizable):
         calibrated = mode in ("gptq", "awq")
         return config.dtype_policy_string() if calibrated else super()._policy_prefix(mode, config)
 
-    def _is_calibrated(self) -> bool:
-        mode = self.quantization_mode
-        return (mode == "gptq" and self.is_gptq_calibrated) or (
-            mode == "awq" and self.is_awq_calibrated
-        )
+    is_gptq_calibrated = _calibration_of("gptq")
+    is_awq_calibrated = _calibration_of("awq")
 
     def _unpacked_kernel(self) -> Tensor:
         """Return the integers of a calibrated kernel, `(C, R)`."""
@@ -284,12 +293,16 @@ class QuantizedKernel(Quantizable):
         return kernel.reshape(self._float_shape)
 
     def _absent_weight(self, name: str) -> Tensor:
-        return self._unpacked_kernel() if self._is_calibrated() else super()._absent_weight(name)
+        return self._unpacked_kernel() if self._calibrated else super()._absent_weight(name)
 
     def kernel_to_calibrate(self) -> Tensor:
         """Return the floating kernel as a matrix `(R, C)`, for `quantizers.gptq` and `awq`."""
         self.__dict__.setdefault("_float_shape", tuple(own_weight(self, "kernel").shape))
         return own_weight(self, "kernel").detach().reshape(self._calibrated_size())
+
+    def rows_to_calibrate(self, inputs: Tensor) -> Tensor:
+        """Return inputs with the axes that meet the rows of the kernel as one, the last."""
+        return self._as_rows(inputs)
 
     def set_calibrated(self, levels: Tensor, bits: int, **parameters: Tensor) -> None:
         """Take what calibration made, in place of the floating kernel.
@@ -307,13 +320,12 @@ class QuantizedKernel(Quantizable):
 
     def _mark_calibrated(self) -> None:
         """Use the quantized kernel from here on, and forget the floating one."""
-        mode = self.quantization_mode
-        self.is_gptq_calibrated, self.is_awq_calibrated = mode == "gptq", mode == "awq"
-        if self._is_calibrated() and "kernel" in self._parameters:
+        self.__dict__["_calibrated"] = True
+        if "kernel" in self._parameters:
             self._untrack_variable(self._parameters["kernel"])
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights from a store; files hold calibrated layers only."""
         super().load_own_variables(store)
-        if self.built:
+        if self.built and self.quantization_mode in ("gptq", "awq"):
             self._mark_calibrated()

@@ -1,6 +1,6 @@
 """What every layer knows of quantization: how it is asked for, and what a quantized layer calls.
 
-A layer that can be quantized defines `quantize`, `quantized_build` and, for each mode, a method such
+A layer that can be quantized defines `quantize`, `quantized_build` and a method for each mode, such
 as `_int8_call`. While its dtype policy is a quantized one, that method is the instance's `forward`:
 a float layer pays nothing for the possibility.
 """

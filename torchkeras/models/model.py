@@ -17,9 +17,11 @@ from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Layer
 from ..naming import explain, nearest
+from ..quantizers.config import Filters, QuantizationConfig
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..saving import load_weights, save_model, save_weights
 from ..training import Trainer
+from .quantization import calibrate, quantize_layers
 from .state_tree import read_state_tree, variables_by_path, write_state_tree
 from .summary import print_summary
 
@@ -333,6 +335,60 @@ class Model(Trainer, Layer):
         optimizer = getattr(self, "optimizer", None)
         own = [*self.variables, *([] if optimizer is None else optimizer.variables)]
         return variables_by_path(own)
+
+    # Quantization --------------------------------------------------------------------------------
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """Return how data passes the layers, for modes that are calibrated by it.
+
+        Models that can be quantized by GPTQ or AWQ override it.
+
+        Args:
+            mode: `"gptq"` or `"awq"`.
+
+        Returns: `{"pre_block_layers": […], "sequential_blocks": […]}`: the layers that tokens pass
+            first, and the blocks that follow, in order; `None` where there is no such structure.
+        """
+        return None
+
+    def quantize(
+        self,
+        mode: str | None = None,
+        config: QuantizationConfig | None = None,
+        filters: Filters = None,
+        **kwargs: Any,
+    ) -> None:
+        """Quantize all layers that can be, once and for all.
+
+        Args:
+            mode: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`.
+            config: A `keras.quantizers.QuantizationConfig`, in place of or besides the mode.
+            filters: Which layers: a pattern to search for in their names, a list of such, or a
+                function from a layer to a bool. Default: all.
+            kwargs: `type_check`, whether to leave subclasses of the library's layers alone.
+
+        Raises:
+            ValueError: The mode, the config or the filters make no sense, or the model is not built
+                or quantized already.
+
+        Example:
+            >>> from torchkeras import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.build((None, 3))
+            >>> model.quantize("int8")
+            >>> model.layers[0].kernel.dtype
+            torch.int8
+        """
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            raise ValueError(
+                f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}"
+            )
+        quantize_layers(self, mode, config, filters, type_check)
+        if mode in ("gptq", "awq"):
+            calibrate(self, mode, config, filters)
+        # What trains and predicts holds on to the weights that were.
+        self.__dict__.update(train_function=None, test_function=None, predict_function=None)
 
     # Configs -------------------------------------------------------------------------------------
 

@@ -246,9 +246,7 @@ def conv_transpose(
 
     def enlarge(x: Tensor) -> Tensor:
         if x.shape[1] != kernel.shape[-1]:
-            raise _channels_differ(
-                "conv_transpose", inputs, kernel, x.shape[1], kernel.shape[-1]
-            )
+            raise _channels_differ("conv_transpose", inputs, kernel, x.shape[1], kernel.shape[-1])
         weight = _kernel_first(kernel)
         y = _TRANSPOSED[rank](x, weight, None, strides, both, far, 1, dilation)
         return F.pad(y, torch_padding([(0, -cut) for cut in rest])) if any(rest) else y

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..config import epsilon as default_epsilon
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import SizeMismatch, marked_sparse
+from ..graph.infer import known_shape, marked_sparse
 from ..graph.operation import op
 from .common import Axes, DType, as_floating, as_tensor, as_tensors, canonical_axes
 
@@ -106,7 +106,7 @@ def batch_normalization(
     shape[axis] = -1
     if CONTEXT.meta:
         vectors = {"mean": mean, "variance": variance, "offset": offset, "scale": scale}
-        _check_vectors(x.shape[axis], vectors)
+        _check_vectors(known_shape(x)[axis], vectors)
     factor = torch.rsqrt(variance + epsilon)
     if scale is not None:
         factor = factor * as_tensor(scale, like=x)
@@ -114,12 +114,13 @@ def batch_normalization(
     return result if offset is None else result + as_tensor(offset, like=x).reshape(shape)
 
 
-def _check_vectors(channels: int, vectors: dict[str, Any]) -> None:
+def _check_vectors(channels: int | None, vectors: dict[str, Any]) -> None:
     for name, vector in vectors.items():
-        if vector is not None and tuple(vector.shape) != (channels,):
-            raise SizeMismatch(
+        shape = (channels,) if vector is None else known_shape(as_tensor(vector))
+        if len(shape) != 1 or (None not in (channels, *shape) and shape != (channels,)):
+            raise ValueError(
                 f"batch_normalization: `{name}` must be a vector of length {channels}, the number"
-                f" of channels. Received: shape={tuple(vector.shape)}"
+                f" of channels. Received: shape={shape}"
             )
 
 

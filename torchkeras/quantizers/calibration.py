@@ -145,8 +145,8 @@ def _calibrate(
     mode = config.mode
     if config.dataset is None or config.tokenizer is None:
         raise ValueError(
-            f"{mode.upper()} quantization requires a dataset and a tokenizer. Please provide them in"
-            f" the `{type(config).__name__}`."
+            f"{mode.upper()} quantization requires a dataset and a tokenizer. Please provide them"
+            f" in the `{type(config).__name__}`."
         )
     if structure is None:
         raise ValueError(

@@ -1,9 +1,9 @@
 """Stores of arrays and files by path, for code that writes formats of its own.
 
-`H5IOStore`, `ShardedH5IOStore`, `NpzIOStore` and `DiskIOStore` have the names and methods of Keras's
-`saving_lib`, which libraries use (LoRA files, converters). They are the readers and writers behind
-the formats here: reading goes through the same guards, and a file takes its place when its store is
-closed. An entry, what `make` and `get` return, is a mapping from keys to arrays.
+`H5IOStore`, `ShardedH5IOStore`, `NpzIOStore` and `DiskIOStore` have the names and methods that
+libraries know from Keras's `saving_lib` (for LoRA files, say). They are the readers and writers
+behind the formats here: reading goes through the same guards, and a file takes its place when its
+store is closed. An entry, what `make` and `get` return, is a mapping from keys to arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..naming import explain
 from .assets import AssetFolder, new_asset_folder
 from .atomic import replacing
 from .errors import FileFormatError
@@ -50,6 +49,10 @@ class _Store:
 
     def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # not closed, so what was written is not wanted
+            self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
 
     def close(self) -> None:
         """Finish the file; what was written takes its place."""

@@ -6,6 +6,7 @@ name is an attribute of `vars`. Paths come from `walk`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import IO, Any
 
@@ -66,7 +67,8 @@ def write_array(group: Any, key: str, array: np.ndarray, opaque: str | None) -> 
 
 def read_array(group: Any, key: str) -> np.ndarray | torch.Tensor:
     """Return what `write_array` wrote into a file that is still open."""
-    return H5File(group.file, "a file being written", 0).read(group[key])
+    # Our own file, of no size yet: no limit.
+    return H5File(group.file, "a file being written", sys.maxsize).read(group[key])
 
 
 class H5Writer:

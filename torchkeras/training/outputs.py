@@ -109,7 +109,7 @@ class Outputs:
         return list(self.keys or self.names or [None] * self.count)
 
     def order(self) -> list[int]:
-        """Return the outputs in the order of the logs: that of the model's names, if it has such."""
+        """Return the outputs in the order of the logs: that of the model's names, if it can be."""
         keys = self.keys
         if keys and self.names and set(keys) == set(self.names):
             return [keys.index(name) for name in self.names]

@@ -1,0 +1,206 @@
+"""What graphs infer where sizes are unknown, and the errors of wrong arguments."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import Input, Model, ops
+from torchkeras.graph.infer import SizeMismatch, compute_output_spec, infer_spec
+from torchkeras.graph.keras_tensor import KerasTensor
+from torchkeras.graph.operation import OPERATIONS
+from torchkeras.registry import register_keras_serializable
+
+
+def kt(*shape, **options):
+    return KerasTensor(shape, **options)
+
+
+def test_sizes_that_differ_are_set_to_known_ones():
+    def rows(x, y):
+        if x.shape[0] != y.shape[0]:
+            raise SizeMismatch("rows differ")
+        return x + y
+
+    assert infer_spec(rows, (kt(None, 4), kt(5, 4)), {}).shape == (5, 4)
+    with pytest.raises(ValueError, match="rows differ"):
+        infer_spec(rows, (kt(3, 4), kt(5, 4)), {})
+
+
+@pytest.mark.parametrize("op", [ops.segment_sum, ops.segment_max, ops.segment_prod])
+def test_segments_of_unknown_rows(op):
+    ids = kt(10, dtype="int32")
+    assert op(kt(None, 4), ids).shape == (None, 4)
+    assert op(kt(None, 4), ids, num_segments=5).shape == (5, 4)
+    with pytest.raises(ValueError, match="same leading dimension"):
+        op(kt(9, 4), ids)
+
+
+@pytest.mark.parametrize(
+    "key, shape",
+    [
+        ((slice(5), slice(3, None), slice(3, 12, 2)), (None, 2, 5)),
+        (slice(-1, None), (None, 5, 16)),
+        ((..., slice(2)), (None, 5, 2)),
+        ((None, slice(1, 3)), (1, None, 5, 16)),
+        (3, (5, 16)),
+        ((..., -1), (None, 5)),
+    ],
+)
+def test_slices_of_an_unknown_size_are_unknown(key, shape):
+    assert kt(None, 5, 16)[key].shape == shape
+
+
+def test_a_slice_takes_what_there_is_when_the_graph_runs():
+    x = Input((3,))
+    model = Model(x, x[:2])
+    assert model.outputs[0].shape == (None, 3)
+    assert model(torch.zeros(5, 3)).shape == (2, 3) and model(torch.zeros(1, 3)).shape == (1, 3)
+
+
+def test_reshape_to_a_symbolic_shape():
+    sizes, size = kt(2, dtype="int32"), kt(dtype="int32")
+    assert ops.reshape(kt(None, 20), sizes).shape == (None, None)
+    assert ops.reshape(kt(None, 20), (None, size)).shape == (None, None)
+    assert ops.reshape(torch.zeros(20), sizes).shape == (None, None)
+    assert ops.reshape(kt(None, 20), (4, size)).shape == (4, None)
+
+
+def test_repeat_and_positions():
+    assert ops.repeat(kt(None, 3), [1, 2], axis=0).shape == (None, 3)
+    assert ops.repeat(kt(None, 3), [1, 0, 2], axis=1).shape == (None, 3)
+    assert [x.shape for x in ops.unravel_index(kt(None, 4), (3, 4))] == [(None, 4)] * 2
+    assert ops.ldexp(kt(None, 3), kt(1, 3)).shape == (None, 3)
+    with pytest.raises(TypeError, match="must be an integer"):
+        ops.ldexp(1.0, 2.0)
+
+
+def test_einsum_sets_unknown_sizes():
+    x, y, z = kt(None, 3, 4), kt(None, 4, 5), kt(1, 1, 1, 9)
+    assert ops.einsum("mij,ijk,...", x, y, z).shape == (1, 1, 1, 9, 5, None)
+    with pytest.raises(ValueError):
+        ops.einsum("ij,jk->ik", kt(2, 3), kt(4, 5))
+
+
+def test_channels_of_convolutions():
+    message = "input channels must match the kernel"
+    for op, kernel in ((ops.conv, kt(3, 5, 4)), (ops.depthwise_conv, kt(3, 5, 1))):
+        with pytest.raises(ValueError, match=message):
+            op(kt(2, 10, 3), kernel)
+        assert op(kt(2, 10, None), kernel).shape[:2] == (2, 8)
+    with pytest.raises(ValueError, match=message):
+        ops.conv_transpose(torch.zeros(2, 4, 3), torch.zeros(2, 4, 5), 2)
+    assert ops.conv_transpose(kt(2, 4, None), kt(2, 4, 5), 2).shape == (2, 8, 4)
+
+
+def test_batch_normalization_checks_its_vectors():
+    x, v = kt(None, 3, 5), kt(5)
+    assert ops.batch_normalization(x, v, v, -1, offset=v, scale=v).shape == (None, 3, 5)
+    assert ops.batch_normalization(kt(None, None), v, v, -1).shape == (None, 5)
+    for name in ("offset", "scale"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a vector of length 5"):
+            ops.batch_normalization(x, v, v, -1, **{name: kt(3)})
+
+
+@pytest.mark.parametrize("make", [lambda: kt(3, 4), lambda: torch.ones(3, 4)])
+@pytest.mark.parametrize("op", [ops.softmax, ops.normalize])
+def test_axes_out_of_range(op, make):
+    with pytest.raises(ValueError, match="axis 10 is out of bounds"):
+        op(make(), axis=10)
+    assert op(make(), axis=-2).shape == (3, 4)
+
+
+def test_softmax_of_one_value_warns():
+    with pytest.warns(UserWarning, match="softmax over axis -1 of a tensor of shape .1, 1."):
+        assert ops.softmax(torch.ones(1, 1)).item() == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ops.softmax(torch.ones(1, 2))
+
+
+def test_sparse_is_a_mark_in_graphs_and_refused_elsewhere():
+    x = kt(None, 3)
+    assert ops.one_hot(x, 5, sparse=True).sparse and not ops.one_hot(x, 5).sparse
+    assert ops.multi_hot(x, 5, sparse=True).sparse
+    marked = kt(2, 3, sparse=True)
+    assert ops.convert_to_tensor(marked).sparse
+    assert not ops.convert_to_tensor(marked, sparse=False).sparse
+    assert not ops.convert_to_tensor(x, sparse=True).sparse
+    with pytest.raises(ValueError, match="sparse"):
+        ops.one_hot([1], 2, sparse=True)
+    with pytest.raises(ValueError, match="sparse"):
+        ops.convert_to_tensor([1], sparse=True)
+
+
+def test_decompositions_need_known_sizes():
+    for op in (ops.qr, ops.svd):
+        with pytest.raises(ValueError, match="last 2 dimensions fully-defined"):
+            op(kt(None, 4))
+    with pytest.raises(ValueError, match="`mode` argument value not supported"):
+        ops.qr.operation(mode="full")
+
+
+def test_jvp_of_symbolic_tensors():
+    value, slope, aux = ops.jvp(
+        lambda x: (ops.exp(x), ops.mean(x, -1, keepdims=True)), (kt(None, 7),), (kt(None, 7),), True
+    )
+    assert (value.shape, slope.shape, aux.shape) == ((None, 7), (None, 7), (None, 1))
+
+
+def test_cond_compares_what_its_functions_return():
+    same = ops.cond.operation()._check_output_spec
+    assert same([kt(2)], [kt(2)]) and same(None, None) and same({"a": kt(2)}, {"a": kt(2)})
+    assert not same([kt(2)], [kt(3)]) and not same(kt(2), None) and not same((kt(2),), [kt(2)])
+    with pytest.raises(ValueError, match="same structure"):
+        compute_output_spec(lambda p: ops.cond(p, lambda: p, lambda: (p, p)), kt())
+
+
+@register_keras_serializable("tests")
+def doubled(x):
+    return x + x
+
+
+def test_a_graph_names_the_function_of_vectorized_map():
+    x = Input((4,))
+    model = Model(x, ops.vectorized_map(doubled, x))
+    copy = Model.from_config(model.get_config())
+    assert copy(torch.ones(2, 4)).tolist() == model(torch.ones(2, 4)).tolist() == [[2.0] * 4] * 2
+
+
+def test_rank_as_an_operation():
+    rank = OPERATIONS["keras.src.ops.numpy.Ndim"]()
+    assert rank(torch.zeros(2, 3)) == 2 and ops.ndim(kt(None, 3)) == 2
+
+
+@pytest.mark.parametrize(
+    "signature, shapes, result, function, numpy",
+    [
+        ("(n),(n)->()", [(3, 1, 2), (4, 2)], (3, 4), torch.dot, np.dot),
+        ("(m,n),(n)->(m)", [(5, 2), (6, 2)], (6, 5), torch.mv, np.dot),
+        (" ( m , n ) -> ( n , m ) ", [(4, 2, 3)], (4, 3, 2), torch.t, np.transpose),
+        ("(),()->()", [(2, 1), (3,)], (2, 3), torch.add, np.add),
+    ],
+)
+def test_vectorize_with_a_signature(signature, shapes, result, function, numpy):
+    values = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(shapes)]
+    expected = np.vectorize(numpy, signature=signature.replace(" ", ""))(*values)
+    actual = ops.vectorize(function, signature=signature)(*map(torch.tensor, values))
+    assert actual.shape == expected.shape == result
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "signature, message",
+    [
+        ("n->n", "not a valid gufunc signature"),
+        ("(n)->()->()", "not a valid gufunc signature"),
+        ("(n),->()", "not a valid gufunc signature"),
+        ("(n),(m)->()", "arguments do not have the axes"),
+        ("(n,n)->()", "arguments do not have the axes"),
+        ("(n)->(n,n)", "results do not have the axes"),
+    ],
+)
+def test_vectorize_refuses(signature, message):
+    with pytest.raises(ValueError, match=message):
+        ops.vectorize(lambda x: x, signature=signature)(torch.ones(3))
