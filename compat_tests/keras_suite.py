@@ -49,7 +49,13 @@ Results = dict[tuple[str, str], tuple[str, str]]  # (file, id) -> (outcome, trac
 def _key(nodeid: str) -> tuple[str, str]:
     """Split pytest's id as the ledger does: `a_test.py::C::test` to `a_test.py` and `C.test`."""
     file, _, rest = nodeid.partition("::")
-    return file, re.sub("0x[0-9a-f]+", "0x", rest.replace("::", ".", 1))  # no addresses
+    return file, rest.replace("::", ".", 1)
+
+
+def _plain(test: str) -> str:
+    """An id without what differs between runs: addresses, and a stray bracket of the ledger's."""
+    test = re.sub("0x[0-9a-f]+", "0x", test)
+    return test[:-1] if test.endswith("]") and test.count("]") > test.count("[") else test
 
 
 def _shards(weights: dict[str, int]) -> list[list[str]]:
@@ -215,10 +221,11 @@ def _judge(
 ) -> list[tuple[Entry, bool, str]]:
     """Say of each entry whether it passed, and if not, why."""
     verdicts = []
+    results = {(file, _plain(test)): result for (file, test), result in results.items()}
     for entry in entries:
         broken = results.get((entry.file, ""), ("", "it was not found"))[1]
         places = [entry.file, *(namesakes or {}).get(entry.file, [])]
-        found = (results.get((file, entry.id)) for file in places)
+        found = (results.get((file, _plain(entry.id))) for file in places)
         outcome, text = next((f for f in found if f is not None), ("failed", broken))
         verdicts.append((entry, outcome == "passed", text or outcome))
     return verdicts
@@ -253,8 +260,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights.update(dict.fromkeys((other for file in list(weights) for other in namesakes[file]), 1))
     results = run(weights, ["-k", options.k] if options.k else [], options.n, options.limit)
     if options.k:
-        ran = {test for _, test in results}
-        entries = [entry for entry in entries if entry.id in ran]
+        ran = {_plain(test) for _, test in results}
+        entries = [entry for entry in entries if _plain(entry.id) in ran]
     verdicts = _judge(entries, results, namesakes)
     if not options.check:
         _report(

@@ -98,11 +98,6 @@ def test_dense_accepts_numpy_sizes_which_keras_refuses():
     assert layer.units == 3 and type(layer.units) is int
 
 
-def test_quantization_raises():
-    with pytest.raises(NotImplementedError, match="Dense"):
-        torchkeras.layers.Dense(3, quantization_config={"mode": "int8"})
-
-
 def test_state_dict_names():
     layer = torchkeras.layers.Dense(3)
     layer.build((None, 4))

@@ -73,12 +73,6 @@ def test_star_import_gives_every_name():
     assert set(torchkeras.__all__) <= set(names)
 
 
-@pytest.mark.parametrize("name", ["datasets", "export"])
-def test_a_later_name_says_so(name):
-    with pytest.raises(AttributeError, match=f"does not provide `keras.{name}` yet"):
-        getattr(torchkeras, name)
-
-
 def test_a_mistyped_name_gets_the_nearest():
     with pytest.raises(AttributeError, match="'Sequental'.*Did you mean 'Sequential'"):
         _ = torchkeras.Sequental

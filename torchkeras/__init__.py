@@ -153,8 +153,6 @@ _CONFIG_HOMES = {
     "enable_unsafe_deserialization": "registry",
     "set_dtype_policy": "dtype_policies",
 }
-# Keras's names that torchkeras does not provide yet.
-_LATER = ()
 
 
 def version() -> str:
@@ -174,8 +172,6 @@ def __getattr__(name: str) -> _Any:
         return _load(__name__, _HOMES, name)
     if name in __all__ or name == "dropin":
         return _import_module(f"{__name__}.{name}")
-    if name in _LATER:
-        raise AttributeError(f"torchkeras does not provide `keras.{name}` yet.")
     hint = "" if name.startswith("_") else _nearest(name, __all__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}. {hint}".rstrip())
 

@@ -76,13 +76,12 @@ class Gated(layers.Layer):
         return self.activation(self.inner(x)) * self.gate(x) * self.scale
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            units=self.units,
-            activation=keras.activations.serialize(self.activation),
-            inner=keras.saving.serialize_keras_object(self.inner),
-        )
-        return config
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": keras.activations.serialize(self.activation),
+            "inner": keras.saving.serialize_keras_object(self.inner),
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -99,7 +99,8 @@ with open("training.log") as file:
     table = list(csv.DictReader(file))
 print("csv columns:", list(table[0]))
 print(f"csv val_loss: {float(table[-1]['val_loss']):.6f}")
-print("json lines:", sum(1 for _ in open("loss_log.json")))
+with open("loss_log.json") as file:
+    print("json lines:", len(file.readlines()))
 print("weight files:", len([name for name in os.listdir(".") if name.endswith(".weights.h5")]))
 
 best = tf.keras.models.load_model("best.keras")

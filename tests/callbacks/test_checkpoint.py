@@ -138,7 +138,7 @@ class TestModelCheckpoint:
             ({"filepath": "m"}, ".keras or .h5"),
             ({"filepath": "m.keras", "save_weights_only": True}, "'m.weights.h5'"),
             ({"filepath": "m.h5", "save_weights_only": True}, ".weights.h5"),
-            ({"filepath": "m.keras", "save_freq": "batch"}, "'batch'"),
+            ({"filepath": "m.keras", "save_freq": "batch"}, "Unrecognized save_freq: 'batch'"),
             ({"filepath": "m.keras", "save_freq": 1.5}, "1.5"),
         ],
     )

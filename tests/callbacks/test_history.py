@@ -101,8 +101,9 @@ class TestRemoteMonitor:
         requests.exceptions = types.SimpleNamespace(RequestException=OSError)
         monkeypatch.setitem(sys.modules, "requests", requests)
         monitor = RemoteMonitor(path="/p", field="f", headers={"h": "1"}, send_as_json=as_json)
-        monitor.on_epoch_end(2, {"loss": np.float32(1.5), "v": np.array([1, 2]), "x": "y"})
-        results = {"epoch": 2, "loss": 1.5, "v": [1, 2], "x": "y"}
+        logs = {"loss": np.float32(1.5), "v": np.array([1, 2]), "one": np.array([3]), "x": "y"}
+        monitor.on_epoch_end(2, logs)
+        results = {"epoch": 2, "loss": 1.5, "v": [1, 2], "one": 3, "x": "y"}
         url = "http://localhost:9000/p"
         if as_json:
             assert posted == [((url,), {"json": results, "headers": {"h": "1"}})]

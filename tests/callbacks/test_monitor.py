@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
+from torchkeras import ops
 from torchkeras.callbacks import (
     EarlyStopping,
     LearningRateScheduler,
@@ -237,3 +238,13 @@ class TestScheduler:
         model = Model(optimizer=types.SimpleNamespace(name="bare"))
         with pytest.raises(ValueError, match="learning_rate"):
             run(LearningRateScheduler(lambda epoch: 1.0), [1.0], model=model)
+
+
+@pytest.mark.parametrize(("mode", "op"), [("min", ops.less), ("max", ops.greater)])
+def test_the_comparison_is_an_op_of_keras(mode, op):
+    callback = MonitorCallback("val_loss", mode)
+    callback._set_monitor_op()
+    assert callback.monitor_op is op
+    better, worse = (1.0, 2.0) if mode == "min" else (2.0, 1.0)
+    assert callback._is_improvement(better, worse) is True
+    assert callback._is_improvement(worse, better) is False

@@ -91,6 +91,23 @@ def test_weights(tmp_path):
     assert (found.Images(image)[0].height, found.Images(image)[0].width) == (2, 3)
 
 
+def test_weights_that_are_no_numbers(tmp_path):
+    callback = TensorBoard(tmp_path, histogram_freq=1, write_images=True)
+    model = Sequential([layers.Input((2,)), layers.Dense(3, name="hidden")])
+    model.compile("sgd", "mse")
+    callback.set_model(model)
+    hidden = model.layers[0]
+    hidden.bias.assign(np.full(3, np.nan))
+    hidden.kernel.assign([[np.inf, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    callback.on_train_begin()
+    callback.on_epoch_end(0, {})
+    callback.on_train_end()
+    found = read(tmp_path / "train")
+    assert [tag.split("/")[-2] for tag in found.Tags()["histograms"]] == ["kernel"]
+    (histogram,) = found.Histograms(found.Tags()["histograms"][0])
+    assert (histogram.histogram_value.num, histogram.histogram_value.max) == (5, 5.0)
+
+
 @pytest.mark.parametrize("write_graph", [True, False])
 def test_structure(tmp_path, write_graph):
     model, _ = fit(TensorBoard(tmp_path, write_graph=write_graph), epochs=1)
@@ -150,3 +167,11 @@ def test_missing_package(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"torchkeras\[tensorboard\]"):
         TensorBoard(tmp_path).on_train_begin()
+
+
+def test_labels_lie_beside_the_logs(tmp_path):
+    (tmp_path / "labels.tsv").write_text("a\nb\nc\n")
+    assert TensorBoard(tmp_path)._labels("labels.tsv") == ["a", "b", "c"]
+    assert TensorBoard(tmp_path / "logs")._labels(str(tmp_path / "labels.tsv")) == ["a", "b", "c"]
+    with pytest.raises(FileNotFoundError):
+        TensorBoard(tmp_path / "logs")._labels("labels.tsv")

@@ -86,11 +86,6 @@ def test_config_round_trip():
     assert "lora_rank" not in layers.Embedding(6, 4).get_config()
 
 
-def test_quantization_is_refused():
-    with pytest.raises(NotImplementedError, match="quantization_config"):
-        layers.Embedding(4, 2, quantization_config={})
-
-
 def test_meta():
     with torch.device("meta"):
         layer = layers.Embedding(4, 2, mask_zero=True)

@@ -29,7 +29,9 @@ def test_the_tree_has_the_variables_themselves():
     ]
     assert tree["trainable_variables"][name]["d"]["kernel"] is model.layers[0].kernel
     assert list(tree["non_trainable_variables"][name]) == ["n"]
-    assert tree["optimizer_variables"]["adam"]["iteration"] is model.optimizer.iterations
+    assert (
+        tree["optimizer_variables"][model.optimizer.name]["iteration"] is model.optimizer.iterations
+    )
     assert list(tree["metrics_variables"]["loss"]) == ["total", "count"]
 
 
@@ -92,4 +94,4 @@ def test_variables_by_path():
     model = trained()
     found = model._get_variable_map()
     assert found[f"{model.name}/d/bias"] is model.layers[0].bias
-    assert found["adam/learning_rate"] is model.optimizer.variables[1]
+    assert found[f"{model.optimizer.name}/learning_rate"] is model.optimizer.variables[1]

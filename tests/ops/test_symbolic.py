@@ -52,6 +52,11 @@ def test_slices_of_an_unknown_size_are_unknown(key, shape):
     assert kt(None, 5, 16)[key].shape == shape
 
 
+def test_a_key_with_two_ellipses_is_refused():
+    with pytest.raises(ValueError, match="one ellipsis"):
+        ops.get_item(kt(None, 5, 16), (..., 5, ...))
+
+
 def test_a_slice_takes_what_there_is_when_the_graph_runs():
     x = Input((3,))
     model = Model(x, x[:2])

@@ -364,3 +364,13 @@ def test_weights_only_file_says_so():
         file.create_group("layers")
     with pytest.raises(FileFormatError, match="load_weights"):
         load_model(io.BytesIO(buffer.getvalue()))
+
+
+def test_a_model_saved_before_its_first_step_loads_without_a_word(tmp_path):
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(0.25), "mse")
+    model.save(tmp_path / "new.h5")
+    loaded = load_model(tmp_path / "new.h5")  # a warning would be an error
+    assert float(loaded.optimizer.learning_rate) == 0.25 and int(loaded.optimizer.iterations) == 0
+    loaded.fit(np.ones((4, 3)), np.ones((4, 2)), batch_size=2, verbose=0)
+    assert int(loaded.optimizer.iterations) == 2

@@ -281,7 +281,11 @@ def test_weights_of_the_losses_in_a_dict(weights, expected):
 @pytest.mark.parametrize(
     ("loss", "weights", "message"),
     [
-        ({"a": "mse", "c": "mse"}, None, "path 'c' in the `loss` argument, can't be found in either"),
+        (
+            {"a": "mse", "c": "mse"},
+            None,
+            "path 'c' in the `loss` .*be found in either",
+        ),
         ({"a": {"d": "mse"}}, None, "path 'a/d' .* can't be found in the model's output"),
         ({"a": "mse"}, {"c": 1.0}, "`loss_weights` names an output .* 'c'"),
         ({"a": "mse", "b": "mse"}, [1.0], "must match the number of losses, got 2 losses and 1"),
@@ -332,4 +336,4 @@ def test_a_compute_loss_may_split_the_outputs():
     model = Split(inputs, keras.layers.Dense(1)(inputs))
     model.compile("sgd", ["mse", "mae"])
     history = model.fit(P, [Z, Z], verbose=0).history
-    assert list(history) == ["loss", "mse_loss", "mae_loss"]
+    assert sorted(history) == ["loss", "mae_loss", "mse_loss"]

@@ -73,7 +73,8 @@ def check_trained(shape: Shape, alpha: float, alphas: Iterable[float], sizes: Se
             )
         )
     size = trained_size(shape, sizes)
-    if spatial_sizes(shape, image_data_format()) != (size, size):
+    sizes_asked = spatial_sizes(shape, image_data_format())
+    if None not in sizes_asked and sizes_asked != (size, size):
         warnings.warn(
             f"There are no ImageNet weights for images of shape {shape}, but for squares of the"
             f" sizes {', '.join(map(str, sizes))}: those for {size} are taken.",

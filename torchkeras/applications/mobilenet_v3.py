@@ -212,7 +212,8 @@ def _check_trained(shape: Shape, alpha: float, minimalistic: bool) -> None:
                 minimalistic=minimalistic,
             )
         )
-    if spatial_sizes(shape, image_data_format()) != (224, 224):
+    sizes = spatial_sizes(shape, image_data_format())
+    if None not in sizes and sizes != (224, 224):
         warnings.warn(
             f"ImageNet's weights were trained on squares of size 224; they are taken for {shape}.",
             stacklevel=4,

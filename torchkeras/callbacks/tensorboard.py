@@ -195,8 +195,10 @@ class TensorBoard(Callback):
             for weight in layer.weights:
                 name = weight.path.replace(":", "_")
                 values = weight.detach().float().cpu()
-                self._train_writer.add_histogram(f"{name}/histogram", values, epoch)
-                images = _as_images(values) if self.write_images else None
+                finite = values[torch.isfinite(values)]
+                if finite.numel():  # training may have diverged, and torch bins no others
+                    self._train_writer.add_histogram(f"{name}/histogram", finite, epoch)
+                images = _as_images(values.nan_to_num(0.0, 0.0, 0.0)) if self.write_images else None
                 if images is not None:
                     self._train_writer.add_images(
                         f"{name}/image", images, epoch, dataformats="NHWC"

@@ -151,8 +151,9 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "layers.merging": "add average base_merge concatenate dot maximum minimum multiply subtract"
     },
     "layers.normalization": {
-        "layers.normalization layers.batch_normalization layers.spectral_normalization": "batch_normalization group_normalization layer_normalization"
-        " rms_normalization spectral_normalization unit_normalization"
+        "layers.normalization layers.batch_normalization"
+        " layers.spectral_normalization": "batch_normalization group_normalization"
+        " layer_normalization rms_normalization spectral_normalization unit_normalization"
     },
     "layers.pooling": {
         "layers.pooling": "adaptive_average_pooling1d adaptive_average_pooling2d"
@@ -406,6 +407,8 @@ class KerasSource(ModuleType):
     def __dir__(self) -> list[str]:
         names = {name for module in self._modules() for name in dir(module)}
         names = {name for name in names if not name.startswith("__") or name == "__all__"}
+        # Classes of ops are found by name but not listed, nor what our modules call alike.
+        names = {name for name in names if f"{self.__name__}.{name}" not in OPERATIONS}
         return sorted(names | {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path})
 
 

@@ -15,7 +15,7 @@ import torch
 from ..naming import explain
 from ..saving.atomic import replacing
 from ..tree import flatten, pack_sequence_as
-from .program import in_inference_mode
+from .program import in_inference_mode, warn_if_fixed
 from .signature import Signature, example_inputs, open_sizes, report, to_signature
 
 __all__ = ["export_onnx"]
@@ -77,6 +77,7 @@ def export_onnx(
                     " format='torch' has all operations.",
                 )
             ) from error
+    warn_if_fixed(program.exported_program, signature)
     version = program.model.opset_imports[""]
     if opset_version not in (None, version):
         warnings.warn(

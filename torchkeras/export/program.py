@@ -24,7 +24,7 @@ from ..saving.atomic import replacing
 from ..tree import flatten
 from .signature import Signature, example_inputs, open_sizes, report, to_signature
 
-__all__ = ["export_torch", "in_inference_mode", "save_program", "trace"]
+__all__ = ["export_torch", "in_inference_mode", "save_program", "trace", "warn_if_fixed"]
 
 _OPTIONS = [
     name
@@ -126,7 +126,7 @@ def trace(
             )
         ) from error
     if dynamic_shapes is None:
-        _warn_if_fixed(program, signature)
+        warn_if_fixed(program, signature)
     return program
 
 
@@ -144,14 +144,14 @@ def _per_argument(dynamic_shapes: Any, args: tuple[Any, ...]) -> Any:
     return shapes
 
 
-def _warn_if_fixed(program: ExportedProgram, signature: Signature) -> None:
+def warn_if_fixed(program: ExportedProgram, signature: Signature) -> None:
     """Warn if the model's code has decided on a size that should stay open."""
     names = program.graph_signature.user_inputs
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     for name, spec in zip(names, flatten(signature), strict=True):
         shape = getattr(values.get(name), "shape", ())
         for axis, size in enumerate(shape):
-            if spec.shape[axis] is None and isinstance(size, int):
+            if spec.shape[axis] is None and str(size).isdecimal():  # a number, or a symbol's value
                 warnings.warn(
                     f"The size of axis {axis} of the input '{spec.name or name}' cannot stay open"
                     f" in this model; in the exported program it is {size}. Give the size you need"
@@ -163,7 +163,10 @@ def _warn_if_fixed(program: ExportedProgram, signature: Signature) -> None:
 def save_program(program: ExportedProgram, path: str) -> None:
     """Write a program to a file, in one step."""
     content = io.BytesIO()
-    torch.export.save(program, content)
+    with warnings.catch_warnings():
+        # Said of weights with strides of their own, such as of convolutions: all are complete.
+        warnings.filterwarnings("ignore", message="No complete tensor found in the group")
+        torch.export.save(program, content)
     with replacing(path) as file:
         file.write(content.getbuffer())
 

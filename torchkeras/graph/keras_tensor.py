@@ -174,11 +174,15 @@ def any_symbolic_tensors(args: Any = None, kwargs: Any = None) -> bool:
     return any_symbolic(args or (), kwargs or {})
 
 
+# What most arguments are: neither symbolic nor a container.
+_PLAIN = frozenset({torch.Tensor, int, float, bool, str, type(None)})
+
+
 def any_symbolic(*values: Any) -> bool:
     """Return whether a `KerasTensor` is among the values or in lists, tuples and dicts of them."""
     for value in values:
         kind = type(value)
-        if kind is torch.Tensor:
+        if kind in _PLAIN:
             continue
         if issubclass(kind, KerasTensor):
             return True

@@ -103,6 +103,8 @@ class Normalization(DataLayer):
         [3.0]
     """
 
+    _config_excludes = ("mean", "variance")  # see `get_config`
+
     def __init__(
         self,
         axis: int | Sequence[int] | None = -1,

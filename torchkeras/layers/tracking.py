@@ -95,8 +95,16 @@ class Tracked(torch.nn.Module):
             if isinstance(value, torch.nn.Parameter):
                 self._parameters[key] = value
             elif isinstance(value, torch.nn.Module) and not is_stateless(value):
-                self._modules[key] = value
+                if not self._lies_in(value):
+                    self._modules[key] = value
         self._owner._follow(self._attribute, self)
+
+    def _lies_in(self, value: Any) -> bool:
+        """Whether this is `value` or a part of it, and `value` so no child of this."""
+        owner = self
+        while isinstance(owner, Tracked) and owner is not value:
+            owner = owner.__dict__.get("_owner")  # a copy in the making has none yet
+        return owner is value
 
     def _follow(self, attribute: str, value: Tracked) -> None:
         """An inner list or dict changed."""

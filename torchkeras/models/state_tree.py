@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..dtypes import to_numpy
 from ..naming import explain
 
@@ -60,8 +62,12 @@ def read_state_tree(model: Any, value_format: str) -> dict[str, Any]:
             inner = tree[group]
             for parent in parents:
                 inner = inner.setdefault(parent, {})
-            inner[name] = variable if value_format == "backend_tensor" else to_numpy(variable)
+            inner[name] = variable if value_format == "backend_tensor" else _copy(variable)
     return tree
+
+
+def _copy(variable: Any) -> np.ndarray:
+    return np.array(to_numpy(variable))
 
 
 def write_state_tree(model: Any, tree: Mapping[str, Any]) -> None:

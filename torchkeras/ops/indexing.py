@@ -92,6 +92,8 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
 def _without_bounds(key: Any, shape: tuple[int | None, ...]) -> Any:
     """Take whole axes where the size is unknown: so is how much of it a slice leaves."""
     items = list(key) if isinstance(key, (list, tuple)) else [key]
+    if builtins.sum(item is ... for item in items) > 1:
+        raise ValueError(f"get_item: a key may have one ellipsis (`...`) only. Received: key={key}")
     kinds = (int, builtins.slice, type(None), type(...))
     if None not in shape or not builtins.all(isinstance(item, kinds) for item in items):
         return key

@@ -18,7 +18,7 @@ from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, marked_sparse
 from ..graph.operation import op
-from .common import Axes, DType, as_floating, as_tensor, as_tensors, canonical_axes
+from .common import Axes, DType, as_floating, as_tensor, as_tensors, canonical_axes, canonical_axis
 
 __all__ = [
     "batch_normalization",
@@ -249,7 +249,8 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
     x = as_tensor(x)
     x = as_floating(x.unsqueeze(0) if x.ndim == 0 else x)
     epsilon = default_epsilon() if epsilon is None else epsilon
-    axis = canonical_axes(axis, x.ndim)
+    rank = x.ndim
+    axis = canonical_axis(axis, rank) if type(axis) is int else canonical_axes(axis, rank)
     if order == 2:
         squares = torch.sum(x.square(), axis, True)
         return x * torch.rsqrt(squares).clamp(max=1.0 / epsilon)

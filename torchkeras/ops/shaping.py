@@ -90,6 +90,10 @@ def reshape(x: Tensor, newshape: Shape) -> Tensor:
         [[1, 2], [3, 4]]
     """
     x = as_tensor(x)
+    if type(newshape) is tuple and not CONTEXT.meta and None not in newshape:
+        least = min(newshape, default=0)
+        if least >= 0 or (least == -1 and newshape.count(-1) == 1):
+            return torch.reshape(x, newshape)
     shape = _sizes(newshape)
     if CONTEXT.meta and any(isinstance(size, Tensor) for size in _as_sequence(newshape)):
         return x.new_zeros([unknown_size() if size in (None, -1) else size for size in shape])
@@ -518,7 +522,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
         return torch.repeat_interleave(x, repeats, axis)
     if isinstance(repeats, Tensor):
         return torch.repeat_interleave(x, repeats.to(torch.int64), axis)
-    if known_shape(x)[axis] is None:
+    if CONTEXT.meta and known_shape(x)[axis] is None:
         shape = list(x.shape)
         shape[axis] = unknown_size()
         return x.new_zeros(shape)

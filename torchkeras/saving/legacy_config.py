@@ -550,6 +550,8 @@ def optimizer_state(optimizer: Any, values: list[Any], names: list[str] | None) 
         Whether they fit; if not, a warning says so and the optimizer starts afresh.
     """
     variables = list(optimizer.variables)
+    if len(values) == 2 < len(variables) and not np.any(values[0]):
+        return True  # saved before the first step: there is no state to take up
     if len(variables) == 2 and len(values) > 2:
         values = values[:1]  # tf.keras keeps momenta even where they are not used
     if len(values) == len(variables) - 1:
