@@ -191,7 +191,7 @@ def test_structure_of_variations(name, kwargs):
     assert_same_structure(ours, theirs)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - {"InceptionResNetV2", "VGG16"}))
 def test_structure_of_channels_first(name):
     if name.startswith(CHANNELS_LAST_ONLY):
         torchkeras.config.set_image_data_format("channels_first")
@@ -244,6 +244,7 @@ def test_configs_with_layers_of_the_families():
     assert_same_structure(ours, theirs)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(theirs)))
     assert normal(torchkeras.saving.serialize_keras_object(ours)) == normal(config)
+    clear()
     assert_same_structure(torchkeras.saving.deserialize_keras_object(config), theirs)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from torchkeras import Input, InputSpec, Model, Sequential, layers
-from torchkeras.export import export_onnx, onnx
+from torchkeras.export import onnx
+from torchkeras.export.onnx import export_onnx
 
 
 def recurrent():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchkeras import Input, InputSpec, Model, Sequential, layers
-from torchkeras.export import export_torch
+from torchkeras.export.program import export_torch
 from torchkeras.export.signature import get_input_signature, make_input_spec
 
 

@@ -206,6 +206,7 @@ def assemble(
 
 def application(
     title: str,
+    module: str,
     body: Body,
     release: Release,
     trained: Body | None = None,
@@ -219,6 +220,7 @@ def application(
 
     Args:
         title: Its name in `keras.applications`.
+        module: Where it is defined.
         body: See `assemble`, as for `release`.
         trained: The body with ImageNet's weights, where it is another.
         name: What the model is called by default; by default the title in small letters.
@@ -252,7 +254,7 @@ def application(
         chosen = trained if trained and weights == "imagenet" else body
         return assemble(request.sized(size, min_size), chosen, release, **ends)
 
-    return describe(build, title, body.__module__, size, min_size, source)
+    return describe(build, title, module, size, min_size, source)
 
 
 _DOC = """Make {title}, a classifier of images.
@@ -298,7 +300,7 @@ def describe(
     Args:
         build: The function.
         title: Its name.
-        module: Where it can be found.
+        module: Where it is defined.
         size: See `application`, as for `min_size` and `source`.
         arguments: What those of its arguments mean that are its own.
     """

@@ -98,6 +98,7 @@ _NETWORKS = {
 DenseNet121, DenseNet169, DenseNet201 = (
     application(
         title,
+        __name__,
         _densenet(*depths),
         kernels(title.lower(), "densenet", *hashes),
         source="Huang et al. 2017, arXiv:1608.06993",

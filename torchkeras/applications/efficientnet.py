@@ -299,6 +299,7 @@ _NETWORKS = {
 ) = (
     application(
         title,
+        __name__,
         _efficientnet(width, depth),
         Release(
             (f"{title.lower()}.h5", f"{title.lower()}_notop.h5"),

@@ -118,6 +118,7 @@ def _body(x: KerasTensor) -> KerasTensor:
 
 InceptionResNetV2 = application(
     "InceptionResNetV2",
+    __name__,
     _body,
     kernels(
         "inception_resnet_v2",

@@ -86,6 +86,7 @@ def _body(x: KerasTensor) -> KerasTensor:
 
 InceptionV3 = application(
     "InceptionV3",
+    __name__,
     _body,
     kernels(
         "inception_v3",

@@ -81,6 +81,7 @@ _NETWORKS = {
 ResNet50, ResNet101, ResNet152 = (
     application(
         title,
+        __name__,
         _resnet(*depths),
         kernels(title.lower(), "resnet", *hashes),
         source="He et al. 2016, arXiv:1512.03385",

@@ -76,6 +76,7 @@ _NETWORKS = {
 ResNet50V2, ResNet101V2, ResNet152V2 = (
     application(
         title,
+        __name__,
         _resnet(*depths),
         kernels(title.lower(), "resnet", *hashes),
         source="He et al. 2016, arXiv:1603.05027",

@@ -48,6 +48,7 @@ def vgg_top(request: Request) -> Iterable[Layer]:
 
 VGG16 = application(
     "VGG16",
+    __name__,
     vgg(2, 2, 3, 3, 3),
     kernels(
         "vgg16", "vgg16", "64373286793e3c8b2b4e3219cbf3544b", "6d6bbae143d832006294945121d1f1fc"

@@ -15,6 +15,7 @@ __all__ = ["VGG19", "decode_predictions", "preprocess_input"]
 
 VGG19 = application(
     "VGG19",
+    __name__,
     vgg(2, 2, 4, 4, 4),
     kernels(
         "vgg19", "vgg19", "cbe5617147190e668d6c5d5026f83318", "253f8cb515780f3b799900260a226db6"

@@ -70,6 +70,7 @@ def _body(x: KerasTensor) -> KerasTensor:
 
 Xception = application(
     "Xception",
+    __name__,
     _body,
     kernels(
         "xception",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .storage import Split, fetch, load_npz, shuffled, split_off
+from .storage import Split, check_split, fetch, load_npz, shuffled, split_off
 
-__all__ = ["check_split", "load_data"]
+__all__ = ["load_data"]
 
 _HASH = "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5"
 
@@ -34,9 +34,3 @@ def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: i
     check_split(test_split)
     data = load_npz(fetch("boston_housing.npz", _HASH, path))
     return split_off(*shuffled(np.random.RandomState(seed), data["x"], data["y"]), test_split)
-
-
-def check_split(test_split: float) -> None:
-    """Raise `ValueError` unless `test_split` is a part that leaves something for training."""
-    if not 0 <= test_split < 1:
-        raise ValueError(f"`test_split` must be at least 0 and less than 1, not {test_split}.")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..naming import explain
-from .boston_housing import check_split
-from .storage import Split, fetch, load_npz, shuffled, split_off
+from .storage import Split, check_split, fetch, load_npz, shuffled, split_off
 
 __all__ = ["load_data"]
 

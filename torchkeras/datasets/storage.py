@@ -27,6 +27,7 @@ __all__ = [
     "Arrays",
     "RestrictedUnpickler",
     "Split",
+    "check_split",
     "fetch",
     "load_batch",
     "load_idx",
@@ -171,6 +172,12 @@ def shuffled(rng: np.random.RandomState, *arrays: np.ndarray) -> list[np.ndarray
     order = np.arange(len(arrays[0]))
     rng.shuffle(order)
     return [array[order] for array in arrays]
+
+
+def check_split(test_split: float) -> None:
+    """Raise `ValueError` unless `test_split` is a part that leaves something for training."""
+    if not 0 <= test_split < 1:
+        raise ValueError(f"`test_split` must be at least 0 and less than 1, not {test_split}.")
 
 
 def split_off(x: np.ndarray, y: np.ndarray, test_split: float) -> Split:

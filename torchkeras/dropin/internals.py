@@ -114,7 +114,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     "distribution": {"distribution distribution.strategy": "distribution_lib"},
     "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
     "export": {
-        "export": "",
+        "export export.formats": "",
         "export.archive": "saved_model",
         "export.onnx": "onnx",
         "export.program": "torch",

@@ -5,8 +5,5 @@
 """
 
 from .archive import ExportArchive
-from .formats import export_model
-from .onnx import export_onnx
-from .program import export_torch
 
-__all__ = ["ExportArchive", "export_model", "export_onnx", "export_torch"]
+__all__ = ["ExportArchive"]

@@ -743,7 +743,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a layer from what `get_config` returned; a plain dtype policy arrives as its name."""
+        """Make a layer from what `get_config` returned; a plain dtype policy comes by name."""
         if isinstance(config.get("dtype"), dict):
             policy = deserialize_policy(config["dtype"])
             plain = not isinstance(policy, DTypePolicyMap) and policy.quantization_mode is None

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..export import export_model
+from ..export.formats import export_model
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor

@@ -62,7 +62,7 @@ class Part(NamedTuple):
     @property
     def is_leaf(self) -> bool:
         """Whether it is one output."""
-        return not is_nested(self.structure)
+        return self.structure is None
 
     def children(self) -> dict[Any, Part]:
         """Return the parts it has, by key or position, in the order they are laid flat."""
@@ -75,7 +75,7 @@ class Part(NamedTuple):
 
     def of(self, flat: list[Any]) -> Any:
         """Take this part out of values for all outputs, laid flat."""
-        if self.is_leaf:
+        if self.structure is None:
             return flat[self.start]
         return pack_sequence_as(self.structure, flat[self.start : self.stop])
 

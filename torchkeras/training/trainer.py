@@ -498,8 +498,9 @@ class Trainer(Compiled):
     def _build_for(self, iterator: EpochIterator) -> None:
         """Make weights, losses, metrics and optimizer slots as the first batch needs them."""
         if not self._is_ready():
-            iterator.data_adapter.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
-            self._build_on(iterator.data_adapter.peek(iterator.device))
+            data = iterator.data_adapter
+            data.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
+            self._build_on(data.peek(iterator.device))
         self._build_optimizer()
 
     def _is_ready(self) -> bool:
