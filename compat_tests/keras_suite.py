@@ -255,14 +255,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fail if what passed fails now")
     options = parser.parse_args(argv)
     entries = _select(options.names)
-    weights = Counter(entry.file for entry in entries)
     namesakes = _namesakes()
-    weights.update(dict.fromkeys((other for file in list(weights) for other in namesakes[file]), 1))
-    results = run(weights, ["-k", options.k] if options.k else [], options.n, options.limit)
+
+    def measure(chosen: Iterable[Entry]) -> Results:
+        files = Counter(entry.file for entry in chosen)
+        files.update(dict.fromkeys((n for file in list(files) for n in namesakes[file]), 1))
+        return run(files, ["-k", options.k] if options.k else [], options.n, options.limit)
+
+    results = measure(entries)
     if options.k:
         ran = {_plain(test) for _, test in results}
         entries = [entry for entry in entries if _plain(entry.id) in ran]
     verdicts = _judge(entries, results, namesakes)
+    if options.check and (lost := _lost(verdicts)):
+        # Some of Keras's tests are random, or look at clocks: what fails twice is lost.
+        print(f"{len(lost)} that passed failed; once more", file=sys.stderr)
+        again = measure(entry for entry, _ in lost)
+        results.update((test, found) for test, found in again.items() if found[0] == "passed")
+        verdicts = _judge(entries, results, namesakes)
     if not options.check:
         _report(
             "FAIL", [(e, t) for e, ok, t in verdicts if not ok and e.state != "excluded"], options.v
@@ -270,13 +280,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(_table(verdicts))
     if options.update:
         _update(verdicts)
-    lost = [(entry, text) for entry, ok, text in verdicts if entry.state == "pass" and not ok]
+    lost = _lost(verdicts)
     won = [entry for entry, ok, _ in verdicts if entry.state != "pass" and ok]
     if won and not options.update:
         print(f"{len(won)} pass that the ledger does not count yet: run again with --update")
     if options.check:
         _report("LOST", lost, tracebacks=True)
     return int(bool(lost) and options.check)
+
+
+def _lost(verdicts: Iterable[tuple[Entry, bool, str]]) -> list[tuple[Entry, str]]:
+    """Pick what the ledger calls pass and fails, with its traceback."""
+    return [(entry, text) for entry, ok, text in verdicts if entry.state == "pass" and not ok]
 
 
 def _report(word: str, failures: Iterable[tuple[Entry, str]], tracebacks: bool) -> None:

@@ -177,7 +177,6 @@ VARIATIONS = [
     ("MobileNetV3Large", {"minimalistic": True, "dropout_rate": 0}),
     ("MobileNetV3Small", {"alpha": 1.25, "include_preprocessing": False}),
     ("MobileNetV3Small", {"include_top": False, "pooling": "avg"}),
-    ("NASNetMobile", {"include_top": False, "pooling": "max"}),
     ("ResNet50", {"include_top": False, "pooling": "avg", "input_shape": (None, None, 1)}),
     ("VGG16", {"classes": 3, "classifier_activation": "sigmoid", "input_shape": (48, 32, 3)}),
     ("Xception", {"include_top": False, "pooling": "max"}),

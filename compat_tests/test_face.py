@@ -21,6 +21,8 @@ OURS = {
     "models": "Functional",
     "optimizers": "TorchOptimizer",
     "optimizers.schedules": "Lookahead as_number",
+    "preprocessing": "text",
+    "preprocessing.sequence": "TimeseriesGenerator make_sampling_table skipgrams",
     "random": "draw_seed generator_for get_seed global_seed_generator make_default_seed set_seed",
     "saving": "FileFormatError MissingFileError ask_to_proceed_with_overwrite model_from_bytes"
     " model_to_bytes",

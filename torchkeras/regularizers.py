@@ -190,7 +190,8 @@ class OrthogonalRegularizer(Regularizer):
         self.factor = validate_float_arg(factor, "OrthogonalRegularizer.factor")
         if mode not in ("rows", "columns"):
             raise ValueError(
-                f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns'. Received: {mode!r}"
+                'Invalid value for argument `mode`. Expected one of {"rows", "columns"}. '
+                f"Received: mode={mode}"
             )
         self.mode = mode
 
@@ -198,11 +199,8 @@ class OrthogonalRegularizer(Regularizer):
         inputs = as_tensor(inputs)
         if inputs.ndim != 2:
             raise ValueError(
-                explain(
-                    "OrthogonalRegularizer works on matrices only.",
-                    given=tuple(inputs.shape),
-                    fix="use it on weights of two axes, or reshape them in your own regularizer.",
-                )
+                "Inputs to OrthogonalRegularizer must have rank 2. "
+                f"Received: inputs.shape={tuple(inputs.shape)}"
             )
         if inputs.dtype in (torch.float16, torch.bfloat16):
             inputs = inputs.float()  # 1 / epsilon is beyond float16

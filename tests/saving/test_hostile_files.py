@@ -119,6 +119,14 @@ def test_kinds_are_told_by_content(tmp_path):
     assert sniff(io.BytesIO(struct.pack("<Q", len(header)) + header)) == SAFETENSORS
 
 
+def test_weights_of_an_archive_may_begin_where_a_user_block_could_end():
+    weights = h5_bytes(lambda f: f.create_group("a"))
+    begins = 2 * 30 + len("config.json") + len("model.weights.h5")  # two local headers
+    data = zip_bytes(("config.json", " " * (1024 - begins)), ("model.weights.h5", weights))
+    assert data.startswith(b"PK") and data[1024:].startswith(weights[:8])
+    assert sniff(io.BytesIO(data)) == ARCHIVE
+
+
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.9, 0.999])
 def test_truncated_archives(keep):
     data = zip_bytes(("config.json", "{}"), ("model.weights.h5", os.urandom(10_000)))

@@ -1,6 +1,12 @@
 """`keras.applications`: image classifiers, with weights trained on ImageNet where asked for.
 
 Each family is a module of its own, loaded on first use.
+
+>>> import torchkeras as keras
+>>> shape = (32, 32, 3)
+>>> model = keras.applications.MobileNet(shape, alpha=0.25, weights=None, classes=10)
+>>> model.output_shape
+(None, 10)
 """
 
 from importlib import import_module as _import_module

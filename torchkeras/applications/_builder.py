@@ -264,8 +264,8 @@ Args:
     weights: `"imagenet"` downloads those trained on ImageNet, a path loads a file, `None` leaves
         them random.
     input_tensor: A symbolic image to start from, in place of a new one.
-    input_shape: Sizes of an image without the batch axis. By default {size} by {size} pixels with
-        the top and any size without; at least {min_size} by {min_size}.
+    input_shape: Sizes of an image without the batch axis. By default {size} by {size} pixels,
+        without the top {free}; at least {min_size} by {min_size}.
     pooling: Without the top, `"avg"` or `"max"` reduces each feature map to a number.
     classes: How many classes the top tells apart; 1000 with ImageNet's weights.
     classifier_activation: Of the top; `None` gives logits.
@@ -293,6 +293,7 @@ def describe(
     size: int,
     min_size: int,
     source: str,
+    free: str = "any size",
     **arguments: str,
 ) -> Callable[..., Functional]:
     """Name and document the public function of a network.
@@ -302,12 +303,15 @@ def describe(
         title: Its name.
         module: Where it is defined.
         size: See `application`, as for `min_size` and `source`.
+        free: What the size is by default without the top.
         arguments: What those of its arguments mean that are its own.
     """
     more = "".join(f"\n    {name}: {meaning}" for name, meaning in arguments.items())
     build.__name__ = build.__qualname__ = title
     build.__module__ = module
-    build.__doc__ = _DOC.format(title=title, size=size, min_size=min_size, source=source, more=more)
+    build.__doc__ = _DOC.format(
+        title=title, size=size, min_size=min_size, source=source, free=free, more=more
+    )
     return build
 
 

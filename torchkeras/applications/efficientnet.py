@@ -240,7 +240,7 @@ def _efficientnet(width: float, depth: float, trained: bool = False) -> Body:
     def body(x: KerasTensor) -> KerasTensor:
         x = Rescaling(1.0 / 255.0)(x)
         x = Normalization(axis=channel_axis())(x)
-        if trained:  # on images divided by these; the layer above divides by deviations
+        if trained:  # the files hold deviations as variances: the layer divides by their roots
             x = Rescaling([1.0 / math.sqrt(deviation) for deviation in _DEVIATIONS])(x)
         x = ZeroPadding2D(correct_pad(x, 3), name="stem_conv_pad")(x)
         x = chain(x, *convolve(divisible(32 * width), 3, "stem_", strides=2, padding="valid"))

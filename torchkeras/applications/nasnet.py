@@ -3,6 +3,10 @@
 A cell takes two sets of feature maps, what it is given (*given*) and what the cell before it was
 given (*before*), which is first made to fit. It applies pairs of operations, adds those of a pair,
 and puts the sums side by side. A *normal* cell keeps the size of the maps, a *reduction* halves it.
+How a reduction pads depends on the size. Where it is unknown, it is taken for even, and so must be:
+images of 65, 129, 257, … pixels fit, those of 331 need their `input_shape` told. Unlike in Keras,
+NASNetLarge without its top takes images of its own size by default, as NASNetMobile does, and
+networks for unknown sizes can be used; NASNetMobile can be had on torch.
 Source: Zoph et al. 2018, arXiv:1707.07012.
 """
 
@@ -13,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..config import image_data_format
 from ..graph.keras_tensor import KerasTensor
 from ..layers import (
     Activation,
@@ -40,7 +45,7 @@ from ._builder import (
     pooled,
     require_channels_last,
 )
-from .imagenet_utils import Shape, correct_pad, decode_predictions, preprocessor
+from .imagenet_utils import Shape, correct_pad, decode_predictions, image_shape, preprocessor
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 
@@ -216,9 +221,7 @@ def _nasnet(filters: int, cells: int, stem: int, skip_reduction: bool) -> Body:
     return body
 
 
-def _variant(
-    title: str, size: int, body: Body, release: Release, any_size: bool
-) -> Callable[..., Functional]:
+def _variant(title: str, size: int, body: Body, release: Release) -> Callable[..., Functional]:
     default = title.lower().replace("nasnet", "nasnet_")
 
     def build(
@@ -231,8 +234,8 @@ def _variant(
         classifier_activation: Any = "softmax",
         name: str = default,
     ) -> Functional:
-        if input_shape is None and not (include_top or any_size):
-            input_shape = (size, size, 3)
+        if input_shape is None and input_tensor is None:
+            input_shape = image_shape(size, size, 3, image_data_format())
         request = Request(
             include_top=include_top,
             weights=weights,
@@ -259,7 +262,8 @@ def _variant(
             tail=partial(pooled, names=False),
         )
 
-    return describe(build, title, __name__, size, 32, "Zoph et al. 2018, arXiv:1707.07012")
+    source = "Zoph et al. 2018, arXiv:1707.07012"
+    return describe(build, title, __name__, size, 32, source, free="too")
 
 
 NASNetMobile = _variant(
@@ -272,7 +276,6 @@ NASNetMobile = _variant(
         ("020fb642bf7360b370c678b08e0adf61", "1ed92395b5b598bdda52abe5c0dbfd63"),
         remote=("NASNet-mobile.h5", "NASNet-mobile-no-top.h5"),
     ),
-    any_size=False,
 )
 NASNetLarge = _variant(
     "NASNetLarge",
@@ -284,6 +287,5 @@ NASNetLarge = _variant(
         ("11577c9a518f0070763c2b964a382f17", "d81d89dc07e6e56530c4e77faddd61b5"),
         remote=("NASNet-large.h5", "NASNet-large-no-top.h5"),
     ),
-    any_size=True,
 )
 preprocess_input = preprocessor("tf")

@@ -371,8 +371,11 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         n = _matrix_product_axes(self.equation)
         self._summed_axes = n
         self._new_axes = tuple(kernel_shape[n:])
-        self._reduced_axes = tuple(summed)
         spec = _parse_equation(self.equation)
+        self._reduced_axes = tuple(summed)
+        # The kernel's axes: those of rows, then those of columns in the order of the outputs.
+        columns = tuple(spec.kernel.index(c) for c in spec.outputs if c in spec.kernel)
+        self._kernel_axes = self._reduced_axes + columns
         first = -len(spec.inputs) if spec.left else 0
         self._inputs_axes = tuple(
             first + i for i, letter in enumerate(spec.inputs) if letter not in spec.outputs
@@ -416,27 +419,21 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         r = math.prod(shape[i] for i in self._reduced_axes)
         return r, math.prod(shape) // r
 
-    def _matrix_axes(self) -> tuple[int, ...]:
-        """The kernel's axes, those of rows, then those of columns in the order of the outputs."""
-        spec = _parse_equation(self.equation)
-        kept = tuple(spec.kernel.index(c) for c in spec.outputs if c in spec.kernel)
-        return (*self._reduced_axes, *kept)
-
     def _as_matrix(self, weight: Tensor, mode: str) -> Tensor:
         # In four bits files have the kernel cut into rows as it comes.
-        weight = weight if mode == "int4" else weight.permute(self._matrix_axes())
+        weight = weight if mode == "int4" else weight.permute(self._kernel_axes)
         return weight.reshape(self._matrix_size())
 
     def _from_matrix(self, matrix: Tensor, mode: str) -> Tensor:
         shape = self._float_shape
         if mode == "int4":
             return matrix.reshape(shape)
-        axes = self._matrix_axes()
+        axes = self._kernel_axes
         back = [axes.index(i) for i in range(len(axes))]
         return matrix.reshape([shape[i] for i in axes]).permute(back)
 
     def _int8_layout(self, matrix: Any) -> tuple[int, ...]:
-        n, axes = len(self._reduced_axes), self._matrix_axes()
+        n, axes = len(self._reduced_axes), self._kernel_axes
         return axes[n:] + axes[:n]
 
     def _int8_scale_shape(self, matrix: Any) -> tuple[int, ...]:

@@ -326,7 +326,7 @@ class ReversibleEmbedding(Embedding):
         if self.tie_weights:
             weights = [w.t() for w in weights]
         if len(weights) == 3:
-            kernel = dequantize_with_sz_map(*weights, self.g_idx, group_axis=0)
+            kernel = self._of_blocks(*weights, axis=0)
             logits = self._rounded(inputs) @ kernel.to(dtype)
         else:
             logits = integer_product(inputs, *weights, self.inputs_quantizer).to(dtype)

@@ -14,6 +14,7 @@ Source: Jacob et al. 2018; Keras 3 (formats of weights and files, semantics).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from torch import Tensor
 from ..dtype_policies import Int4DTypePolicy
 from ..dtypes import to_torch
 from ..naming import explain
-from ..quantizers.affine import dequantize_with_sz_map
+from ..quantizers.affine import dequantize_blocks, dequantize_with_sz_map
 from ..quantizers.config import Int4QuantizationConfig, QuantizationConfig
 from ..quantizers.int4 import pack_int4, unpack_int4
 from ..quantizers.quantizer import AbsMaxQuantizer, abs_max_quantize_grouped_with_zero_point
@@ -151,7 +152,10 @@ class Quantizable(LoRA):
     _quantization_modes: tuple[str, ...] = ("int8", "int4")
     # The shape of the floating weight; set where quantized ones are made.
     _float_shape: tuple[int, ...] = ()
+    _main_matrix: Matrix
     _int4_block_size: int | None = None
+    # Whether blocks are not runs of indices, as a file may have it.
+    _has_mixed_blocks = False
 
     def _keep_quantization(self, config: Any) -> None:
         """Keep the constructor's argument `quantization_config`, which may be a serialized one."""
@@ -160,7 +164,7 @@ class Quantizable(LoRA):
         self.quantization_config = config
 
     def _matrices(self) -> list[Matrix]:
-        """Return the weights that are quantized, the main one first; `_float_shape` is known."""
+        """Return the weights that are quantized, the main one first."""
         raise NotImplementedError
 
     def _as_matrix(self, weight: Tensor, mode: str) -> Tensor:
@@ -206,9 +210,14 @@ class Quantizable(LoRA):
         """
         if mode not in self._quantization_modes:
             raise self._quantization_mode_error(mode)
-        self._float_shape = tuple(input_shape)
+        self._keep_shape(input_shape)
         getattr(self, f"_{mode}_build")(config)
         self.__dict__["_is_quantized"] = True
+
+    def _keep_shape(self, shape: Sequence[int]) -> None:
+        """Note the shape of the floating weight, and what follows from it."""
+        self._float_shape = tuple(shape)
+        self.__dict__["_main_matrix"] = self._matrices()[0]
 
     def _int8_build(self, config: Any) -> None:
         self.inputs_quantizer = QuantizationConfig.activation_quantizer_or_default(
@@ -223,7 +232,7 @@ class Quantizable(LoRA):
         self.inputs_quantizer = QuantizationConfig.activation_quantizer_or_default(config, None)
         self._int4_block_size = self._block_size(config)
         block = _as_block(self._int4_block_size)
-        self._orig_output_dim = self._matrices()[0].shape[1]
+        self._orig_output_dim = self._main_matrix.shape[1]
         for i, matrix in enumerate(self._matrices()):
             name, shape, shared = matrix.name, list(matrix.shape), matrix.shared
             stored = [*shape]
@@ -238,12 +247,8 @@ class Quantizable(LoRA):
             zero = self._add_fixed(f"{name}_zero", parameters, "zeros", matrix.zero_dtype)
             setattr(self, f"{name}_zero", zero)
             if i == 0:
-                self.g_idx = self._add_fixed(
-                    "g_idx",
-                    (shape[shared],),
-                    lambda size, dtype: (torch.arange(*size) // block).to(to_torch(dtype)),
-                    "float32",
-                )
+                numbers = functools.partial(_block_numbers, block=block)
+                self.g_idx = self._add_fixed("g_idx", (shape[shared],), numbers, "float32")
 
     def _add_fixed(
         self, name: str, shape: Sequence[int], initializer: Any, dtype: Any = None, **options: Any
@@ -289,7 +294,7 @@ class Quantizable(LoRA):
             raise self._quantization_mode_error(mode)
         self.quantization_config = config
         shape = own_weight(self, self._lora_target).shape
-        self._float_shape = tuple(shape)
+        self._keep_shape(shape)
         values = self._quantized_values(mode, config)
         for name in values:
             if name in self._parameters:
@@ -324,7 +329,7 @@ class Quantizable(LoRA):
         """Bring the values of the main weight's matrix into the shapes of the weights."""
         name = self._lora_target
         if mode == "int8":
-            scale = values[f"{name}_scale"].reshape(self._int8_scale_shape(self._matrices()[0]))
+            scale = values[f"{name}_scale"].reshape(self._int8_scale_shape(self._main_matrix))
             values = {**values, name: self._from_matrix(values[name], mode), f"{name}_scale": scale}
         return values
 
@@ -340,19 +345,25 @@ class Quantizable(LoRA):
         weight = own_weight(self, self._lora_target)
         if self.quantization_mode == "int8":
             return self._as_matrix(weight, "int8")
-        return self._matrices()[0].unpack(weight)
+        return self._main_matrix.unpack(weight)
 
     def _dequantized(self) -> Tensor:
         """Return the main weight in floats, in the compute dtype."""
-        matrix, dtype = self._matrices()[0], to_torch(self.compute_dtype)
+        matrix, dtype = self._main_matrix, to_torch(self.compute_dtype)
         name, shared = matrix.name, matrix.shared
         integers, scale = self._integers(), getattr(self, f"{name}_scale")
         if f"{name}_zero" in self._parameters:
-            zero = getattr(self, f"{name}_zero")
-            weight = dequantize_with_sz_map(integers, scale, zero, self.g_idx, shared)
+            weight = self._of_blocks(integers, scale, getattr(self, f"{name}_zero"), shared)
         else:
             weight = integers.to(dtype) / scale.reshape(-1).unsqueeze(shared)
         return self._from_matrix(weight.to(dtype), self.quantization_mode)
+
+    def _of_blocks(self, integers: Tensor, scale: Tensor, zero: Tensor, axis: int) -> Tensor:
+        """Return the floats that integers in four bits with blocks stand for."""
+        block = _as_block(self._int4_block_size)
+        if axis or self._has_mixed_blocks or block is None:
+            return dequantize_with_sz_map(integers, scale, zero, self.g_idx, axis)
+        return dequantize_blocks(integers, scale, zero, block)
 
     def _rounded(self, inputs: Tensor) -> Tensor:
         """Return inputs as their quantizer rounds them; gradients pass as if it did not."""
@@ -419,7 +430,7 @@ class Quantizable(LoRA):
 
     def _merged_values(self, mode: str) -> Mapping[str, Tensor]:
         """Quantize the main weight anew, with its adapters."""
-        matrix = self._matrices()[0]
+        matrix = self._main_matrix
         with torch.no_grad():
             weight = self._as_matrix(self._adapted(self._dequantized()), mode)
             block = _as_block(self._int4_block_size) if mode == "int4" else None
@@ -447,9 +458,18 @@ class Quantizable(LoRA):
             )
         for i, name in enumerate(names):
             assign(own_weight(self, name), store[str(i)])
+        if self._int4_block_size is not None and "g_idx" in names:
+            groups = torch.arange(len(self.g_idx), device=self.g_idx.device)
+            regular = torch.equal(self.g_idx.int(), (groups // self._int4_block_size).int())
+            self.__dict__["_has_mixed_blocks"] = not regular
         self._reset_adapters()
 
 
 def _as_block(size: int | None) -> int | None:
     """Return a block size with `None` for whole channels."""
     return None if size == -1 else size
+
+
+def _block_numbers(shape: Sequence[int], dtype: Any, block: int) -> Tensor:
+    """Number the blocks: the first value of `g_idx`."""
+    return (torch.arange(*shape) // block).to(to_torch(dtype))

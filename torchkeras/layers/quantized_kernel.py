@@ -88,13 +88,11 @@ def _calibration_of(mode: str) -> property:
     """Make the property that tells whether a layer is calibrated in a mode; it can be set."""
 
     def is_calibrated(self: QuantizedKernel) -> bool:
-        return self._calibrated and self.quantization_mode == mode
+        return self.quantization_mode == mode and self._calibrated
 
     def set_calibrated(self: QuantizedKernel, value: bool) -> None:
         if value:
-            self._mark_calibrated()
-        else:
-            self.__dict__["_calibrated"] = False
+            self._forget_kernel()
 
     return property(is_calibrated, set_calibrated, doc=f"Whether {mode} has seen its data.")
 
@@ -113,8 +111,6 @@ class QuantizedKernel(Quantizable):
     kernel_zero: Tensor
     quantized_kernel: Tensor
     awq_scales: Tensor
-    # Whether the quantized kernel of a calibrated mode has its values.
-    _calibrated = False
     _quantization_modes = ("int8", "int4", "float8", "gptq", "awq")
     _summed_axes = 1
     _new_axes: tuple[int, ...] = ()
@@ -275,6 +271,11 @@ class QuantizedKernel(Quantizable):
         calibrated = mode in ("gptq", "awq")
         return config.dtype_policy_string() if calibrated else super()._policy_prefix(mode, config)
 
+    @property
+    def _calibrated(self) -> bool:
+        """Whether the floating kernel is gone: what is calibrated, or awaits values from a file."""
+        return "kernel" not in self._parameters
+
     is_gptq_calibrated = _calibration_of("gptq")
     is_awq_calibrated = _calibration_of("awq")
 
@@ -293,12 +294,15 @@ class QuantizedKernel(Quantizable):
         return kernel.reshape(self._float_shape)
 
     def _absent_weight(self, name: str) -> Tensor:
-        return self._unpacked_kernel() if self._calibrated else super()._absent_weight(name)
+        if "quantized_kernel" in self._parameters:
+            return self._unpacked_kernel()
+        return super()._absent_weight(name)
 
     def kernel_to_calibrate(self) -> Tensor:
         """Return the floating kernel as a matrix `(R, C)`, for `quantizers.gptq` and `awq`."""
-        self.__dict__.setdefault("_float_shape", tuple(own_weight(self, "kernel").shape))
-        return own_weight(self, "kernel").detach().reshape(self._calibrated_size())
+        kernel = own_weight(self, "kernel").detach()
+        self._keep_shape(kernel.shape)
+        return kernel.reshape(self._calibrated_size())
 
     def rows_to_calibrate(self, inputs: Tensor) -> Tensor:
         """Return inputs with the axes that meet the rows of the kernel as one, the last."""
@@ -316,16 +320,31 @@ class QuantizedKernel(Quantizable):
         assign(self.quantized_kernel, pack_int4(levels, 0, "uint8")[0] if bits == 4 else levels)
         for name, value in parameters.items():
             assign(getattr(self, name), value)
-        self._mark_calibrated()
+        self._forget_kernel()
 
-    def _mark_calibrated(self) -> None:
-        """Use the quantized kernel from here on, and forget the floating one."""
-        self.__dict__["_calibrated"] = True
+    def _forget_kernel(self) -> None:
+        """Use the quantized kernel from here on."""
         if "kernel" in self._parameters:
             self._untrack_variable(self._parameters["kernel"])
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the weights into a store; of calibrated modes, the quantized ones only.
+
+        Raises:
+            ValueError: The layer awaits its data, without which it has no quantized weights.
+        """
+        if self.quantization_mode in ("gptq", "awq") and self.built and not self._calibrated:
+            raise ValueError(
+                explain(
+                    f"Layer '{self.name}' is to be quantized by {self.quantization_mode.upper()},"
+                    " but has not seen the data for it. Files hold quantized weights only.",
+                    fix="call `model.quantize(config=…)` with a dataset, before saving.",
+                )
+            )
+        super().save_own_variables(store)
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights from a store; files hold calibrated layers only."""
         super().load_own_variables(store)
         if self.built and self.quantization_mode in ("gptq", "awq"):
-            self._mark_calibrated()
+            self._forget_kernel()

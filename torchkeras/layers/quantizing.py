@@ -29,6 +29,7 @@ class Quantizing(LayerState):
     compute_dtype: str
     quantization_mode: str | None
     _dtype_policy: Any
+    _policy: Callable[[], Any]
     _remat_mode: RematMode | None
     _with_remat: Callable[[Callable[..., Any]], Callable[..., Any]]
     _is_quantized = False
@@ -94,6 +95,11 @@ class Quantizing(LayerState):
         """Follow a map of policies, now that the layer's path is known."""
         if isinstance(self._dtype_policy, DTypePolicyMap):
             self._route_forward()
+
+    def _policy_in(self, dtype: str) -> str:
+        if self.quantization_mode is None:
+            return dtype
+        return f"{self._policy().name.partition('_from_')[0]}_from_{dtype}"
 
     def _quantize_by_policy(self, policy: Any) -> None:
         """Quantize a built layer that was given a quantized policy.

@@ -149,8 +149,12 @@ class LayerState(torch.nn.Module):
         if dtype is not None and dtype.is_floating_point:
             moved = fn(torch.empty(0, dtype=dtype)).dtype
             if moved != dtype:  # `model.half()` and its like
-                self.dtype_policy = standardize_dtype(moved)
+                self.dtype_policy = self._policy_in(standardize_dtype(moved))
         return self
+
+    def _policy_in(self, dtype: str) -> str:
+        """Return the name of the policy of a layer whose weights are moved to a dtype."""
+        return dtype
 
     # The lock of built layers --------------------------------------------------------------------
 

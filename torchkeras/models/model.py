@@ -21,7 +21,7 @@ from ..quantizers.config import Filters, QuantizationConfig
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..saving import load_weights, save_model, save_weights
 from ..training import Trainer
-from .quantization import calibrate, quantize_layers
+from .quantization import quantize_layers
 from .state_tree import read_state_tree, variables_by_path, write_state_tree
 from .summary import print_summary
 
@@ -361,7 +361,8 @@ class Model(Trainer, Layer):
         """Quantize all layers that can be, once and for all.
 
         Args:
-            mode: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`.
+            mode: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`. The last two need data; they
+                concern the layers of the blocks that it passes.
             config: A `keras.quantizers.QuantizationConfig`, in place of or besides the mode.
             filters: Which layers: a pattern to search for in their names, a list of such, or a
                 function from a layer to a bool. Default: all.
@@ -385,8 +386,6 @@ class Model(Trainer, Layer):
                 f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}"
             )
         quantize_layers(self, mode, config, filters, type_check)
-        if mode in ("gptq", "awq"):
-            calibrate(self, mode, config, filters)
         # What trains and predicts holds on to the weights that were.
         self.__dict__.update(train_function=None, test_function=None, predict_function=None)
 

@@ -11,37 +11,45 @@ from ..naming import explain
 from ..quantizers.calibration import awq_quantize, gptq_quantize
 from ..quantizers.config import Filters, should_quantize_layer
 
-__all__ = ["calibrate", "quantize_layers"]
+__all__ = ["quantize_layers"]
 
 
-def quantize_layers(
-    model: Layer, mode: str | None, config: Any, filters: Filters, type_check: bool
-) -> None:
-    """Quantize the layers of a model that hold no others; warn of those that cannot be.
+def quantize_layers(model: Any, mode: str, config: Any, filters: Filters, type_check: bool) -> None:
+    """Quantize the layers of a model that hold no others; warn of those whose weights stay.
+
+    Where data is needed, only the layers are concerned that it passes: those of the blocks.
 
     Raises:
-        ValueError: `filters` is none.
+        ValueError: `filters` is none; or neither config nor model says how data passes the layers.
     """
     if not (filters is None or callable(filters) or isinstance(filters, (str, list, tuple))):
         raise ValueError(
             "The `filters` argument must be a regex string, a list of regex strings, or a"
             f" callable. Received: {filters!r} (of type {type(filters).__name__})"
         )
-    for layer in model._flatten_layers(include_self=False):
-        if layer._layers or not should_quantize_layer(layer, filters):
-            continue
-        try:
-            layer.quantize(mode, type_check=type_check, config=config)
-        except NotImplementedError as error:
-            warnings.warn(str(error), stacklevel=4)
+    calibrated = mode in ("gptq", "awq")
+    structure = _structure_of(model, mode, config) if calibrated else {}
+    blocks = list(structure.get("sequential_blocks") or ()) if calibrated else [model]
+    for block in blocks:
+        for layer in block._flatten_layers(include_self=block is not model):
+            if not layer._layers and should_quantize_layer(layer, filters):
+                _quantize(layer, mode, config, type_check)
+    if calibrated:
+        bar = Progbar(target=len(blocks))
+        run = gptq_quantize if mode == "gptq" else awq_quantize
+        run(config, structure, filters, progress=bar.update)
 
 
-def calibrate(model: Any, mode: str, config: Any, filters: Filters) -> None:
-    """Run the data of a config through a model whose layers were quantized by it.
+def _quantize(layer: Layer, mode: str, config: Any, type_check: bool) -> None:
+    try:
+        layer.quantize(mode, type_check=type_check, config=config)
+    except NotImplementedError as error:
+        if layer.weights:
+            warnings.warn(str(error), stacklevel=5)
 
-    Raises:
-        ValueError: Neither the config nor the model says how data passes the layers.
-    """
+
+def _structure_of(model: Any, mode: str, config: Any) -> dict[str, Any]:
+    """Return how data passes the layers, for modes that are calibrated by it."""
     structure = config.quantization_layer_structure
     if structure is None:
         structure = model.get_quantization_layer_structure(mode)
@@ -54,6 +62,4 @@ def calibrate(model: Any, mode: str, config: Any, filters: Filters) -> None:
                 " `model.get_quantization_layer_structure(mode)`.",
             )
         )
-    bar = Progbar(target=len(structure.get("sequential_blocks") or ()))
-    run = gptq_quantize if mode == "gptq" else awq_quantize
-    run(config, structure, filters, progress=bar.update)
+    return structure

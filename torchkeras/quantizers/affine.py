@@ -20,6 +20,7 @@ from ..naming import explain
 __all__ = [
     "affine_parameters",
     "compute_quantization_parameters",
+    "dequantize_blocks",
     "dequantize_with_sz_map",
     "dequantize_with_zero_point",
     "quantize_with_sz_map",
@@ -166,9 +167,15 @@ def quantize_with_zero_point(input_tensor: Any, scale: Any, zero: Any, maxq: Any
         [0.0, 1.0, 7.0]
     """
     scale = as_tensor(scale)
+    zero, x = _beside(scale, zero), as_tensor(input_tensor, None, scale.device)
     divisor = torch.where(scale == 0, _TINY, scale)
-    levels = torch.round(as_tensor(input_tensor) / divisor + as_tensor(zero).to(scale.dtype))
-    return torch.minimum(levels.clamp(min=0), as_tensor(maxq).to(levels))
+    levels = torch.round(x / divisor + zero)
+    return torch.minimum(levels.clamp(min=0), _beside(levels, maxq))
+
+
+def _beside(x: Tensor, other: Any) -> Tensor:
+    """Return `other` with the dtype and the device of `x`."""
+    return as_tensor(other, None, x.device).to(x)
 
 
 def dequantize_with_zero_point(input_tensor: Any, scale: Any, zero: Any) -> Tensor:
@@ -179,7 +186,7 @@ def dequantize_with_zero_point(input_tensor: Any, scale: Any, zero: Any) -> Tens
         [-0.5, 0.0, 3.0]
     """
     scale = as_tensor(scale)
-    return scale * (as_tensor(input_tensor) - as_tensor(zero).to(scale.dtype))
+    return scale * (as_tensor(input_tensor, None, scale.device) - _beside(scale, zero))
 
 
 def _by_index(groups: Any, axis: int, *parameters: Any) -> list[Tensor]:
@@ -226,3 +233,19 @@ def dequantize_with_sz_map(
     """
     scale, zero = _by_index(g_idx, group_axis, scale, zero)
     return (as_tensor(weights_matrix) - zero.to(scale.dtype)) * scale
+
+
+def dequantize_blocks(levels: Tensor, scale: Tensor, zero: Tensor, block: int) -> Tensor:
+    """Return what `dequantize_with_sz_map` does for blocks of rows, with less memory touched.
+
+    Args:
+        levels: Integers, `(R, C)`.
+        scale, zero: Of each block and column, `(G, C)`.
+        block: Rows in a block; the last one may have fewer.
+    """
+    numbers, zero = levels.to(scale.dtype), zero.to(scale.dtype)
+    whole = len(levels) // block
+    blocks = numbers[: whole * block].unflatten(0, (whole, block))
+    blocks.sub_(zero[:whole, None]).mul_(scale[:whole, None])
+    numbers[whole * block :].sub_(zero[whole:]).mul_(scale[whole:])
+    return numbers

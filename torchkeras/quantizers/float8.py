@@ -30,8 +30,9 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: Any, margin: int = 0)
         >>> compute_float8_scale(4.48, 1.0, 448.0).item()
         0.0099...
     """
-    amax, scale = as_tensor(amax), as_tensor(scale)
-    factor = (as_tensor(dtype_max) / amax) / 2**margin
+    amax = as_tensor(amax)
+    scale, largest = (as_tensor(x, None, amax.device) for x in (scale, dtype_max))
+    factor = (largest / amax) / 2**margin
     usable = (amax > 0.0) & torch.isfinite(amax)
     return torch.where(usable, factor, scale.reciprocal()).reciprocal()
 
@@ -65,7 +66,7 @@ def quantize_and_dequantize(
         tensor([  1., 448.])
     """
     dtype, small = to_torch(compute_dtype), to_torch(quantized_dtype)
-    scale = as_tensor(scale).to(dtype)
-    largest = torch.finfo(small).max
-    x = (as_tensor(inputs) / scale).clamp(-largest, largest)
+    inputs = as_tensor(inputs)
+    scale, largest = as_tensor(scale, dtype, inputs.device), torch.finfo(small).max
+    x = (inputs / scale).clamp(-largest, largest)
     return x.to(small).to(dtype) * scale

@@ -97,7 +97,7 @@ def abs_max_quantize(
     dividend = torch.scalar_tensor(greatest, dtype=largest.dtype)
     scale = dividend / (largest + epsilon)
     outputs = (inputs * scale).round_().clamp_(least, greatest).to(to_torch(dtype))
-    return outputs.to(device), scale.to(device)
+    return (outputs.to(device), scale.to(device)) if to_numpy else (outputs, scale)
 
 
 def abs_max_quantize_grouped_with_zero_point(

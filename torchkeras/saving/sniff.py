@@ -139,10 +139,13 @@ def _sniff_stream(stream: IO[bytes], file: Any) -> str:
         head = stream.read(512)
         if not head:
             raise FileFormatError(file, "the file is empty", fix="save the model again.")
-        if head.startswith(_HDF5_SIGNATURE) or _has_user_block(stream, size):
+        if head.startswith(_HDF5_SIGNATURE):
             return HDF5
+        # Before user blocks: the weights in an archive may begin where a user block could end.
         if head.startswith(_ZIP_SIGNATURES):
             return _sniff_zip(stream, file, size)
+        if _has_user_block(stream, size):
+            return HDF5
         if _is_safetensors(head, size):
             return SAFETENSORS
     finally:
