@@ -148,7 +148,6 @@ def test_layers_as_activations():
         lambda m: m.get([]),
         lambda m: m.relu("text"),
         lambda m: m.glu(torch.ones(3)),
-        lambda m: m.softmax(torch.ones(3), axis=4),
     ],
 )
 def test_errors_are_of_keras_type(action):

@@ -74,7 +74,9 @@ def spread(layer):
     for i, weight in enumerate(layer.weights):
         value = np.abs(random_input(tuple(weight.shape), seed=i)) + 0.1
         odd = value.shape[-1] % 2 or (value.ndim == 2 and value.shape[0] % 2)
-        number = np.arange(value.size).reshape(value.shape) if odd else np.indices(value.shape).sum(0)
+        number = (
+            np.arange(value.size).reshape(value.shape) if odd else np.indices(value.shape).sum(0)
+        )
         weight.assign(value * (1 - 2 * (number % 2)))
 
 
@@ -84,8 +86,8 @@ def quantized_pair(case, mode, policy="float32", prepare=spread):
     for layer, library in zip(layers, (torchkeras, keras), strict=True):
         layer.build(x.shape)
         prepare(layer)
-        chosen = {**MODES, **FLOAT8}[mode](library.quantizers)
-        layer.quantize(**{"mode" if isinstance(chosen, str) else "config": chosen})
+        how = {**MODES, **FLOAT8}[mode](library.quantizers)
+        layer.quantize(**{"mode" if isinstance(how, str) else "config": how})
     return (*layers, x)
 
 
@@ -99,9 +101,21 @@ def bounds(policy):
     return {} if policy == "float32" else {"rtol": 0.05, "atol": 0.05}
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def chosen(*modes):
+    return pytest.mark.parametrize(("case", "mode"), [case for case in CASES if case[1] in modes])
+
+
 @pytest.mark.parametrize(("case", "mode"), CASES)
-def test_quantize(case, mode, policy):
+def test_quantize(case, mode):
+    compare(case, mode, "float32")
+
+
+@chosen("int8", "int4", "int4 inputs", "float8")
+def test_mixed_precision(case, mode):
+    compare(case, mode, "mixed_bfloat16")
+
+
+def compare(case, mode, policy):
     ours, theirs, x = quantized_pair(case, mode, policy)
     assert_same_variables(ours, theirs)
     assert ours.dtype_policy.name == theirs.dtype_policy.name
@@ -191,15 +205,15 @@ def build_model(library, case, mode, rank=None):
         for side in "ab":
             adapter = getattr(layer, f"lora_{target}_{side}")
             adapter.assign(random_input(tuple(adapter.shape)) / 4)
-    chosen = {**MODES, **FLOAT8}[mode](library.quantizers)
+    how = {**MODES, **FLOAT8}[mode](library.quantizers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # inputs cannot be quantized
-        model.quantize(**{"mode" if isinstance(chosen, str) else "config": chosen})
+        model.quantize(**{"mode" if isinstance(how, str) else "config": how})
     return model, x
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("ours", "theirs"), ("theirs", "ours")])
-@pytest.mark.parametrize(("case", "mode"), [(c, m) for c, m in CASES if m != "int8 narrow"])
+@chosen("int8", "int4", "int4 channels", "float8")
 def test_files(tmp_path, case, mode, writer, reader):
     model, x = build_model(LIBRARIES[writer], case, mode)
     expected = model(x)

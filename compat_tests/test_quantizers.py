@@ -24,7 +24,7 @@ def normal(*shape, dtype="float32", scale=1.0):
 
 
 def straddling(rows, columns):
-    """Numbers on both sides of zero by turns. Groups on one side Keras ruins; `tests/quantizers`."""
+    """Numbers on both sides of zero by turns: groups on one side Keras ruins."""
     return normal(rows, columns).abs() * (1 - 2 * (torch.arange(columns) % 2))
 
 

@@ -59,5 +59,5 @@ def test_errors():
         dtype_policies.get("int8_from_mixed_float16")
     with pytest.raises(ValueError, match="multiple dtype policy"):
         DTypePolicyMap("float32", {"a.*": "x", ".*b": "y"})["ab"]
-    with pytest.raises(ValueError, match="no dtype policy: 3.5"):
+    with pytest.raises(ValueError, match="as a dtype policy: 3.5"):
         DTypePolicyMap()["a"] = 3.5

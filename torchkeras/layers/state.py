@@ -171,6 +171,7 @@ class LayerState(torch.nn.Module):
         self.__dict__["_locked"] = False
         try:
             yield
+            self._adopt_stray_weights()  # before anything moves the layer and replaces them
         finally:
             self.__dict__["_locked"] = former
 

@@ -113,18 +113,20 @@ class TimeDistributed(Wrapper):
         if mask is not None:
             self._check_mask(mask, inputs)
         signature = self.layer._call_signature
+        quantized = self.layer.quantization_mode is not None
+        compute = self.layer.quantized_call if quantized else self.layer.call
         options: dict[str, Any] = {"training": training} if signature.takes_training else {}
         takes_mask = signature.takes_mask and mask is not None
         if self._pure and not (training and self._random):
             if takes_mask:
                 options["mask"] = mask.flatten(0, 1)
-            outputs = self.layer.call(inputs.flatten(0, 1), **options)
+            outputs = compute(inputs.flatten(0, 1), **options)
             return outputs.unflatten(0, inputs.shape[:2])
         steps = []
         for t, x in enumerate(inputs.unbind(1)):
             if takes_mask:
                 options["mask"] = mask[:, t]
-            steps.append(self.layer.call(x, **options))
+            steps.append(compute(x, **options))
         return torch.stack(steps, 1)
 
     def _check_mask(self, mask: Tensor, inputs: Tensor) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..graph.operation import op
-from .common import as_tensor
+from .common import as_tensor, canonical_axis
 
 __all__ = [
     "celu",
@@ -393,7 +393,7 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
         axis: One axis, a tuple of axes, or `None` for all.
 
     Raises:
-        IndexError: The axis is outside the rank; in a graph, as for all ops, a ValueError.
+        ValueError: An axis is outside the rank (Keras: in a graph; outside of one an IndexError).
 
     Example:
         >>> softmax([0.0, 0.0]).tolist()
@@ -402,7 +402,8 @@ def softmax(x: Tensor, axis: int | Sequence[int] | None = -1) -> Tensor:
     x = as_tensor(x)
     if not isinstance(axis, int):
         return _over_axes(F.softmax, x, axis)
-    if -x.ndim <= axis < x.ndim and x.shape[axis] == 1:
+    place = canonical_axis(axis, x.ndim or 1)
+    if x.ndim and x.shape[place] == 1:
         warnings.warn(
             f"You are using a softmax over axis {axis} of a tensor of shape {tuple(x.shape)}. This"
             " axis has size 1. The softmax operation will always return the value 1, which is"

@@ -10,6 +10,7 @@ Source: Frantar et al. 2022; Keras 3 (classes, formats).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,9 @@ class GPTQQuantizer(Quantizer):
         return cls(GPTQConfig(dataset=None, tokenizer=None, **config))
 
 
+_FOUR_BITS = functools.partial(compute_quantization_parameters, bits=4, per_channel=True)
+
+
 def _stable_permutation(metric: Any) -> Tensor:
     """Return the order of falling `metric`; equal ones stay as they are."""
     return torch.argsort(as_tensor(metric), descending=True, stable=True)
@@ -106,7 +110,7 @@ def gptq_quantize_matrix(
         column, `(I,)` in float32.
     """
     weights, inverse = as_tensor(weights_transpose), as_tensor(inv_hessian)
-    find = compute_scale_zero or GPTQQuantizer().find_params
+    find = compute_scale_zero or _FOUR_BITS
     columns = weights.shape[1]
     order = torch.arange(columns, device=weights.device)
     if activation_order:
