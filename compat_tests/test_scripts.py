@@ -26,9 +26,6 @@ SCRIPTS = sorted((ROOT / "compat_tests" / "scripts").glob("*.py"))
 # Relative; beside it, the last printed digit may differ by one.
 TOLERANCE = 1e-4
 LOOSER = {
-    # A ReLU unit within rounding of its kink takes another side; batch statistics of few steps
-    # make much of it.
-    "tf_digits_cnn": 2e-2,
     # The bias of a convolution before BatchNormalization has no gradient but rounding, which Adam
     # scales up to whole steps.
     "tf_backend_losses": 2e-3,
