@@ -420,3 +420,22 @@ def test_image_layers_do_not_wait(name):
     result = layer(data, training=True)
     torch.cuda.set_sync_debug_mode("default")
     assert all(x.is_cuda for x in keras.tree.flatten(result))
+
+
+@pytest.mark.parametrize("size", [64, 12], ids=["tiles", "ragged"])
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantized_layers(mode, size):
+    layer = layers.Dense(size)
+    layer.build((None, size))
+    layer.quantize(mode)
+    x = torch.tensor(floats(2, 20, size))
+    expected = layer(x, training=True).detach()
+    layer.to("cuda")
+    x = x.cuda().requires_grad_()
+    layer(x, training=True).sum().backward()
+    torch.cuda.set_sync_debug_mode("error")
+    result = layer(x, training=True)
+    result.sum().backward()
+    torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(result.detach().cpu(), expected, rtol=RTOL, atol=ATOL)
+    assert x.grad.is_cuda

@@ -62,7 +62,7 @@ def get_dataloader(
 
     Example:
         >>> get_dataloader(None, 3, [[1, 2, 3], [4]], num_samples=2, strategy="linspace").tolist()
-        [[[1, 2, 3]], [[4, 1, 2]]]
+        [[[1, 2, 3]], [[2, 3, 4]]]
     """
     tokens = _all_tokens(tokenizer, dataset, eos_id)
     tokens = np.tile(tokens, math.ceil(num_samples * sequence_length / tokens.size) or 1)
