@@ -429,7 +429,7 @@ def test_quantized_layers(mode, size):
     layer.build((None, size))
     layer.quantize(mode)
     x = torch.tensor(floats(2, 20, size))
-    expected = layer(x, training=True).detach()
+    expected = layer.to("cpu")(x, training=True).detach()
     layer.to("cuda")
     x = x.cuda().requires_grad_()
     layer(x, training=True).sum().backward()

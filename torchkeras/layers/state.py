@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..config import default_device
+from ..config import default_device, device
 from ..constraints import get as get_constraint
 from ..dtypes import standardize_dtype, to_numpy, to_torch
 from ..graph.context import CONTEXT
@@ -166,11 +166,12 @@ class LayerState(torch.nn.Module):
 
     @contextlib.contextmanager
     def _unlocked(self) -> Iterator[None]:
-        """Within it, a built layer may get new state, as adapters and quantization need it."""
+        """Within it, a built layer may get new state on its device: adapters, quantized weights."""
         former = self._locked
         self.__dict__["_locked"] = False
         try:
-            yield
+            with device(self._device()):
+                yield
             self._adopt_stray_weights()  # before anything moves the layer and replaces them
         finally:
             self.__dict__["_locked"] = former
