@@ -20,10 +20,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 
@@ -87,12 +87,11 @@ class _Shard:
         self.results: Results = {}
         self.done: set[str] = set()
 
-    def run(self) -> Results:
+    def run(self) -> None:
         """Run every test, in as many processes as it takes."""
         deadline = time.monotonic() + self.limit
         while not self._attempt(deadline):
             pass
-        return self.results
 
     def _attempt(self, deadline: float) -> bool:
         """Run one process; tell whether nothing is left to do."""
@@ -160,28 +159,23 @@ def run(
 
     Returns: Outcome and traceback by file and id; a file that cannot be imported has the id `""`.
     """
-    queue = deque(_Shard(shard, options, limit) for shard in _shards(files))
+    shards = [_Shard(shard, options, limit) for shard in _shards(files)]
     results: Results = {}
-    total = len(queue)
-
-    def serve() -> None:
-        while True:
-            try:
-                shard = queue.popleft()
-            except IndexError:
-                return
-            start = time.monotonic()
-            results.update(shard.run())
-            seconds = time.monotonic() - start
+    with ThreadPoolExecutor(processes) as pool:
+        running = [pool.submit(_timed, shard) for shard in shards]
+        for count, future in enumerate(as_completed(running), 1):
+            shard, seconds = future.result()
+            results.update(shard.results)
             name = shard.files[0] + (f" and {len(shard.files) - 1} more" * (len(shard.files) > 1))
-            print(f"[{total - len(queue)}/{total}] {seconds:4.0f} s  {name}", file=sys.stderr)
-
-    threads = [threading.Thread(target=serve) for _ in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+            print(f"[{count}/{len(shards)}] {seconds:4.0f} s  {name}", file=sys.stderr)
     return results
+
+
+def _timed(shard: _Shard) -> tuple[_Shard, float]:
+    """Run a shard; return it with the seconds it took."""
+    start = time.monotonic()
+    shard.run()
+    return shard, time.monotonic() - start
 
 
 def _select(names: Sequence[str]) -> list[Entry]:

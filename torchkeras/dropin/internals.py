@@ -407,9 +407,10 @@ class KerasSource(ModuleType):
     def __dir__(self) -> list[str]:
         names = {name for module in self._modules() for name in dir(module)}
         names = {name for name in names if not name.startswith("__") or name == "__all__"}
-        # Classes of ops are found by name but not listed, nor what our modules call alike.
-        names = {name for name in names if f"{self.__name__}.{name}" not in OPERATIONS}
-        return sorted(names | {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path})
+        prefix = self.__name__ + "."
+        operations = {path.removeprefix(prefix) for path in OPERATIONS if path.startswith(prefix)}
+        below = {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path}
+        return sorted(names | below | {name for name in operations if "." not in name})
 
 
 def _parent(path: str) -> str | None:

@@ -15,6 +15,7 @@ import torch
 
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
+from ..ops.common import canonical_axis
 
 __all__ = [
     "broadcast_shapes",
@@ -47,10 +48,7 @@ def canonicalize_axis(axis: int, num_dims: int) -> int:
     >>> canonicalize_axis(-1, 3)
     2
     """
-    axis = operator.index(axis)
-    if not -num_dims <= axis < num_dims:
-        raise ValueError(f"axis {axis} is out of bounds: there are {num_dims} axes.")
-    return axis % num_dims
+    return canonical_axis(operator.index(axis), num_dims)
 
 
 def canonicalize_axes(axis: int | Sequence[int], num_dims: int) -> tuple[int, ...]:

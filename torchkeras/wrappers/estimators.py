@@ -73,16 +73,12 @@ class _Estimator(BaseEstimator):
         return tags
 
     def __sklearn_clone__(self) -> _Estimator:
-        # scikit-learn would copy a model given as such part by part; `fit` clones it anyway,
-        # except where it trains on the very one.
-        shared = not (self.warm_start and isinstance(self.model, Model))
-        parameters = {
-            name: copy.deepcopy(value) if name != "model" else value
-            for name, value in self.get_params(deep=False).items()
-        }
-        if not shared:
-            parameters["model"] = copy.deepcopy(self.model)
-        return type(self)(**parameters)
+        parameters = self.get_params(deep=False)
+        # scikit-learn would copy a model part by part; `fit` clones it anyway, unless started warm.
+        model = parameters.pop("model")
+        if self.warm_start and isinstance(model, Model):
+            model = copy.deepcopy(model)
+        return type(self)(model, **copy.deepcopy(parameters))
 
     @property
     def epoch_(self) -> int:
