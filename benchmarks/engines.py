@@ -12,19 +12,18 @@ import argparse
 import importlib
 import json
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from data import CASES, make_data
+from harness import TITLES, best_of
 from torch import Tensor
 
 __all__ = ["ENGINES", "measure", "overhead"]
 
-ENGINES = ("torch", "torchkeras", "keras")
+ENGINES = tuple(TITLES)
 
 
 class HandWritten:
@@ -107,16 +106,6 @@ class KerasStyle:
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
         """The model's outputs for all of `x`."""
         return self.model.predict(x, batch_size=batch_size, verbose=0)
-
-
-def best_of(work: Callable[[], Any], repeats: int) -> float:
-    """Shortest time of `repeats` calls, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def measure(engine: str, name: str, scale: float, repeats: int) -> dict[str, Any]:

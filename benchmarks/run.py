@@ -9,20 +9,15 @@ unless `--threads` says otherwise. An engine that is not installed is left out.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from data import CASES
+from harness import FOLDER, TITLES, chosen, heading, installed, run_process
 
 __all__ = ["main"]
 
-FOLDER = Path(__file__).resolve().parent
-TITLES = {"torch": "PyTorch by hand", "torchkeras": "torchkeras", "keras": "Keras on torch"}
 # The second figure counts what is loaded on first use as well.
 IMPORT_TIME = """
 import time, torch
@@ -34,27 +29,7 @@ print(time.perf_counter() - start)
 """
 FIRST_MODEL = "{0}.Sequential([{0}.Input((4,)), {0}.layers.Dense(1)])"
 
-# glibc gives freed memory back to the system, or not, by chance of the heap's layout, and the page
-# faults that follow may double a step's time. All engines keep it, so that no figure is of chance.
-KEEP_MEMORY = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
-
 Results = dict[tuple[str, str], dict[str, Any]]
-
-
-def run_process(arguments: list[str], threads: int) -> str:
-    """Run Python with `arguments` and the thread limits; return what it prints."""
-    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
-    path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
-    # Imports are timed with bytecode, as installed.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
-    return done.stdout
 
 
 def keep_best(results: Results, key: tuple[str, str], new: dict[str, Any]) -> None:
@@ -90,8 +65,7 @@ def collect(options: argparse.Namespace) -> Results:
 def table(results: Results, options: argparse.Namespace, field: str) -> list[str]:
     """One Markdown table: a row per model, a column per engine, times and ratios to the first."""
     engines = options.engines
-    lines = ["| model | batch | " + " | ".join(TITLES[engine] for engine in engines) + " |"]
-    lines.append("|---|--:|" + "--:|" * len(engines))
+    lines = heading(["model"], ["batch", *(TITLES[engine] for engine in engines)])
     for model in options.models:
         base = results[model, engines[0]][field]
         cells = []
@@ -105,8 +79,7 @@ def table(results: Results, options: argparse.Namespace, field: str) -> list[str
 
 def overheads(results: Results, options: argparse.Namespace) -> list[str]:
     """The Markdown table of layer calls and import times."""
-    lines = ["| | " + " | ".join(TITLES[engine] for engine in options.engines) + " |"]
-    lines.append("|---|" + "--:|" * len(options.engines))
+    lines = heading([""], [TITLES[engine] for engine in options.engines])
     rows = {
         "call of a layer that does nothing": ("overhead", "identity_us", "{:.1f} µs"),
         "call of Dense(8)": ("overhead", "dense_us", "{:.1f} µs"),
@@ -130,16 +103,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.1 is a quick look")
     options = parser.parse_args()
-    for field, known in (("engines", TITLES), ("models", CASES)):
-        chosen = getattr(options, field).split(",")
-        if unknown := set(chosen) - set(known):
-            parser.error(f"unknown {field}: {sorted(unknown)}; there are {sorted(known)}")
-        setattr(options, field, chosen)
-    sys.path.insert(0, str(FOLDER.parent))
-    for engine in list(options.engines):
-        if importlib.util.find_spec(engine) is None:
-            print(f"{engine} is not installed: left out", file=sys.stderr)
-            options.engines.remove(engine)
+    options.models = chosen(options.models, CASES, "models")
+    options.engines = installed(chosen(options.engines, TITLES, "engines"))
     return options
 
 

@@ -21,7 +21,7 @@ def benchmarks(monkeypatch):
     """Import a file of the benchmarks by name."""
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module
-    for name in ("data", "engines", "models_keras", "models_torch"):
+    for name in ("data", "engines", "harness", "models_keras", "models_torch", "ops"):
         sys.modules.pop(name, None)
 
 
@@ -49,3 +49,12 @@ def test_one_measurement():
     result = json.loads(done.stdout)
     assert result["fit_us"] > 0 and result["predict_us"] > 0
     assert result["params"] == 10_689
+
+
+def test_ops_are_timed_beside_the_same_in_torch(benchmarks):
+    table = benchmarks("ops").OPS
+    assert len(table) > 30
+    for name, (ours, theirs) in table.items():
+        actual, expected = ours(torchkeras.ops), theirs()
+        expected = list(expected) if name == "split" else expected
+        torch.testing.assert_close(actual, expected, msg=lambda text, name=name: f"{name}: {text}")

@@ -87,7 +87,8 @@ def _in_channels_first(
     if standardize_data_format(data_format) == "channels_first":
         return function(x)
     rank = x.ndim - 2
-    return function(x.permute(to_channels_first(rank))).permute(to_channels_last(rank))
+    x = function(torch.permute(x, to_channels_first(rank)))
+    return torch.permute(x, to_channels_last(rank))
 
 
 def _kernel_first(kernel: Tensor) -> Tensor:
@@ -457,8 +458,8 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last
     if standardize_data_format(data_format) == "channels_first":
         return F.pixel_shuffle(x, block_size)
     batch, height, width, _ = x.shape  # here the channels of the result vary fastest
-    x = x.reshape(batch, height, width, block_size, block_size, -1).transpose(2, 3)
-    return x.reshape(batch, height * block_size, width * block_size, -1)
+    x = x.unflatten(3, (block_size, block_size, -1)).transpose(2, 3)
+    return x.reshape(batch, height * block_size, width * block_size, x.shape[-1])
 
 
 @op(path=_PATH + "SpaceToDepth")
@@ -482,7 +483,7 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
 
     if standardize_data_format(data_format) == "channels_first":
         return F.pixel_unshuffle(x, block_size)
-    batch, height, width, _ = x.shape
+    batch, height, width, channels = x.shape
     rows, columns = height // block_size, width // block_size
-    x = x.reshape(batch, rows, block_size, columns, block_size, -1).transpose(2, 3)
-    return x.reshape(batch, rows, columns, -1)
+    x = x.reshape(batch, rows, block_size, columns, block_size, channels).transpose(2, 3)
+    return x.reshape(batch, rows, columns, block_size * block_size * channels)

@@ -206,7 +206,8 @@ def _extended(beam: _Beam, log_probs: Tensor, over: Tensor, width: int, mask_ind
     limit = limit.masked_fill(~same, math.inf)
     longer = longer.scatter_reduce(2, place, limit, "amin")
 
-    longer[:, :, mask_index] = torch.logaddexp(blank, label)  # the place of paths that stay
+    # The blank's place is that of paths that stay.
+    longer = longer.select_scatter(torch.logaddexp(blank, label), 2, mask_index)
     best, order = longer.flatten(1).sort(dim=1, descending=True, stable=True)
     best, order = best[:, :width], order[:, :width]
     parent, added = order // classes, order % classes

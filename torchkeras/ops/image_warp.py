@@ -406,12 +406,14 @@ def elastic_transform(
     size = int(6 * sigma) | 1
 
     def positions(height: int, width: int) -> Sequence[Tensor]:
-        noise = torch.randn(
-            (batch, 2, height, width),
-            generator=_generator(seed, images.device),
-            dtype=dtype,
-            device=images.device,
-        )
+        generator = _generator(seed, images.device)
+        noise = [
+            torch.randn(
+                (batch, height, width), generator=generator, dtype=dtype, device=images.device
+            )
+            for _ in "xy"  # two draws give the numbers of Keras's
+        ]
+        noise = torch.stack(noise, 1)
         shift = alpha * blur(noise * sigma, (size, size), (sigma, sigma))
         x, y = _pixels(height, width, shift)
         return y + shift[:, 1], x + shift[:, 0]

@@ -56,13 +56,9 @@ _CORE = "keras.src.ops.core."
 
 def _wrapped(indices: Any, size: int, like: Tensor) -> Tensor:
     """Return indices as `int64`, negative ones counted from the front."""
-    if isinstance(indices, Tensor):
-        indices = as_tensor(indices)
-        if indices.dtype is torch.uint8 or indices.dtype is torch.bool:
-            return indices.to(torch.int64)
-        indices = indices.to(torch.int64)
-    else:
-        indices = as_tensor(indices, torch.int64, like)
+    if isinstance(indices, Tensor) and indices.dtype in (torch.uint8, torch.bool):
+        return as_tensor(indices, torch.int64)
+    indices = as_tensor(indices, torch.int64, like)
     return torch.where(indices < 0, indices + size, indices)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import SizeMismatch, unknown_size
 from ..graph.operation import op
@@ -51,6 +52,8 @@ __all__ = [
 
 def _segment(data: Any, segment_ids: Any, num_segments: int | None, reduction: str) -> Tensor:
     data, ids = as_tensors(data, segment_ids)
+    if data.dtype is torch.bool:
+        return _segment(data.to(torch.uint8), ids, num_segments, reduction).to(torch.bool)
     if ids.ndim > 1:
         raise ValueError(
             "Argument `segment_ids` should be an 1-D vector, one number per row of `data`."
@@ -241,7 +244,10 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
             "cdist: the last axes must be of one size."
             f" Received: {tuple(x.shape)} and {tuple(y.shape)}"
         )
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+    dtype = to_torch(result_type(x.dtype, y.dtype, float))
+    compute = torch.promote_types(dtype, torch.float32)  # torch's kernel takes no half precision
+    x, y = x.to(compute), y.to(compute)
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
 
 
 # Fourier transforms ------------------------------------------------------------------------------

@@ -18,7 +18,16 @@ from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, marked_sparse
 from ..graph.operation import op
-from .common import Axes, DType, as_floating, as_tensor, as_tensors, canonical_axes, canonical_axis
+from .common import (
+    Axes,
+    DType,
+    as_floating,
+    as_tensor,
+    as_tensors,
+    canonical_axes,
+    canonical_axis,
+    promote,
+)
 
 __all__ = [
     "batch_normalization",
@@ -252,8 +261,11 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
     rank = x.ndim
     axis = canonical_axis(axis, rank) if type(axis) is int else canonical_axes(axis, rank)
     if order == 2:
+        largest = 1.0 / epsilon
+        if x.dtype is torch.float16:
+            largest = min(largest, 65504.0)
         squares = torch.sum(x.square(), axis, True)
-        return x * torch.rsqrt(squares).clamp(max=1.0 / epsilon)
+        return x * torch.rsqrt(squares).clamp(max=largest)
     return x / torch.linalg.norm(x, order, axis, True).clamp(min=epsilon)
 
 
@@ -469,10 +481,10 @@ def one_hot(
     if sparse and not CONTEXT.meta:
         raise ValueError("one_hot: torch has no sparse result. Received: sparse=True")
     x = as_tensor(x, torch.int64)
-    axis = axis % (x.ndim + 1)
-    shape = [1] * (x.ndim + 1)
-    shape[axis] = num_classes
-    classes = torch.arange(num_classes, device=x.device).reshape(shape)
+    after = -1 - axis if axis < 0 else x.ndim - axis  # how many axes follow the classes'
+    classes = torch.arange(num_classes, device=x.device)
+    if after:
+        classes = classes.reshape(num_classes, *[1] * after)
     result = torch.eq(x.unsqueeze(axis), classes).to(to_torch(dtype))
     return marked_sparse(result) if sparse else result
 
@@ -552,4 +564,6 @@ def polar(abs_: Tensor, angle: Tensor) -> Tensor:
         >>> polar([2.0], [0.0]).tolist()
         [(2+0j)]
     """
-    return torch.polar(*as_tensors(abs_, angle))
+    abs_, angle = promote(abs_, angle, float)
+    compute = torch.promote_types(abs_.dtype, torch.float32)  # no complex halves
+    return torch.polar(abs_.to(compute), angle.to(compute))

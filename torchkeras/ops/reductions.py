@@ -6,7 +6,6 @@ narrow integers are `int32`. Means of integers are floats; variances have no Bes
 
 from __future__ import annotations
 
-import builtins
 from typing import Any
 
 import torch
@@ -173,24 +172,20 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DType = No
 def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> Tensor:
     reduce, combine = _EXTREMES[name]
     x = as_tensor(x)
-    if x.numel() == 0:
-        if initial is None:
-            raise ValueError(
-                f"Cannot compute the {name} of an empty tensor. Received: shape={tuple(x.shape)}."
-                " Pass `initial` for a value to start from."
-            )
-        if axis is None:
-            shape = (1,) * x.ndim if keepdims else ()
-            return torch.full(shape, initial, dtype=x.dtype, device=x.device)
     if no_axes(axis):
         result = x
-    elif x.numel() == 0:
-        kept = canonical_axes(axis, x.ndim)
-        shape = [1 if i in kept else size for i, size in enumerate(x.shape)]
-        result = torch.full(shape, initial, dtype=x.dtype, device=x.device)
-        result = result if keepdims else result.squeeze(kept)
-    else:
+    elif x.numel() or all(x.shape[i] for i in canonical_axes(axis, x.ndim)):
         result = reduce(x, all_dims(axis, x), keepdims)
+    elif initial is None:
+        raise ValueError(
+            f"Cannot compute the {name} of an empty tensor. Received: shape={tuple(x.shape)}."
+            " Pass `initial` for a value to start from."
+        )
+    else:
+        dims = canonical_axes(axis, x.ndim)
+        shape = [1 if i in dims else size for i, size in enumerate(x.shape)]
+        result = torch.full(shape, initial, dtype=x.dtype, device=x.device)
+        result = result if keepdims else result.squeeze(dims)
     return result if initial is None else combine(result, as_tensor(initial, x.dtype, x))
 
 
@@ -390,7 +385,8 @@ def cumulate(kernel: Any, x: Any, axis: int | None, dtype: Any) -> Tensor:
         x, axis = x.reshape(-1), 0
     elif no_axes(axis):  # as in a reduction: nothing is cumulated
         return x if dtype is None else x.to(to_torch(dtype))
-    (axis,) = canonical_axes(axis, builtins.max(x.ndim, 1))
+    rank = x.ndim or 1
+    axis = canonical_axis(axis, rank) if type(axis) is int else canonical_axes(axis, rank)[0]
     target = x.dtype if dtype is None else to_torch(dtype)
     return kernel(x, axis, dtype=torch.int32 if target is torch.bool else target)
 

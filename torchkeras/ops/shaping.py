@@ -402,7 +402,9 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     size = x.shape[axis]
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
-        if size % count and known_shape(x)[axis] is not None:
+        if size % count == 0:
+            return list(torch.tensor_split(x, count, axis))
+        if known_shape(x)[axis] is not None:
             raise ValueError(
                 f"split: axis {axis} of size {size} cannot be cut into {count} equal parts."
                 f" Received: x.shape={tuple(x.shape)}. Use `array_split`, or give indices."
@@ -572,11 +574,13 @@ def pad(
     x = as_tensor(x)
     pairs = _pad_pairs(pad_width, x.ndim)
     if mode == "constant":
-        flat = [side for pair in reversed(pairs) for side in pair]
+        flat: list[int] = []
+        for pair in reversed(pairs):
+            flat += pair
         if isinstance(constant_values, Tensor) and constant_values.ndim == 0:
             kept = F.pad(torch.ones_like(x, dtype=torch.bool), flat)
             return torch.where(kept, F.pad(x, flat), constant_values.to(x.dtype))
-        return F.pad(x, flat, value=constant_values)
+        return torch.constant_pad_nd(x, flat, 0 if constant_values is None else constant_values)
     if constant_values is not None:
         raise ValueError(
             "Argument `constant_values` can only be provided when `mode == 'constant'`."
@@ -593,16 +597,19 @@ def _pad_pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     """Return how much to pad before and after each axis."""
     if isinstance(pad_width, int):
         return [(pad_width, pad_width)] * ndim
-    pairs = pad_width.tolist() if hasattr(pad_width, "tolist") else list(pad_width)
-    if pairs and isinstance(pairs[0], int):
-        pairs = [pairs]
-    if any(len(pair) != 2 for pair in pairs) or len(pairs) not in (1, ndim):
-        raise ValueError(
-            f"`pad_width` must be an integer, a pair, or {ndim} pairs, one per axis of the input."
-            f" Received: pad_width={pad_width}"
-        )
-    pairs = [(int(before), int(after)) for before, after in pairs]
-    return pairs * ndim if len(pairs) == 1 else pairs
+    rows = pad_width if isinstance(pad_width, (list, tuple)) else pad_width.tolist()
+    if len(rows) and isinstance(rows[0], int):
+        rows = [rows]
+    try:
+        pairs = [(before, after) for before, after in rows]
+        if len(pairs) in (1, ndim):
+            return pairs * ndim if len(pairs) == 1 else pairs
+    except ValueError:  # not two in each
+        pass
+    raise ValueError(
+        f"`pad_width` must be an integer, a pair, or {ndim} pairs, one per axis of the input."
+        f" Received: pad_width={pad_width}"
+    )
 
 
 # Order -------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -
         >>> standardize_tuple(3, 2, "kernel_size")
         (3, 3)
     """
+    if type(value) is int and value > 0:
+        return (value,) * n
     try:
         items = (value,) * n if not hasattr(value, "__iter__") else tuple(value)
         result = tuple(operator.index(item) for item in items)
@@ -84,7 +86,7 @@ def standardize_padding(value: Any, allow_causal: bool = False) -> Any:
         >>> standardize_padding("SAME")
         'same'
     """
-    if isinstance(value, (list, tuple)):
+    if value == "valid" or value == "same" or isinstance(value, (list, tuple)):
         return value
     options = ("valid", "same", "causal") if allow_causal else ("valid", "same")
     padding = value.lower() if isinstance(value, str) else value

@@ -1,0 +1,94 @@
+"""What the benchmarks share: the engines, fresh processes, the best of repeated times, tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "FOLDER",
+    "TITLES",
+    "best_of",
+    "chosen",
+    "heading",
+    "installed",
+    "ratio_cell",
+    "run_process",
+]
+
+FOLDER = Path(__file__).resolve().parent
+TITLES = {"torch": "PyTorch by hand", "torchkeras": "torchkeras", "keras": "Keras on torch"}
+
+# glibc gives freed memory back to the system, or not, by chance of the heap's layout, and the page
+# faults that follow may double a step's time. All engines keep it, so that no figure is of chance.
+KEEP_MEMORY = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+
+
+def run_process(arguments: list[str], threads: int) -> str:
+    """Run Python with `arguments` and the thread limits; return what it prints."""
+    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
+    path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
+    # Imports are timed with bytecode, as installed.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def best_of(work: Callable[[], Any], repeats: int) -> float:
+    """Shortest time of `repeats` calls, in seconds."""
+    clock, best = time.perf_counter, float("inf")
+    for _ in range(repeats):
+        start = clock()
+        work()
+        passed = clock() - start
+        if passed < best:
+            best = passed
+    return best
+
+
+def chosen(text: str, known: Iterable[str], what: str) -> list[str]:
+    """The names in a comma-separated `text`.
+
+    Raises:
+        SystemExit: One of them is not in `known`.
+    """
+    names, known = text.split(","), list(known)
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"unknown {what}: {sorted(unknown)}; there are {sorted(known)}")
+    return names
+
+
+def installed(engines: list[str]) -> list[str]:
+    """Those of the engines that can be imported; says which cannot."""
+    sys.path.insert(0, str(FOLDER.parent))
+    found = [engine for engine in engines if importlib.util.find_spec(engine) is not None]
+    for engine in set(engines) - set(found):
+        print(f"{engine} is not installed: left out", file=sys.stderr)
+    return found
+
+
+def heading(words: Iterable[str], columns: Iterable[str]) -> list[str]:
+    """The first two lines of a Markdown table: `words` to the left, figures to the right."""
+    words, columns = list(words), list(columns)
+    rule = "|---" * len(words) + "|--:" * len(columns) + "|"
+    return [f"| {' | '.join([*words, *columns])} |", rule]
+
+
+def ratio_cell(time_us: float | None, base_us: float | None, is_base: bool) -> str:
+    """A time, and how many times the base's it is."""
+    if time_us is None:
+        return "–"
+    figure = f"{time_us:,.1f} µs" if time_us < 100 else f"{time_us:,.0f} µs"
+    return figure if is_base or base_us is None else f"{figure} ({time_us / base_us:.2f} x)"
