@@ -2,8 +2,8 @@
 
 `python benchmarks/engines.py ENGINE MODEL [options]`; `run.py` calls it.
 `fit` and `predict` are timed as a user sees them: the whole call, NumPy arrays in, numbers out,
-after one call that warms up. Every engine shuffles, computes the loss and accuracy of each batch
-and reports their means at the end of an epoch.
+after one call that warms up. Every engine shuffles, computes the loss and (of classifiers) the
+accuracy of each batch and reports their means at the end of an epoch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class HandWritten:
 
     def __init__(self, name: str, device: torch.device) -> None:
         models = importlib.import_module("models_torch")
-        self.binary = name == "mlp"
+        self.classes = CASES[name].classes
         self.device = device
         self.model = models.build(name).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3, eps=1e-7, fused=True)
@@ -52,8 +52,10 @@ class HandWritten:
     def _outputs(self, batch: Tensor) -> Tensor:
         return self.model(batch.permute(0, 3, 1, 2) if batch.ndim == 4 else batch)
 
-    def _loss_and_hits(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        if self.binary:
+    def _loss_and_hits(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.classes == 0:
+            return F.mse_loss(outputs, y), None
+        if self.classes == 2:
             return F.binary_cross_entropy(outputs, y), ((outputs > 0.5) == y).sum()
         return F.cross_entropy(outputs, y), (outputs.argmax(1) == y).sum()
 
@@ -75,8 +77,11 @@ class HandWritten:
                 loss.backward()
                 optimizer.step()
                 total += loss.detach() * len(target)
-                hits += right
-            logs = {"loss": total.item() / count, "accuracy": hits.item() / count}
+                if right is not None:
+                    hits += right
+            logs = {"loss": total.item() / count}
+            if self.classes:
+                logs["accuracy"] = hits.item() / count
         return logs
 
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from data import CASES
+
 __all__ = ["MODELS", "build"]
 
 
@@ -47,6 +49,38 @@ def _lstm(keras: ModuleType) -> Any:
     )
 
 
+def _gru(keras: ModuleType) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((32, 16)),
+            layers.GRU(64, return_sequences=True),
+            layers.GRU(64),
+            layers.Dense(10),
+        ]
+    )
+
+
+def _embedding(keras: ModuleType) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((20,), dtype="int32"),
+            layers.Embedding(50_000, 32),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+
+
+def _autoencoder(keras: ModuleType) -> Any:
+    layers = keras.layers
+    widths = (256, 64, 256)
+    hidden = [layers.Dense(width, activation="relu") for width in widths]
+    return keras.Sequential([layers.Input((784,)), *hidden, layers.Dense(784)])
+
+
 def _transformer(keras: ModuleType) -> Any:
     layers = keras.layers
     tokens = layers.Input((32,), dtype="int32")
@@ -84,17 +118,24 @@ MODELS = {
     "mlp": _mlp,
     "cnn": _cnn,
     "lstm": _lstm,
+    "gru": _gru,
     "transformer": _transformer,
     "resnet": _resnet,
+    "embedding": _embedding,
+    "autoencoder": _autoencoder,
 }
 
 
 def build(keras: ModuleType, name: str) -> Any:
-    """Make and compile a model of `MODELS` with Adam, its loss and accuracy."""
+    """Make and compile a model of `MODELS` with Adam, its loss and, of a classifier, accuracy."""
     model = MODELS[name](keras)
-    if name == "mlp":
+    classes = CASES[name].classes
+    if classes == 0:
+        loss = keras.losses.MeanSquaredError()
+    elif classes == 2:
         loss = keras.losses.BinaryCrossentropy()
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+    metrics = ["accuracy"] if classes else None
+    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=metrics)
     return model

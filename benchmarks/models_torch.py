@@ -33,17 +33,30 @@ class CNN(nn.Module):
         return self.dense(x.permute(0, 2, 3, 1).flatten(1))  # no copy: the memory is NHWC
 
 
-class StackedLSTM(nn.Module):
-    """Two LSTMs over (B, T, D) and a classifier on the last step."""
+class Recurrent(nn.Module):
+    """Two LSTMs or GRUs over (B, T, D) and a classifier on the last step."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[nn.RNNBase]) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(16, 64, num_layers=2, batch_first=True)
+        self.rnn = kind(16, 64, num_layers=2, batch_first=True)
         self.dense = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs, _ = self.lstm(x)
+        outputs, _ = self.rnn(x)
         return self.dense(outputs[:, -1])
+
+
+class WideEmbedding(nn.Module):
+    """Token embedding, the mean over time, two dense layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50_000, 32)
+        self.hidden = nn.Linear(32, 32)
+        self.dense = nn.Linear(32, 10)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.dense(F.relu(self.hidden(self.embedding(tokens).mean(1))))
 
 
 class TransformerBlock(nn.Module):
@@ -128,12 +141,27 @@ def _mlp() -> nn.Module:
     )
 
 
+def _autoencoder() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(784, 256),
+        nn.ReLU(),
+        nn.Linear(256, 64),
+        nn.ReLU(),
+        nn.Linear(64, 256),
+        nn.ReLU(),
+        nn.Linear(256, 784),
+    )
+
+
 MODELS = {
     "mlp": _mlp,
     "cnn": CNN,
-    "lstm": StackedLSTM,
+    "lstm": lambda: Recurrent(nn.LSTM),
+    "gru": lambda: Recurrent(nn.GRU),
     "transformer": Transformer,
     "resnet": ResNet,
+    "embedding": WideEmbedding,
+    "autoencoder": _autoencoder,
 }
 
 
