@@ -14,7 +14,8 @@ class Case(NamedTuple):
         name: The op, dotted under `ops`.
         args: Arrays, which become tensors, and settings.
         kwargs: Settings.
-        looks: The shape of the result depends on values, so there is none without data.
+        looks: The shape of the result depends on values, so there is none without data; or the
+            result is no tensor, so that no graph can have it.
     """
 
     name: str
@@ -24,12 +25,17 @@ class Case(NamedTuple):
 
     @property
     def id(self) -> str:
-        described = [
-            f"{a.dtype.kind}{'x'.join(map(str, a.shape))}" if isinstance(a, np.ndarray) else str(a)
-            for a in self.args
-        ]
+        described = [_described(a) for a in self.args]
         settings = [f"{key}={value}" for key, value in self.kwargs.items()]
         return "-".join([self.name, *described, *settings])[:80].replace("\n", "")
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.kind}{'x'.join(map(str, value.shape))}"
+    if isinstance(value, (list, tuple)) and any(map(callable, value)):
+        return "+".join(map(_described, value))
+    return getattr(value, "__name__", str(value))
 
 
 def f(*shape: int, seed: int = 0) -> np.ndarray:
@@ -499,6 +505,161 @@ IMAGES = [
     case("image.ssim", p(3, 9, 8), p(3, 9, 8) ** 2, 2.0, 5, 1.0, data_format="channels_first"),
 ]
 
+# Every setting that no case above gives.
+OPTIONS = [
+    case("celu", f(3, 4), alpha=0.5),
+    case("glu", f(4, 3), axis=0),
+    case("hard_shrink", f(3, 4), threshold=0.2),
+    case("soft_shrink", f(3, 4), threshold=0.2),
+    case("nan_to_num", np.float32([np.inf, -np.inf, np.nan, 1]), posinf=9.0, neginf=-9.0),
+    case("allclose", f(3), f(3) + 0.01, rtol=0.0, atol=0.1),
+    case("allclose", nans(3), nans(3), equal_nan=True),
+    case("isclose", nans(4), nans(4) + 0.01, atol=0.1, equal_nan=True),
+    case("argmin", f(2, 3), axis=1, keepdims=True),
+    case("cumprod", i(2, 3), axis=-1, dtype="float32"),
+    *[case(n, nans(2, 4), axis=1, keepdims=True) for n in "nanargmax nanargmin".split()],
+    *[
+        case(n, nans(2, 3, 4), axis=(0, 2), keepdims=True)
+        for n in "nansum nanmean nanvar nanstd nanmax nanmin nanprod nanmedian".split()
+    ],
+    *[case(n, nans(2, 4), axis=0, dtype="float64") for n in "nancumsum nancumprod".split()],
+    *[
+        case(n, f(3, 4), q, axis=(0, 1), method=method, keepdims=True)
+        for n, q in (("percentile", 30.0), ("nanquantile", 0.3), ("nanpercentile", 30.0))
+        for method in ("higher", "midpoint", "nearest")
+    ],
+    case("trapezoid", f(2, 5), x=np.float32([0, 1, 3, 4, 7])),
+    case("array", f(2), dtype="int32"),
+    case("unstack", f(2, 3), num=2),
+    case("zeros", (2, 3), dtype="bool"),
+    case("full", (2, 3), 2, dtype="float16"),
+    case("full_like", i(2, 3), 1.5, dtype="float32"),
+    case("linspace", f(2), f(2) + 3, 4, axis=-1, dtype="float64"),
+    case("logspace", f(2), f(2) + 1, 4, axis=1, dtype="float64"),
+    case("geomspace", p(2), p(2) + 1, 4, endpoint=False, dtype="float64", axis=1),
+    case("identity", 3, dtype="int8"),
+    case("tri", 3, dtype="bool"),
+    case("diagflat", f(2), k=-1),
+    case("isin", i(5), i(2), assume_unique=True),
+    case("unique", i(9), sorted=False, looks=True),
+    case("top_k", f(3, 5), 5, sorted=True),
+    *[
+        case(f"segment_{n}", f(5), np.int32([0, 0, 1, 3, 3]), 4, sorted=True)
+        for n in ("sum", "max", "min", "prod")
+    ],
+    case("cross", f(3, 2, 4), f(4, 3), axisa=0, axisb=-1, axisc=1),
+    case("cross", f(3, 4), f(3, 4, seed=1), axis=0),
+    case("eig", f(3, 3)),
+    case("svd", f(4, 3), full_matrices=False, compute_uv=False),
+    case("imag", f(3) + 1j * f(3, seed=1)),
+    case("view_as_real", (f(3) + 1j * f(3, seed=1)).astype("complex64")),
+    case("argpartition", f(3, 7), 2, axis=1),
+    case("rearrange", f(2, 3, 8), "b t (h d) -> b h t d", h=2),
+    case("cholesky_inverse", np.triu(spd(3)), upper=True),
+    case("lstsq", f(4, 3), f(4), rcond=0.1),
+    case("matrix_rank", np.diag(np.float32([3, 1, 0.1])), tol=0.5),
+    case("pinv", np.diag(np.float32([3, 1, 0.1])), rcond=0.1),
+    case("istft", (f(2, 7, 5), f(2, 7, 5, seed=1)), 8, 4, 8, window="hamming", center=False),
+    case("normalize", np.zeros((2, 3), "float32"), epsilon=1e-3),
+    case("rms_normalization", f(2, 3), epsilon=0.5),
+    case("batch_normalization", f(2, 3), f(3), p(3), 1, epsilon=0.5),
+    case("moments", f(2, 3), 0, synchronized=False),
+    case("multi_hot", i(2, 3, 4), 5, axis=1, dtype="int32"),
+    case("one_hot", i(3), 5, sparse=False),
+    case("multi_hot", i(3), 5, sparse=False),
+    case("bincount", i(6), sparse=False, looks=True),
+    case("convert_to_tensor", i(3), sparse=False, ragged=False),
+    case("dot_product_attention", *[f(2, 5, 4, 8)] * 3, flash_attention=False),
+    case("ctc_loss", i(2, 3), f(2, 7, 6), np.int32([2, 3]), np.int32([7, 6]), mask_index=5),
+    *[
+        case(n, f(2, 3, 8, 7), (3, 2), data_format="channels_first")
+        for n in ("adaptive_average_pool", "adaptive_max_pool", "average_pool")
+    ],
+    case("adaptive_max_pool", f(2, 4, 5, 6, 2), 2),
+    case("max_pool", f(2, 4, 5, 6, 2), 2, padding="same"),
+    case("depthwise_conv", f(2, 3, 9, 8), f(3, 3, 3, 2), data_format="channels_first"),
+    case("depthwise_conv", f(2, 9, 8, 3), f(3, 3, 3, 2), padding="same", dilation_rate=2),
+    case("separable_conv", f(2, 9, 8, 3), f(3, 3, 3, 2), f(1, 1, 6, 4), strides=2),
+    case("separable_conv", f(2, 3, 9), f(3, 3, 2), f(1, 6, 4), data_format="channels_first"),
+    case("separable_conv", f(2, 9, 3), f(3, 3, 2), f(1, 6, 4), padding="same", dilation_rate=2),
+    case("conv_transpose", f(2, 2, 3, 4, 2), f(2, 2, 2, 3, 2), strides=2),
+    case("unfold", f(2, 3, 5, 6), 2, dilation=2, stride=(2, 1)),
+    case("fold", f(2, 12, 9), (5, 6), 2, dilation=2, padding=1, stride=2),
+    *[
+        case(f"image.{n}", p(2, 3, 4, 5), data_format="channels_first")
+        for n in ("rgb_to_hsv", "hsv_to_rgb")
+    ],
+    case("image.pad_images", f(3, 4, 5), 1, 2, 3, 4, data_format="channels_first"),
+    case("image.crop_images", f(3, 6, 5), 1, 2, 1, 0, data_format="channels_first"),
+    case("image.ssim", p(2, 13, 12, 3), p(2, 13, 12, 3) ** 2, k1=0.1, k2=0.2),
+    case("image.perspective_transform", p(3, 6, 5), CORNERS[0], CORNERS[0] + p(4, 2),
+         fill_value=2.0, data_format="channels_first"),
+    case("image.elastic_transform", p(3, 4, 5), 3.0, 1.0, "nearest", "constant", 2.0,
+         data_format="channels_first"),
+    case("image.extract_patches_3d", f(2, 5, 6, 7, 2), (2, 1, 3), (1, 2, 2), padding="same"),
+    case("image.extract_patches_3d", f(2, 6, 6, 6), 2, 1, 2, data_format="channels_first"),
+    *[
+        case("image.resize", p(2, 6, 5, 3), (4, 9), interpolation=kind, antialias=antialias)
+        for kind in ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
+        for antialias in (False, True)
+    ],
+    case("image.resize", p(6, 9, 3), (4, 4), pad_to_aspect_ratio=True, fill_mode="constant"),
+]  # fmt: skip
+
+# Functions of tensors of either library, that files can name.
+
+
+def doubled(x):
+    return x + x
+
+
+def squared(x):
+    return x * x
+
+
+def total(x, y):
+    return x + y
+
+
+def product(x, y):
+    return x * y
+
+
+def sum_and_product(x, y):
+    return x + y, x * y
+
+
+def fibonacci(x, y):
+    return y, x + y
+
+
+def twice(x, _):
+    return x + x, x
+
+
+FUNCTIONS = [
+    case("cond", b(1)[0], lambda: 1, lambda: 2, looks=True),
+    case("switch", i(1)[0], [total, product], f(3), f(3, seed=1)),
+    case("while_loop", lambda x: x.sum() < 9, doubled, p(3), 9, looks=True),
+    case("while_loop", lambda x, y: True, fibonacci, [f(3), f(3)], 4),
+    case("fori_loop", 1, 4, product, f(3)),
+    case("scan", sum_and_product, f(3), f(4, 3)),
+    case("scan", sum_and_product, f(3), f(4, 3), reverse=True, unroll=True),
+    case("scan", twice, f(3), length=3),
+    case("associative_scan", total, f(5, 2)),
+    case("associative_scan", product, f(2, 5), reverse=True, axis=1),
+    case("map", squared, f(4, 3)),
+    case("vectorized_map", squared, f(4, 3)),
+    case("jvp", squared, (f(3),), (f(3, seed=1),)),
+    case("jvp", sum_and_product, (f(3), f(3)), (f(3), f(3)), has_aux=True),
+    case("convert_to_numpy", f(2, 3), looks=True),
+    case("is_tensor", f(2, 3), looks=True),
+    case("is_tensor", 2, looks=True),
+    case("shape", f(2, 3), looks=True),
+    case("ndim", f(2, 3), looks=True),
+    case("dtype", f(2, 3), looks=True),
+]
+
 CASES = [
     *UNARY,
     *PAIRS,
@@ -511,4 +672,6 @@ CASES = [
     *LINALG,
     *NN,
     *IMAGES,
+    *OPTIONS,
+    *FUNCTIONS,
 ]

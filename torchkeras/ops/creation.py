@@ -395,8 +395,9 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         raise ValueError(f"vander: `N` must not be negative. Received: N={N}")
     if not isinstance(increasing, bool):
         raise TypeError(f"vander: `increasing` must be a bool. Received: {increasing!r}")
-    target = to_torch(result_type(x.dtype))
-    return torch.vander(x, N, increasing).to(target)
+    powers = torch.arange(x.shape[0] if N is None else N, device=x.device)
+    # `torch.vander` multiplies in place, so that it has no gradient.
+    return (x[:, None] ** (powers if increasing else powers.flip(0))).to(x.dtype)
 
 
 # Windows -----------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from torch import Tensor
 
+from ..graph.keras_tensor import any_symbolic
+from ..graph.operation import OPERATIONS, Operation
 from .common import as_tensor
-from .shaping import reshape, transpose
 
 __all__ = ["rearrange"]
 
@@ -37,7 +39,9 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
         >>> rearrange([[1, 2], [3, 4]], "a b -> (b a)").tolist()
         [1, 3, 2, 4]
     """
-    tensor = tensor if hasattr(tensor, "shape") else as_tensor(tensor)
+    if any_symbolic(tensor):
+        return Rearrange().symbolic_call(tensor, pattern, **axes_lengths)
+    tensor = as_tensor(tensor)
     given, _, wanted = pattern.partition("->")
     before, after = _groups(given), _groups(wanted)
     names = [name for group in before for name in group]
@@ -54,11 +58,20 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
             raise ValueError(f"rearrange: give the sizes of all but one of {group}.")
         if open_names:
             rest = math.prod(sizes[name] for name in group if name != open_names[0])
-            sizes[open_names[0]] = -1 if size is None else size // rest
-    split = reshape(tensor, [sizes[name] for name in names])
-    moved = transpose(split, [names.index(name) for name in order])
-    return reshape(moved, [_merged([sizes[name] for name in group]) for group in after])
+            sizes[open_names[0]] = size // rest
+    split = tensor.reshape([sizes[name] for name in names])
+    moved = split.permute([names.index(name) for name in order])
+    return moved.reshape([math.prod(sizes[name] for name in group) for group in after])
 
 
-def _merged(sizes: list[int]) -> int:
-    return -1 if -1 in sizes else math.prod(sizes)
+class Rearrange(Operation):
+    """`rearrange` in a graph. No `@op` makes it: in files the pattern is no setting of it."""
+
+    _keras_path = "keras.src.ops.einops.Rearrange"
+    config_parameters: dict[str, Any] = {}
+
+    def call(self, tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
+        return rearrange(tensor, pattern, **axes_lengths)
+
+
+OPERATIONS[Rearrange._keras_path] = rearrange.operation = Rearrange

@@ -67,7 +67,7 @@ def _segment(data: Any, segment_ids: Any, num_segments: int | None, reduction: s
     ids = ids.to(torch.int64)
     count = num_segments
     if count is None:
-        count = unknown_size() if CONTEXT.meta else int(ids.max()) + 1
+        count = unknown_size() if CONTEXT.meta else int(ids.max()) + 1 if ids.numel() else 0
     # Ids out of range go to one segment more, which is cut off.
     ids = torch.where((ids >= 0) & (ids < count), ids, count)
     result = torch.full(

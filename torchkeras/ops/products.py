@@ -212,7 +212,7 @@ def cross(
     x1, x2 = x1.movedim(axisa, -1), x2.movedim(axisb, -1)
     if x1.shape[-1] == 2 and x2.shape[-1] == 2:
         return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
-    x1, x2 = (_with_third(x) for x in (x1, x2))
+    x1, x2 = torch.broadcast_tensors(_with_third(x1), _with_third(x2))
     return torch.linalg.cross(x1, x2).movedim(-1, axisc)
 
 

@@ -174,7 +174,7 @@ def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> 
     x = as_tensor(x)
     if no_axes(axis):
         result = x
-    elif x.numel() or all(x.shape[i] for i in canonical_axes(axis, x.ndim)):
+    elif x.numel() or 0 not in [x.shape[i] for i in canonical_axes(axis, x.ndim)]:
         result = reduce(x, all_dims(axis, x), keepdims)
     elif initial is None:
         raise ValueError(
@@ -450,9 +450,20 @@ def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tens
 def corrcoef(x: Tensor) -> Tensor:
     """The matrix of correlation coefficients of the rows of `x`.
 
+    Raises:
+        ValueError: `x` has more than two axes.
+
     Example:
-        >>> corrcoef([[1.0, 2.0], [2.0, 1.0]]).tolist()
+        >>> corrcoef([[1.0, 3.0], [3.0, 1.0]]).round().tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    x = as_tensor(x)
-    return torch.corrcoef(as_floating(x) if x.dtype is torch.bool else x)
+    x = as_floating(x)
+    if x.ndim > 2:
+        raise ValueError(f"corrcoef: `x` must be rows. Received: shape={tuple(x.shape)}")
+    # `torch.corrcoef` looks at values, for which a GPU would be waited for.
+    rows = torch.atleast_2d(x)
+    rows = rows - rows.mean(-1, keepdim=True)
+    rows = rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    result = rows @ rows.mH
+    result = result if x.is_complex() else result.clamp(-1.0, 1.0)
+    return result if x.ndim == 2 else result[0, 0]

@@ -5,6 +5,7 @@ Quantiles are computed in `float32` at least. The conventions are those of `redu
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -47,8 +48,12 @@ def _quantile(
     q = q if scale == 1.0 else q / scale
     dims = canonical_axes(axis, x.ndim)
     kept = [dim for dim in range(x.ndim) if dim not in dims]
-    rows = compute.permute([*kept, *dims]).reshape([x.shape[dim] for dim in kept] + [-1])
-    result = kernel(rows, q, dim=-1, interpolation=method)
+    count = math.prod(x.shape[dim] for dim in dims)
+    rows = compute.permute([*kept, *dims]).reshape([*(x.shape[dim] for dim in kept), count])
+    if count and not rows.numel():  # which torch refuses
+        result = rows.new_zeros((*q.shape, *rows.shape[:-1]))
+    else:
+        result = kernel(rows, q, dim=-1, interpolation=method)
     if keepdims:
         shape = [1 if dim in dims else size for dim, size in enumerate(x.shape)]
         result = result.reshape(list(q.shape) + shape)
