@@ -427,7 +427,7 @@ def test_legacy_names_say_what_to_use(name):
         getattr(optimizers.legacy, name)(learning_rate=0.1)
 
 
-@pytest.mark.parametrize("cls", {formula[0] for formula in FORMULAS.values()})
+@pytest.mark.parametrize("cls", dict.fromkeys(formula[0] for formula in FORMULAS.values()))
 def test_unknown_arguments_are_named(cls):
     with pytest.raises(ValueError, match="epsilom"):
         cls(epsilom=1.0)
