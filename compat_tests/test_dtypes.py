@@ -61,9 +61,7 @@ def test_torch_dtypes(dtype):
         assert ours.to_torch(dtype) is to_torch(dtype) is ours.to_torch(dtype)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float", "float31", "Float32", "", 3, 1.5, [], len], ids=repr
-)
+@pytest.mark.parametrize("dtype", ["float", "float31", "Float32", "", 3, 1.5, [], len], ids=repr)
 def test_bad_names(dtype):
     with pytest.raises((ValueError, TypeError)):
         backend.standardize_dtype(dtype)

@@ -159,6 +159,30 @@ def test_reductions_weights_and_masks(name, reduction, weighted, masked):
         assert_same(run(ours, *arguments), run(theirs, *arguments))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_each_loss_with_each_reduction_weights_and_masks(name, masked):
+    options, data = CASES[name]
+    y_true, y_pred = data[0]
+    lead = np.asarray(y_pred).shape[:1]
+    mask = np.arange(lead[0]) % 3 > 0 if masked else None
+    for reduction in REDUCTIONS:
+        ours, theirs = both(name, reduction=reduction, **options[-1])
+        values = theirs.call(torch.as_tensor(y_true), torch.tensor(y_pred, dtype=torch.float32))
+        for weights in (None, rng.random(lead).astype("float32"), np.zeros(lead)):
+            if values.shape[:1] != lead and (masked or weights is not None):
+                continue  # reduced over the samples
+            arguments = (y_true, y_pred, weights, mask)
+            assert_same(run(ours, *arguments), run(theirs, *arguments))
+
+
+def test_the_cases_are_complete():
+    """Every loss of Keras's has its line in the table."""
+    classes = [getattr(keras.losses, name) for name in dir(keras.losses)]
+    names = {c.__name__ for c in classes if isinstance(c, type) and issubclass(c, keras.Loss)}
+    assert names - {"Loss", "CTC"} == set(CASES)  # CTC has a test of its own
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", [(2, 3), (2, 1), (2, 3, 1)])
 def test_weights_per_time_step(reduction, shape):

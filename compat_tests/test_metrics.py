@@ -192,14 +192,26 @@ def test_sample_weights(name, kwargs, data):
     assert compared or (name, kwargs) in UNWEIGHTABLE
 
 
-@pytest.mark.parametrize(
-    "name", ["BinaryAccuracy", "MeanSquaredError", "SparseCategoricalAccuracy"]
-)
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.filterwarnings("ignore:.*float")
 def test_masks(name, weighted):
-    batches = CASES[name][1][2]
-    weight = (lambda batch: _floats(len(batch[0]))) if weighted else None
-    compare(*both(name), batches[:2], weight, lambda batch: rng.random(len(batch[0])) > 0.3)
+    options, data = CASES[name]
+    whole = [batches for batches in data if batches[0][1].ndim > 1]  # else there is one value
+    for batches in whole[:2]:
+        shape = batches[0][1].shape[: -1 if "OneHot" in name else None]
+        lead = shape if name in PER_PREDICTION_WEIGHTS else shape[:1]
+        weight = (lambda batch, lead=lead: _floats(*lead)) if weighted else None
+        mask = lambda batch, lead=lead: rng.random(lead) > 0.3  # noqa: E731
+        compare(*both(name, **options[0]), batches[:2], weight, mask)
+
+
+def test_the_cases_are_complete():
+    """Every metric of Keras's has its line in the table, or tests of its own."""
+    classes = [getattr(keras.metrics, name) for name in dir(keras.metrics)]
+    names = {c.__name__ for c in classes if isinstance(c, type) and issubclass(c, keras.Metric)}
+    elsewhere = {"Metric", "Mean", "Sum", "MeanMetricWrapper", "AUC"}
+    assert names - elsewhere == set(CASES)
 
 
 @pytest.mark.parametrize("values", [(), (5,), (5, 1), (5, 3), (2, 3, 4)])

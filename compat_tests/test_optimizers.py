@@ -131,9 +131,9 @@ SCHEDULES = [
 ]
 
 
-def _values(seed, dtype):
+def _values(seed, dtype, shapes=SHAPES):
     rng = np.random.default_rng(seed)
-    return [np.asarray(rng.standard_normal(shape), dtype=dtype) for shape in SHAPES]
+    return [np.asarray(rng.standard_normal(shape), dtype=dtype) for shape in shapes]
 
 
 def _layouts(value):
@@ -143,12 +143,21 @@ def _layouts(value):
     return tensor.permute(axes).contiguous().permute(axes)
 
 
-def _run_both(name, options, dtype, steps=100, permuted=False, layout_of_grads=None, rate=None):
+def _run_both(
+    name,
+    options,
+    dtype,
+    steps=100,
+    permuted=False,
+    layout_of_grads=None,
+    rate=None,
+    shapes=SHAPES,
+):
     """Train with both; return the values of all model and optimizer variables.
 
     `rate` is a function of the library's schedules that gives the learning rate.
     """
-    start = _values(0, dtype)
+    start = _values(0, dtype, shapes)
     ours = [Variable(_layouts(v) if permuted else v, name=f"w{i}") for i, v in enumerate(start)]
     theirs = [keras.Variable(v, dtype=dtype, name=f"w{i}") for i, v in enumerate(start)]
     a, b = (
@@ -156,7 +165,7 @@ def _run_both(name, options, dtype, steps=100, permuted=False, layout_of_grads=N
         for m in (optimizers, reference)
     )
     for step in range(steps):
-        grads = _values(step + 1, dtype)
+        grads = _values(step + 1, dtype, shapes)
         tensors = [torch.tensor(g) for g in grads]
         if layout_of_grads:
             a.apply([layout_of_grads(g) for g in grads], ours)
@@ -198,19 +207,31 @@ def test_100_steps_in_float64(name, options):
 @pytest.mark.parametrize("common", COMMON[1:], ids=str)
 @pytest.mark.parametrize(("name", "options"), EACH, ids=str)
 def test_100_steps_with_each_common_option(name, options, common):
-    ours, theirs, _ = _run_both(name, {**options, **common}, "float64")
+    ours, theirs, _ = _run_both(name, {**options, **common}, "float64", shapes=SHAPES[:3])
     _assert_close(ours, theirs, **_bound(name, {**options, **common}))
 
 
-@pytest.mark.parametrize("steps", [None, 2], ids=["plain", "accumulating"])
+# The last of each class, since the others differ in nothing an optimizer could see.
+@pytest.mark.parametrize("schedule", dict(SCHEDULES).items(), ids=lambda schedule: schedule[0])
 @pytest.mark.parametrize(("name", "options"), EACH, ids=str)
-def test_100_steps_on_a_schedule(name, options, steps):
+def test_100_steps_on_each_schedule(name, options, schedule):
+    kind, arguments = schedule
+    ours, theirs, _ = _run_both(
+        *(name, options, "float64"),
+        rate=lambda schedules: getattr(schedules, kind)(**arguments),
+        shapes=[(2, 3)],
+    )
+    # Both compute a schedule in float32, but in another order: 1e-7 of each step.
+    _assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options"), EACH, ids=str)
+def test_100_steps_on_a_schedule_that_counts_updates(name, options):
     def rate(schedules):
         return schedules.CosineDecay(1e-3, 60, 0.1, warmup_target=1e-2, warmup_steps=10)
 
-    options = {**options, "gradient_accumulation_steps": steps}
+    options = {**options, "gradient_accumulation_steps": 2}
     ours, theirs, _ = _run_both(name, options, "float64", rate=rate)
-    # Both compute a schedule in float32, but in another order: 1e-7 of each step.
     _assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
@@ -553,7 +574,11 @@ def test_users_rules_written_for_keras():
             def update_step(self, gradient, variable, learning_rate):
                 super().update_step(gradient * 2, variable, learning_rate)
 
-        return SignOfMean, Doubled
+        class Slower(module.Adadelta):
+            def update_step(self, grad, variable, learning_rate):
+                super().update_step(grad=grad * 2, variable=variable, learning_rate=learning_rate)
+
+        return SignOfMean, Doubled, Slower
 
     pairs = zip(
         define(optimizers, optimizers.Optimizer),
@@ -746,6 +771,20 @@ def test_state_in_h5_files(name, tmp_path):
 
 
 # Names --------------------------------------------------------------------------------------------
+
+
+def test_the_cases_are_complete():
+    """Every optimizer and every schedule of Keras's has its line in the tables above."""
+
+    def classes(module, base):
+        found = [(name, getattr(module, name)) for name in dir(module)]
+        return {n for n, c in found if inspect.isclass(c) and issubclass(c, base) and c is not base}
+
+    wrappers = {"LossScaleOptimizer", "MultiOptimizer"}  # with tests of their own
+    assert classes(reference, reference.Optimizer) - wrappers == {name for name, _ in EACH}
+    schedules = reference.schedules
+    names = classes(schedules, schedules.LearningRateSchedule)
+    assert names == {name for name, _ in SCHEDULES}
 
 
 def test_names_and_signatures():

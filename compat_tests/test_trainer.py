@@ -553,6 +553,48 @@ def test_policies(policy):
     np.testing.assert_allclose(p.astype("float64"), q.astype("float64"), **{**CLOSE, **close})
 
 
+def test_policies_by_layer():
+    """A map of policies gives each layer its own, by its path."""
+
+    def train(k):
+        policies = k.dtype_policies.DTypePolicyMap("float32")
+        policies["hidden"] = k.dtype_policies.DTypePolicy("mixed_bfloat16")
+        policies["out"] = k.dtype_policies.DTypePolicy("float64")
+        x = k.Input((6,))
+        names = ("first", "hidden", "out")
+        h = x
+        for name in names:
+            h = k.layers.Dense(3, "tanh", name=name, dtype=policies)(h)
+        model = k.Model(x, h)
+        model.compile(k.optimizers.SGD(0.05), "mse")
+        dtypes = [
+            (layer.compute_dtype, layer.variable_dtype, k.backend.standardize_dtype(w.dtype))
+            for layer in map(model.get_layer, names)
+            for w in layer.weights
+        ]
+        return model, model.fit(X, ONE_HOT, verbose=0, epochs=2, shuffle=False), dtypes
+
+    (ours, a, dtypes), (theirs, b, expected) = both(train)
+    assert dtypes == expected and len({d[:2] for d in dtypes}) == 3
+    assert_same_history(a, b, rtol=1e-2)
+    assert_same_weights(ours, theirs, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("auto_scale_loss", [True, False])
+def test_auto_scale_loss(auto_scale_loss):
+    def train(k):
+        model = k.Sequential([k.Input((6,)), k.layers.Dense(1)])
+        model.dtype_policy = k.dtype_policies.DTypePolicy("mixed_float16")
+        model.compile("sgd", "mse", auto_scale_loss=auto_scale_loss)
+        return model.optimizer
+
+    ours, theirs = both(train)
+    assert type(ours).__name__ == type(theirs).__name__
+    assert (type(ours).__name__ == "LossScaleOptimizer") is auto_scale_loss
+    if auto_scale_loss:
+        assert ours.inner_optimizer.name == theirs.inner_optimizer.name
+
+
 # Freezing ------------------------------------------------------------------------------------
 
 

@@ -474,3 +474,26 @@ def test_shuffles_agree_where_nothing_needs_a_look_at_the_data():
     ours, theirs = orders(torchkeras), orders(keras)
     assert len(ours) == 6
     assert ours == theirs
+
+
+def test_stateless_compute_loss():
+    """The loss of given weights, while the model's own stay."""
+    results = {}
+    for k in (keras, torchkeras):
+        x = k.Input((3,))
+        y = k.layers.Dense(2, kernel_regularizer="l2", kernel_initializer="ones")(x)
+        model = k.Model(x, y)
+        model.compile("sgd", "mse")
+        given = [2 * v.value for v in model.trainable_variables]
+        batch = torch.ones(4, 3)
+        state = (model.non_trainable_variables, model.metrics_variables)
+        (y_pred, _) = model.stateless_call(given, state[0], batch)
+        loss, (weights, others, metrics) = model.stateless_compute_loss(
+            given, *state, batch, torch.zeros(4, 2), y_pred
+        )
+        assert [w is v for w, v in zip(weights, given, strict=True)] == [True, True]
+        assert len(others) == len(state[0]) and len(metrics) == len(state[1])
+        assert (k.ops.convert_to_numpy(model.layers[1].kernel) == 1).all()
+        results[k] = loss.item()
+    assert results[torchkeras] == pytest.approx(results[keras], rel=1e-6)
+    assert results[torchkeras] == pytest.approx(36 + 0.01 * 6 * 4)

@@ -286,3 +286,21 @@ def test_config():
             config.rats  # noqa: B018
         made.append([*seen, config.as_dict()])
     assert made[0] == made[1]
+
+
+# Sessions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("face", ["backend", "utils"])
+def test_clear_session_starts_names_anew_and_keeps_settings(face):
+    def names(k):
+        k.layers.Dense(2)
+        k.config.set_floatx("float64")
+        try:
+            getattr(k, face).clear_session(free_memory=False)
+            made = [k.layers.Dense(2), k.layers.Dense(2), k.Sequential(), k.Model()]
+            return [layer.name for layer in made], k.config.floatx()
+        finally:
+            k.config.set_floatx("float32")
+
+    assert names(torchkeras) == names(keras)

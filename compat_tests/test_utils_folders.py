@@ -1,5 +1,8 @@
 """`image_`, `text_` and `audio_dataset_from_directory`, against Keras with grain."""
 
+import functools
+import sys
+import types
 import wave
 
 import keras
@@ -8,8 +11,9 @@ import pytest
 import torch
 
 import torchkeras
-from torchkeras import layers, utils
-from torchkeras.utils import folders
+from torchkeras import dropin, layers, utils
+from torchkeras.dropin.beside import as_tf_dataset
+from torchkeras.utils import folders, pipelines
 
 pytest.importorskip("grain")
 rng = np.random.default_rng(0)
@@ -151,6 +155,79 @@ def test_sounds(sounds, options):
             np.testing.assert_allclose(x.numpy(), y.numpy(), atol=1e-6)
 
 
+# Beside a real TensorFlow, the drop-in's loaders return datasets of TensorFlow's.
+
+
+def assert_same_tf_dataset(ours, theirs, free_rows=True):
+    """Same elements, and a spec which says as much, or more; rows are batches of any size."""
+    assert getattr(ours, "class_names", None) == getattr(theirs, "class_names", None)
+    assert len(ours) == len(theirs)
+    specs = [s if isinstance(s, tuple) else (s,) for s in (ours.element_spec, theirs.element_spec)]
+    for a, b in zip(*specs, strict=True):
+        assert a.dtype == b.dtype and a.shape.is_compatible_with(b.shape)
+        assert type(a) is type(b) and (not free_rows or a.shape[0] is None)
+    for a, b in zip(ours, theirs, strict=True):
+        for x, y in zip(a, b, strict=True) if isinstance(b, tuple) else [(a, b)]:
+            assert type(x) is type(y) and x.shape == y.shape
+            if x.dtype.name == "string":
+                assert x.numpy().tolist() == y.numpy().tolist()
+            else:
+                x, y = (t.to_tensor() if hasattr(t, "to_tensor") else t for t in (x, y))
+                np.testing.assert_allclose(x.numpy(), y.numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_mode": "categorical"},
+        {"labels": None, "batch_size": None},
+        {"output_sequence_length": 22, "batch_size": 4},
+        {"ragged": True, "label_mode": "binary"},
+    ],
+)
+def test_sounds_beside_tensorflow(sounds, options):
+    tensorflow = pytest.importorskip("tensorflow")
+    ours, theirs = (
+        k.utils.audio_dataset_from_directory(sounds, shuffle=False, verbose=False, **options)
+        for k in (torchkeras, keras)
+    )
+    free = options.get("batch_size", 1) is not None
+    assert_same_tf_dataset(as_tf_dataset(ours, tensorflow), theirs, free)
+
+
+def test_images_texts_and_windows_beside_tensorflow(pictures, texts):
+    tensorflow = pytest.importorskip("tensorflow")
+    options = {"shuffle": False, "format": "tf", "class_names": ["a", "b"], "batch_size": 4}
+    ours, theirs = both("image", pictures, image_size=(6, 8), **options)
+    assert_same_tf_dataset(as_tf_dataset(ours, tensorflow), theirs)
+    ours, theirs = both("text", texts, **{**options, "class_names": ["neg", "pos"]})
+    assert_same_tf_dataset(as_tf_dataset(ours, tensorflow), theirs)
+    data = np.arange(20, dtype="float32").reshape(10, 2)
+    ours, theirs = (
+        k.utils.timeseries_dataset_from_array(data, data[:, 0], 3, batch_size=4)
+        for k in (torchkeras, keras)
+    )
+    ours = as_tf_dataset(ours, tensorflow)
+    for a, b in zip(ours, theirs, strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x.numpy(), y.numpy())
+    model = torchkeras.Sequential([layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    scaled = ours.map(lambda x, y: (x / 20.0, y / 20.0)).prefetch(1)
+    assert len(model.fit(scaled, shuffle=False, verbose=0).history["loss"]) == 1
+
+
+def test_what_the_drop_in_returns(sounds, monkeypatch):
+    tensorflow = pytest.importorskip("tensorflow")
+    make = functools.partial(utils.audio_dataset_from_directory, sounds, verbose=False)
+    monkeypatch.setattr(pipelines, "_SHOW", [(dropin._as_dataset, False)])
+    assert isinstance(make(), tensorflow.data.Dataset)
+    first, last = utils.split_dataset(np.zeros(4), 0.5)
+    assert isinstance(first, torch.utils.data.Subset) and len(last) == 2
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    assert isinstance(make(), pipelines.Pipeline)
+
+
 def test_sounds_of_other_widths_and_ragged_batches(sounds):
     (data,) = [utils.audio_dataset_from_directory(sounds, ragged=True, shuffle=False)]
     batch, _ = next(iter(data))
@@ -163,8 +240,22 @@ def test_sounds_of_other_widths_and_ragged_batches(sounds):
     (sounds / "bad.wav").write_bytes(b"RIFF")
     with pytest.raises(ValueError, match=r"bad\.wav"):
         folders._read_wav(str(sounds / "bad.wav"), None)
-    with pytest.raises(NotImplementedError, match="torchaudio"):
+
+
+def test_resampled_sounds(sounds, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
+    with pytest.raises(ImportError, match="torchaudio"):
         utils.audio_dataset_from_directory(sounds, sampling_rate=16000)
+    functional = types.ModuleType("torchaudio.functional")
+    functional.resample = lambda sound, old, new: sound[..., :: old // new]
+    monkeypatch.setitem(sys.modules, "torchaudio", types.ModuleType("torchaudio"))
+    monkeypatch.setitem(sys.modules, "torchaudio.functional", functional)
+    options = {"labels": None, "batch_size": None, "shuffle": False, "output_sequence_length": 6}
+    plain, halved = (
+        next(iter(utils.audio_dataset_from_directory(sounds, **options, sampling_rate=rate)))
+        for rate in (None, 4000)
+    )
+    assert halved.shape == (6, 2) and halved[:3].equal(plain[::2])
 
 
 @pytest.mark.parametrize(

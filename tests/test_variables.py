@@ -85,6 +85,13 @@ def test_numpy_of_what_requires_gradients():
     assert Variable([1.0], dtype="bfloat16").numpy().dtype == np.float32
 
 
+def test_functions_of_numpy():
+    v, w = Variable([3.0, 1.0]), Variable([1.0, 2.0])
+    assert np.min(v) == 1 and np.max(v) == 3 and np.mean(v, axis=0) == 2 and np.std(v) == 1
+    np.testing.assert_array_equal(np.concatenate([v, w]), [3, 1, 1, 2])
+    np.testing.assert_array_equal(np.where(np.ones(2, bool), v, w), [3, 1])
+
+
 def test_constraint_and_regularizer_must_be_callable():
     v = Variable([1.0])
     for attribute in ("constraint", "regularizer"):

@@ -14,6 +14,7 @@ Source: `keras.random` (functions and the seeds they draw).
 
 from __future__ import annotations
 
+import base64
 import functools
 import random as python_random
 import threading
@@ -43,6 +44,8 @@ __all__ = [
     "make_default_seed",
     "normal",
     "randint",
+    "random_state",
+    "set_random_state",
     "set_seed",
     "shuffle",
     "truncated_normal",
@@ -212,6 +215,66 @@ def set_seed(seed: int) -> None:
 def get_seed() -> int | None:
     """The seed last given to `set_seed` on this thread, or `None`."""
     return _GLOBAL.seed
+
+
+def random_state(*generators: torch.Generator) -> dict[str, Any]:
+    """The states of all random number generators, as JSON can hold them.
+
+    Args:
+        generators: Generators of torch to include beside the global ones of torch, NumPy, Python
+            and this module.
+
+    Example:
+        >>> state = random_state()
+        >>> a = (torch.rand(1), np.random.random(), normal((1,)))
+        >>> set_random_state(state)
+        >>> a == (torch.rand(1), np.random.random(), normal((1,)))
+        True
+    """
+    name, keys, *position = np.random.get_state()
+    version, words, gauss = python_random.getstate()
+    own = _GLOBAL.generator
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {
+        "torch": _to_text(torch.get_rng_state()),
+        "cuda": [_to_text(state) for state in cuda],
+        "numpy": [name, _to_text(keys), *position],
+        "python": [version, _to_text(np.array(words, dtype=np.uint32)), gauss],
+        "global": own and [own.name, own.state.tolist()],
+        "others": [_to_text(generator.get_state()) for generator in generators],
+    }
+
+
+def set_random_state(state: dict[str, Any], *generators: torch.Generator) -> None:
+    """Bring all random number generators to what `random_state` returned.
+
+    Args:
+        state: What it returned, or the same read from JSON.
+        generators: Those it was given.
+    """
+    torch.set_rng_state(_from_text(state["torch"]))
+    if state["cuda"] and torch.cuda.device_count() >= len(state["cuda"]):
+        torch.cuda.set_rng_state_all([_from_text(text) for text in state["cuda"]])
+    name, keys, *position = state["numpy"]
+    np.random.set_state((name, _from_text(keys).numpy().view(np.uint32), *position))
+    version, words, gauss = state["python"]
+    python_random.setstate((version, (*_from_text(words).numpy().view(np.uint32).tolist(),), gauss))
+    _GLOBAL.generator = None  # the next one takes its seed from Python's
+    if state["global"]:
+        name, numbers = state["global"]
+        with torch.device("cpu"):
+            _GLOBAL.generator = SeedGenerator(0, name)
+        _GLOBAL.generator.state.assign(numbers)
+    for generator, text in zip(generators, state["others"], strict=True):
+        generator.set_state(_from_text(text))
+
+
+def _to_text(state: Any) -> str:
+    return base64.b64encode(np.asarray(state).tobytes()).decode()
+
+
+def _from_text(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
 
 
 @at_clear_session
@@ -500,8 +563,11 @@ def dropout(
         ]
     # `bernoulli_(p)` would save the filled tensor, but it draws other numbers than Keras.
     mask = torch.full(shape, keep, device=inputs.device, dtype=torch.float32)
-    mask = torch.bernoulli(mask, generator=generator_for(seed, inputs.device)).bool()
-    return torch.where(mask, inputs / keep, 0.0)
+    mask = torch.bernoulli(mask, generator=generator_for(seed, inputs.device))
+    # By infinity where dropped: on a CPU several times as fast as `where`, and equal to it.
+    divisor = keep / mask.to(torch.promote_types(inputs.dtype, torch.float32))
+    outputs = inputs / divisor
+    return outputs.to(inputs.dtype) if inputs.is_floating_point() else outputs
 
 
 def shuffle(x: Any, axis: int = 0, seed: int | SeedGenerator | None = None) -> torch.Tensor:

@@ -27,6 +27,7 @@ import torch
 from .config import default_device
 from .dtypes import as_tensor, standardize_dtype, to_numpy, to_torch
 from .naming import auto_name, current_path, explain
+from .tree import map_structure
 
 __all__ = ["READING", "CastVariable", "Reading", "Variable", "shape_equal", "standardize_shape"]
 
@@ -136,24 +137,45 @@ class Variable(torch.nn.Parameter):
                 value = _lay_out(value, layout, memory_format)
             differentiable = value.is_floating_point() or value.is_complex()
             self = torch.Tensor._make_subclass(cls, value, bool(trainable) and differentiable)
-        self._name = name
-        scope = current_path()
-        self.path = f"{scope}/{self._name}" if scope else self._name
+        self._describe(name, bool(trainable))
         self.initializer = initializer if callable(initializer) else None
-        self.regularizer = None
-        self.constraint = None
         self.autocast = autocast
         self.aggregation = "none" if aggregation is None else aggregation
         self.synchronization = "none" if synchronization is None else synchronization
-        self._overwrite_with_gradient = False
-        self.created_trainable = bool(trainable)
-        self._trainable = bool(trainable)
         if deferred:
             READING.scope.defer(self)
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """All is done in `__new__`; a `Parameter` has no constructor to call."""
+
+    def _describe(self, name: str, trainable: bool) -> None:
+        """Set all that is no part of the tensor."""
+        scope = current_path()
+        self._name = name
+        self.path = f"{scope}/{name}" if scope else name
+        self.initializer = self.regularizer = self.constraint = None
+        self.autocast = True
+        self.aggregation, self.synchronization = "none", "auto"
+        self._overwrite_with_gradient = False
+        self.created_trainable = self._trainable = trainable
+
+    @classmethod
+    def adopt(cls, parameter: torch.nn.Parameter, name: str) -> Variable:
+        """Make a variable of a parameter of PyTorch's, which stays the same object.
+
+        Args:
+            parameter: Whoever holds it, holds the variable then.
+            name: Last part of `path`.
+
+        Example:
+            >>> weight = torch.nn.Linear(2, 3).weight
+            >>> Variable.adopt(weight, "weight") is weight, weight.path
+            (True, 'weight')
+        """
+        parameter.__class__ = cls
+        parameter._describe(name, parameter.requires_grad)
+        return parameter
 
     # Keras's names -------------------------------------------------------------------------------
 
@@ -275,6 +297,15 @@ class Variable(torch.nn.Parameter):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        # Without it NumPy's `mean`, `max`, … call torch's methods of these names, in vain.
+        args, kwargs = map_structure(
+            lambda x: x.numpy() if isinstance(x, Variable) else x, (args, kwargs)
+        )
+        return function(*args, **kwargs)
 
     def _as_operand(self, value: Any, attached: bool = False) -> torch.Tensor:
         """Return `value` with the dtype and device of the variable; `attached` keeps gradients."""

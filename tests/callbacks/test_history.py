@@ -1,9 +1,12 @@
 """CSVLogger, TerminateOnNaN, RemoteMonitor and SwapEMAWeights."""
 
 import csv
+import http.server
 import json
 import sys
+import threading
 import types
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -116,6 +119,33 @@ class TestRemoteMonitor:
         requests.post = fail
         with pytest.warns(UserWarning, match="localhost:9000/p"):
             monitor.on_epoch_end(0, {})
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_a_server_hears_of_each_epoch(self, as_json):
+        pytest.importorskip("requests")
+        heard = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                text = body if as_json else urllib.parse.parse_qs(body)["results"][0]
+                heard.append((self.path, self.headers["Token"], json.loads(text)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args):
+                """Keep quiet."""
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            root = f"http://127.0.0.1:{server.server_port}"
+            monitor = RemoteMonitor(root, "/epochs/", "results", {"Token": "t"}, as_json)
+            model = Sequential([layers.Input((1,)), layers.Dense(1)])
+            model.compile("sgd", "mse")
+            history = model.fit(np.ones((4, 1)), np.ones((4, 1)), 4, 2, 0, [monitor]).history
+            server.shutdown()
+        expected = [{"epoch": i, "loss": loss} for i, loss in enumerate(history["loss"])]
+        assert heard == [("/epochs/", "t", results) for results in expected]
 
     def test_missing_package(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "requests", None)

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import types
 
 import pytest
 import torch
@@ -188,14 +189,24 @@ class TestLogger:
 
 
 class TestPrint:
-    def test_log_instead_of_output(self, capsys, caplog):
+    @pytest.fixture
+    def silent(self):
         config.disable_interactive_logging()
-        try:
-            with caplog.at_level(logging.INFO, logger="torchkeras"):
-                print_msg("hello")
-        finally:
-            config.enable_interactive_logging()
+        yield
+        config.enable_interactive_logging()
+
+    def test_log_instead_of_output(self, silent, monkeypatch, capsys, caplog):
+        monkeypatch.delitem(sys.modules, "absl.logging", raising=False)
+        with caplog.at_level(logging.INFO, logger="torchkeras"):
+            print_msg("hello")
         assert capsys.readouterr().out == "" and caplog.messages == ["hello"]
+
+    def test_log_of_a_program_that_uses_absl(self, silent, monkeypatch, capsys):
+        messages = []
+        absl = types.SimpleNamespace(info=messages.append)
+        monkeypatch.setitem(sys.modules, "absl.logging", absl)
+        print_msg("hello")
+        assert capsys.readouterr().out == "" and messages == ["hello"]
 
     def test_ascii_terminal(self, monkeypatch):
         raw = io.BytesIO()

@@ -1,6 +1,7 @@
 """TensorBoard: what stands in the event files."""
 
 import builtins
+import json
 
 import numpy as np
 import pytest
@@ -108,6 +109,20 @@ def test_weights_that_are_no_numbers(tmp_path):
     assert (histogram.histogram_value.num, histogram.histogram_value.max) == (5, 5.0)
 
 
+def test_weights_that_have_grown_without_bound(tmp_path):
+    callback = TensorBoard(tmp_path, histogram_freq=1)
+    model = Sequential([layers.Input((2,)), layers.Dense(3, use_bias=False)])
+    model.compile("sgd", "mse")
+    callback.set_model(model)
+    model.layers[0].kernel.assign(np.full((2, 3), -3e30))
+    callback.on_train_begin()
+    callback.on_epoch_end(0, {})
+    callback.on_train_end()
+    found = read(tmp_path / "train")
+    (histogram,) = found.Histograms(found.Tags()["histograms"][0])
+    assert histogram.histogram_value.num == 6 and histogram.histogram_value.max < -1e19
+
+
 @pytest.mark.parametrize("write_graph", [True, False])
 def test_structure(tmp_path, write_graph):
     model, _ = fit(TensorBoard(tmp_path, write_graph=write_graph), epochs=1)
@@ -149,9 +164,36 @@ def test_standalone_evaluation(tmp_path):
     assert "evaluation_loss_vs_iterations" in scalars(tmp_path / "b" / "validation")
 
 
+def traces(folder):
+    """The names of the steps' events in each trace that was written."""
+    found = sorted((folder / "train" / "plugins" / "profile").glob("*.pt.trace.json"))
+    return [
+        [event["name"] for event in json.loads(path.read_text())["traceEvents"]] for path in found
+    ]
+
+
+def test_profile(tmp_path):
+    fit(TensorBoard(tmp_path, profile_batch=(2, 3)), epochs=1)
+    (names,) = traces(tmp_path)
+    # Two batches with a matrix product for each of the two layers.
+    assert names.count("aten::addmm") == 4
+
+
+def test_profile_of_a_training_that_ends_early(tmp_path):
+    callback = TensorBoard(tmp_path, profile_batch="3,9")
+    fit(callback, epochs=1, validation=False)
+    (names,) = traces(tmp_path)
+    assert names.count("aten::addmm") == 2
+    assert callback._profile is None
+
+
+@pytest.mark.parametrize("profile_batch", [-1, (3, 2), (0, 2), "a", "1,2,3", None, ()])
+def test_bad_batches_to_profile(tmp_path, profile_batch):
+    with pytest.raises(ValueError, match="`profile_batch` must"):
+        TensorBoard(tmp_path, profile_batch=profile_batch)
+
+
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match="torch.profiler"):
-        TensorBoard(tmp_path, profile_batch=2)
     with pytest.raises(ValueError, match="'epochs'"):
         TensorBoard(tmp_path, update_freq="epochs")
 

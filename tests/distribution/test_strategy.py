@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import torchkeras as keras
 from torchkeras.distribution import (
@@ -15,6 +16,7 @@ from torchkeras.distribution import (
     initialize,
     set_distribution,
 )
+from torchkeras.training.data import get_data_adapter
 
 CPUS = [f"cpu:{i}" for i in range(8)]
 GRID = DeviceMesh((4, 2), ["batch", "model"], CPUS)
@@ -83,3 +85,63 @@ def test_what_is_not_available_yet_says_so():
     assert distribute_tensor(tensor, TensorLayout((None, None))) is tensor
     with pytest.raises(NotImplementedError, match="distribute_tensor"):
         distribute_tensor(tensor, TensorLayout(("batch", None), GRID))
+
+
+def test_data_that_workers_should_share():
+    several = DataParallel(devices=CPUS[:2])
+    several._is_multi_process = True
+    with several.scope():
+        with pytest.raises(ValueError, match=r"(?s)multi-worker.*DistributedSampler"):
+            get_data_adapter(np.ones(3))
+        several.auto_shard_dataset = False
+        assert get_data_adapter(np.ones(3)).num_batches == 1
+
+
+class Numbers:
+    """What is asked of a `tf.data.Dataset` of numbers."""
+
+    def __init__(self, batches):
+        self.batches = batches
+        self.element_spec = torch.empty(np.shape(batches[0]), device="meta")
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def rebatch(self, size):
+        rows = [row for batch in self.batches for row in batch]
+        return Numbers([rows[i : i + size] for i in range(0, len(rows), size)])
+
+    def shard(self, count, index):
+        return Numbers(self.batches[index::count])
+
+    def prefetch(self, count):
+        return self
+
+
+@pytest.mark.parametrize(
+    "processes, process, devices, expected",
+    [
+        (2, 1, (4, 1), [[4, 5, 6, 7], [12, 13, 14, 15]]),
+        (4, 2, (2, 4), [[4, 5, 6, 7], [12, 13, 14, 15]]),  # two processes for each copy
+        (2, 1, (1, 8), [[*range(8)], [*range(8, 16)]]),
+    ],
+)
+def test_batches_are_divided_among_processes(processes, process, devices, expected):
+    whole = Numbers([np.arange(8), np.arange(8, 16)])
+    mesh = DeviceMesh(devices, ["batch", "model"], [f"cpu:{i}" for i in range(np.prod(devices))])
+    spread = ModelParallel(layout_map=LayoutMap(mesh))
+    assert spread.distribute_tf_dataset(whole) is whole
+    spread._num_processes, spread._process_id, spread._is_multi_process = processes, process, True
+    parts = spread.distribute_dataset(whole)
+    assert [[int(x) for x in batch] for batch in parts] == expected
+
+
+def test_batches_that_cannot_be_divided():
+    spread = DataParallel(devices=CPUS[:2])
+    spread._num_processes, spread._is_multi_process = 2, True
+    with pytest.raises(ValueError, match="divisible by the number of processes"):
+        spread.distribute_dataset(Numbers([np.arange(7)]))
+    with pytest.raises(ValueError, match="batch size of the dataset is unknown"):
+        spread.distribute_dataset(Numbers([np.float32(1.0)]))
+    with pytest.raises(ValueError, match=r"(?s)not supported for auto-.*DistributedSampler"):
+        spread.distribute_dataset([1, 2])

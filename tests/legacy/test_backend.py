@@ -37,6 +37,9 @@ def test_each_name_is_found_in_keras_backend(name):
         (lambda: K.random_normal((2, 5)).shape, [2, 5]),
         (lambda: K.random_uniform((2,), 3.0, 3.0), [3, 3]),
         (lambda: K.truncated_normal((4,), stddev=0.0), [0, 0, 0, 0]),
+        (lambda: K.eval(K.random_normal_variable((2,), 1.0, 0.0, name="v")), [1, 1]),
+        (lambda: K.eval(K.random_uniform_variable((2,), 3.0, 3.0)), [3, 3]),
+        (lambda: K.to_dense(torch.eye(2).to_sparse()), [[1, 0], [0, 1]]),
         (lambda: K.eval(K.eye((2, 3))), [[1, 0, 0], [0, 1, 0]]),
     ],
 )

@@ -47,6 +47,10 @@ def test_areas_enclose_each_other(weights):
         assert low < middle < high
     average = sklearn.metrics.average_precision_score(LABELS, SCORES, sample_weight=weights)
     precise = float(fed(metrics.AUC(101, curve="PR"), weights=weights).result())
+    # By its own name, whatever the curve; and options are equal to the strings they stand for.
+    named = fed(metrics.AUC(101, summation_method="majoring"), weights=weights)
+    assert float(named.interpolate_pr_auc()) == precise
+    assert (named.curve, named.summation_method) == ("ROC", "majoring")
     assert abs(precise - average) < 0.02  # average precision is a step sum
 
 

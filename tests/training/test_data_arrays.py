@@ -239,7 +239,7 @@ class TestClassWeight:
             ArrayDataAdapter(np.zeros(2), y, class_weight=class_weight)
 
     def test_not_beside_sample_weight(self):
-        with pytest.raises(ValueError, match="together"):
+        with pytest.raises(ValueError, match="at the same time"):
             ArrayDataAdapter(np.zeros(2), np.zeros(2), np.ones(2), class_weight={0: 1.0})
 
 

@@ -1,6 +1,8 @@
 """`compile`, `fit` and their kin: what they return, train, report and leave behind."""
 
+import copy
 import functools
+import pickle
 import warnings
 
 import numpy as np
@@ -204,6 +206,42 @@ def test_stop_training():
     assert len(model.fit(X, Y, verbose=0).epoch) == 1  # the wish is forgotten
 
 
+def test_interrupted_training_leaves_a_usable_model():
+    class Interrupt(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1 and self.model.history.epoch == [0]:
+                raise KeyboardInterrupt
+
+    model, twin = (linear(optimizer="adam", loss="mse", metrics=["mae"]) for _ in range(2))
+    options = {"batch_size": 10, "shuffle": False, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=3, callbacks=[Interrupt()], **options)
+    assert model.history.epoch == [0] and set(model.history.history) == {"loss", "mae"}
+    assert not model.training and int(model.optimizer.iterations) == 6
+    twin.fit(X, Y, **options)
+    twin.fit(X[:20], Y[:20], **options)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), twin.predict(X, verbose=0))
+    again, expected = (m.fit(X, Y, epochs=2, **options).history for m in (model, twin))
+    assert again == expected
+
+
+def test_stateless_compute_loss_changes_nothing():
+    model = linear(optimizer="sgd", loss="mse")
+    model.compute_loss(None, torch.as_tensor(Y), torch.zeros(40, 1))  # builds the loss
+    state = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    kernel = torch.ones(4, 1, requires_grad=True)
+    y_pred = torch.as_tensor(X) @ kernel
+    loss, (trainable, *rest) = model.stateless_compute_loss(
+        [kernel, torch.zeros(1)], *state[1:], x=X, y=torch.as_tensor(Y), y_pred=y_pred
+    )
+    assert loss.item() == pytest.approx(((X.sum(1, keepdims=True) - Y) ** 2).mean(), rel=1e-5)
+    (slope,) = torch.autograd.grad(loss, [kernel])
+    assert slope.shape == (4, 1) and trainable[0] is kernel and len(rest) == 2
+    assert not model.get_weights()[0].any()
+    with pytest.raises(ValueError):
+        model.stateless_compute_loss([kernel], *state[1:], y=Y, y_pred=y_pred)
+
+
 def test_limit_of_epochs():
     before = config.max_epochs()
     config.set_max_epochs(2)
@@ -340,6 +378,43 @@ def test_a_scheduler_that_watches_the_validation():
     assert plateau.last_epoch == 3 and plateau.best < float("inf")
 
 
+def _scheduled(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: torch.optim.AdamW,
+        lambda model: torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9),
+        _scheduled,
+        lambda model: optimizers.Muon(0.01),
+        lambda model: optimizers.LossScaleOptimizer(
+            optimizers.Adam(
+                optimizers.schedules.CosineDecay(0.1, 10),
+                use_ema=True,
+                gradient_accumulation_steps=2,
+            )
+        ),
+    ],
+    ids=["class", "instance", "scheduler", "muon", "loss scale"],
+)
+def test_copies_of_a_trained_model_go_on_as_it_does(make, copied):
+    model = mlp()
+    model.compile(make(model), losses.Huber(), metrics=["mae", metrics.R2Score()])
+    model.fit(X, Y, epochs=2, verbose=0)
+    twin = copied(model)
+    assert twin.optimizer is not model.optimizer
+    state = torch.get_rng_state()
+    expected = model.fit(X, Y, epochs=2, verbose=0).history
+    torch.set_rng_state(state)
+    assert twin.fit(X, Y, epochs=2, verbose=0).history == expected
+    for a, b in zip(twin.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_epochs_end_for_any_optimizer_that_asks():
     seen = []
 
@@ -432,7 +507,8 @@ def test_compiled_steps_see_the_losses_of_layers():
     def run(**kwargs):
         model = Sequential([L.Input((4,)), L.Dense(2, kernel_initializer="ones"), Adds()])
         model.compile("sgd", "mse", **kwargs)
-        return model.fit(X, X[:, :2], epochs=2, shuffle=False, verbose=0).history["loss"]
+        options = {"epochs": 2, "batch_size": len(X), "shuffle": False, "verbose": 0}
+        return model.fit(X, X[:, :2], **options).history["loss"]
 
     def by_torch(function):
         return real(function, backend="eager")
@@ -459,14 +535,14 @@ def test_mistakes_are_not_taken_for_the_compilers(monkeypatch):
 
 
 def test_jit_compile_with_the_real_compiler():
-    """Whether there is a working one or not."""
+    """Whether there is a working one or not. All batches are of one size, to compile just once."""
+    options = {"epochs": 3, "batch_size": len(X), "shuffle": False, "verbose": 0}
     set_seed(1)
-    eager = linear(optimizer="adam", loss="mse")
-    expected = eager.fit(X, Y, epochs=3, shuffle=False, verbose=0).history["loss"]
+    expected = linear(optimizer="adam", loss="mse").fit(X, Y, **options).history["loss"]
     model = linear(optimizer="adam", loss="mse", jit_compile=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        history = model.fit(X, Y, epochs=3, shuffle=False, verbose=0).history["loss"]
+        history = model.fit(X, Y, **options).history["loss"]
     assert history == pytest.approx(expected, rel=1e-4)
 
 

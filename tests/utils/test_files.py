@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from torchkeras.utils import archives, files, get_file
+from torchkeras.utils import archives, get_file, hashes
 
 TEXT = b"Float like a butterfly, sting like a bee."
 
@@ -31,6 +31,7 @@ def server():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
+            made.handler = self
             status, headers, body = answers[self.path.partition("?")[0]]
             self.send_response(status)
             for name, value in headers.items():
@@ -42,7 +43,7 @@ def server():
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
         thread.start()
         made.answers, made.asked = answers, asked
         made.url = f"http://127.0.0.1:{made.server_port}"
@@ -114,6 +115,92 @@ def test_a_download_that_breaks_off_is_no_file(server, tmp_path):
     with pytest.raises(OSError, match="60 of 100 bytes"):
         get_file(origin=f"{server.url}/half.bin", cache_dir=tmp_path)
     assert os.listdir(tmp_path / "datasets") == []
+
+
+class Versions:
+    """A server's answers for a file of several versions: all of it, or the rest by `If-Range`."""
+
+    def __init__(self, server, body, tag, ranges=True):
+        self.server, self.body, self.tag, self.ranges = server, body, tag, ranges
+        self.asked = []  # the ranges
+
+    def __iter__(self):  # unpacked where the request comes in
+        handler = self.server.handler
+        wanted, known = handler.headers["Range"], handler.headers["If-Range"]
+        self.asked.append(wanted)
+        headers = {} if self.tag is None else {"ETag": self.tag}
+        first = int(wanted[6:-1]) if wanted and known == self.tag and self.ranges else 0
+        if first:
+            headers["Content-Range"] = f"bytes {first}-{len(self.body) - 1}/{len(self.body)}"
+        headers["Content-Length"] = str(len(self.body) - first)
+        stop, self.stop = getattr(self, "stop", None), None
+        return iter((206 if first else 200, headers, self.body[first:stop]))
+
+
+BODY = bytes(range(256)) * 1000
+
+
+def interrupted(server, path, **options):
+    """Break a download of `path` off in the middle; return the answers for the next ones."""
+    answers = server.answers[path] = Versions(server, BODY, '"v1"', **options)
+    answers.stop = 100_000
+    return answers
+
+
+def test_a_download_goes_on_where_it_was_broken_off(server, tmp_path):
+    answers = interrupted(server, "/long.bin")
+    digest = hashlib.sha256(BODY).hexdigest()
+    options = {"origin": f"{server.url}/long.bin", "cache_dir": tmp_path, "file_hash": digest}
+    with pytest.raises(OSError, match="100000 of 256000 bytes"):
+        get_file(**options)
+    assert not (tmp_path / "datasets" / "long.bin").exists()
+    assert content(get_file(**options)) == BODY
+    assert answers.asked == [None, "bytes=100000-"]
+    assert os.listdir(tmp_path / "datasets") == ["long.bin"]
+
+
+@pytest.mark.parametrize("change", ["version", "no ranges", "other origin", "no note", "evil note"])
+def test_parts_that_do_not_fit_are_not_used(server, tmp_path, change):
+    answers = interrupted(server, "/long.bin", ranges=change != "no ranges")
+    url = f"{server.url}/long.bin"
+    with pytest.raises(OSError, match="bytes"):
+        get_file(origin=url, cache_dir=tmp_path)
+    note = tmp_path / "datasets" / ".long.bin.part.json"
+    if change == "version":
+        answers.body, answers.tag = BODY[::-1], '"v2"'
+    elif change == "other origin":
+        url += "?mirror"
+    elif change == "no note":
+        note.unlink()
+    elif change == "evil note":
+        note.write_text("[]")
+    assert content(get_file(origin=url, cache_dir=tmp_path)) == answers.body
+    assert os.listdir(tmp_path / "datasets") == ["long.bin"]
+
+
+def test_a_part_that_was_changed_fails_by_its_hash(server, tmp_path):
+    interrupted(server, "/long.bin")
+    digest = hashlib.sha256(BODY).hexdigest()
+    options = {"origin": f"{server.url}/long.bin", "cache_dir": tmp_path, "file_hash": digest}
+    with pytest.raises(OSError, match="bytes"):
+        get_file(**options)
+    (tmp_path / "datasets" / ".long.bin.part").write_bytes(b"evil")
+    with pytest.raises(ValueError, match="corrupted"):
+        get_file(**options)
+    assert os.listdir(tmp_path / "datasets") == []
+    assert content(get_file(**options)) == BODY
+
+
+def test_a_server_that_is_away_leaves_the_part(server, tmp_path):
+    answers = interrupted(server, "/long.bin")
+    options = {"origin": f"{server.url}/long.bin", "cache_dir": tmp_path}
+    with pytest.raises(OSError, match="bytes"):
+        get_file(**options)
+    server.answers["/long.bin"] = (503, {}, b"")
+    with pytest.raises(OSError, match="503"):
+        get_file(**options)
+    server.answers["/long.bin"] = answers
+    assert content(get_file(**options)) == BODY and answers.asked[-1] == "bytes=100000-"
 
 
 def test_a_download_of_unknown_length(server, tmp_path):
@@ -347,8 +434,8 @@ def test_a_broken_archive_leaves_no_folder(tmp_path):
 
 def test_hashes(origin):
     sha256, md5 = hashlib.sha256(TEXT).hexdigest(), hashlib.md5(TEXT).hexdigest()
-    assert files.hash_file(origin) == sha256
-    assert files.hash_file(origin, "md5", chunk_size=3) == md5
-    assert files.validate_file(origin, sha256) and files.validate_file(origin, md5)
-    assert not files.validate_file(origin, md5, "sha256")
-    assert not files.validate_file(origin, "0" * 64)
+    assert hashes.hash_file(origin) == sha256
+    assert hashes.hash_file(origin, "md5", chunk_size=3) == md5
+    assert hashes.validate_file(origin, sha256) and hashes.validate_file(origin, md5)
+    assert not hashes.validate_file(origin, md5, "sha256")
+    assert not hashes.validate_file(origin, "0" * 64)

@@ -49,4 +49,4 @@ def test_nearest_name_of_an_interpolation(tmp_path):
 
 
 def test_the_older_path_has_the_same_functions():
-    assert all(getattr(faces, name) is getattr(images, name) for name in faces.__all__)
+    assert all(getattr(faces, name) is getattr(images, name) for name in images.__all__)

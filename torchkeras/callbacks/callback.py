@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.nn.parallel import DistributedDataParallel
 
@@ -50,6 +50,10 @@ class Callback:
         >>> Greeter().on_epoch_begin(0)
         epoch 0
     """
+
+    # Attributes that `BackupAndRestore` carries over to a training that goes on: numbers, lists of
+    # numbers, lists of arrays, `None`.
+    _carried: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None

@@ -95,6 +95,12 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_model(model)
 
+    def set_iterator(self, iterator: Any) -> None:
+        """Hand what `fit` draws its batches from, and all callbacks, to those that ask for it."""
+        for callback in self.callbacks:
+            if hasattr(callback, "set_iterator"):
+                callback.set_iterator(iterator, self.callbacks)
+
     def listens(self, hook: str) -> bool:
         """Whether any callback overrides `hook`."""
         return bool(self._listeners[hook])
@@ -124,6 +130,9 @@ class CallbackList(Callback):
         """Start `fit`."""
         self._find_listeners()
         self._call("on_train_begin", logs=logs)
+        for callback in self.callbacks:
+            if hasattr(callback, "resume_others"):
+                callback.resume_others()
 
     def on_train_end(self, logs: RawLogs = None) -> None:
         """End `fit`."""

@@ -1,4 +1,7 @@
-"""Messages to the user: to standard output, or to the log when interactive logging is off."""
+"""Messages to the user: to standard output, or to the log when interactive logging is off.
+
+The log is that of `absl`, as Keras's, in a program that has imported it; else Python's own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def print_msg(message: object, line_break: bool = True) -> None:
     """
     text = str(message)
     if not is_interactive_logging_enabled():
-        _LOGGER.info(text)
+        sys.modules.get("absl.logging", _LOGGER).info(text)
         return
     out = sys.stdout
     text = f"{text}\n" if line_break else text

@@ -21,6 +21,7 @@ class SwapEMAWeights(Callback):
     Args:
         swap_on_epoch: Swap at the end of each epoch too, and back at the start of the next, so that
             callbacks further down the list, such as `ModelCheckpoint`, see the averages.
+            `BackupAndRestore` must see the weights, so it belongs further up.
 
     Raises:
         ValueError: The optimizer keeps no averages.

@@ -123,6 +123,8 @@ class EarlyStopping(MonitorCallback):
         3
     """
 
+    _carried = ("best", "best_epoch", "best_weights", "stopped_epoch", "wait")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -215,6 +217,8 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises:
         ValueError: `factor` is 1 or more.
     """
+
+    _carried = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,

@@ -41,3 +41,14 @@ class OrbaxCheckpoint(Callback):
                 fix="use `callbacks.ModelCheckpoint`, or `callbacks.BackupAndRestore` to resume.",
             )
         )
+
+    def is_multihost_enabled(self) -> bool:
+        """Whether several hosts write one checkpoint: never."""
+        return False
+
+    def is_primary_host(self) -> bool:
+        """Whether this is the host that coordinates: always."""
+        return True
+
+    def wait_until_finished(self) -> None:
+        """Return when all is written, hence at once."""

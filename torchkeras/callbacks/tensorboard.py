@@ -24,6 +24,9 @@ from .schedule import log_learning_rates
 __all__ = ["TensorBoard"]
 
 
+_LARGEST = 9e19  # in a histogram, whose bins end at 1e20
+
+
 class TensorBoard(Callback):
     """Writes event files for TensorBoard.
 
@@ -35,16 +38,21 @@ class TensorBoard(Callback):
         write_steps_per_second: Write the speed of training.
         update_freq: `"epoch"`; or `"batch"` or a number of batches, to write results within epochs
             as well. Each such reading waits for the device.
-        profile_batch: Must be 0; use `torch.profiler` for profiles.
+        profile_batch: Number of the batch, counted from 1 over all epochs, that `torch.profiler`
+            watches, or the first and the last of several: `(10, 20)` or `"10,20"`; 0 watches none.
+            The trace goes to `train/plugins/profile` under `log_dir`, for the viewer's PyTorch
+            Profiler plug-in and for chrome://tracing.
         embeddings_freq: Epochs between two snapshots of the embedding layers; 0 writes none.
         embeddings_metadata: From layer name to a file with one label per line; or one file for all.
             Relative paths start at `log_dir`, or else at the current directory.
 
     Raises:
         ImportError: When training begins without the `tensorboard` package.
-        ValueError: `profile_batch` is not 0, `update_freq` is none of these, or
-            `embeddings_metadata` names a layer that is not there.
+        ValueError: `profile_batch` or `update_freq` is none of these, or `embeddings_metadata`
+            names a layer that is not there.
     """
+
+    _carried = ("_train_step",)
 
     def __init__(
         self,
@@ -54,19 +62,11 @@ class TensorBoard(Callback):
         write_images: bool = False,
         write_steps_per_second: bool = False,
         update_freq: str | int = "epoch",
-        profile_batch: int = 0,
+        profile_batch: int | str | tuple[int, int] = 0,
         embeddings_freq: int = 0,
         embeddings_metadata: str | Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        if profile_batch:
-            raise ValueError(
-                explain(
-                    "TensorBoard: profiling is not available here.",
-                    profile_batch=profile_batch,
-                    fix="leave out `profile_batch` and run `fit` inside `torch.profiler.profile`.",
-                )
-            )
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -83,6 +83,8 @@ class TensorBoard(Callback):
             )
         self.embeddings_freq = embeddings_freq
         self.embeddings_metadata = embeddings_metadata
+        self._first_profiled, self._last_profiled = _batches_to_profile(profile_batch)
+        self._profile: Any = None
         self._writers: dict[str, Any] = {}
         self._train_step = 0
         self._batch_start = 0.0
@@ -120,23 +122,29 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Count batches from 0."""
+        self._end_profile()  # of a training that was broken off
         self._train_step = 0
         self._train_writer  # noqa: B018  a missing package shall be noticed before training
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Close the files."""
+        self._end_profile()
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Count the batch."""
+        """Count the batch, and begin to profile if it is time to."""
         self._train_step += 1
+        if self._train_step == self._first_profiled:
+            self._begin_profile()
         if self.write_steps_per_second:
             self._batch_start = time.time()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Write the results so far if it is time to."""
+        """Write the results so far, and the profile, if it is time to."""
+        if self._profile is not None and self._train_step >= self._last_profiled:
+            self._end_profile()
         if self.update_freq == "epoch" or self._train_step % self.update_freq:
             return
         if self.write_steps_per_second:
@@ -144,6 +152,17 @@ class TensorBoard(Callback):
             self._train_writer.add_scalar("batch_steps_per_second", speed, self._train_step)
         for name, value in (logs or {}).items():
             _add_number(self._train_writer, f"batch_{name}", value, self._train_step)
+
+    def _begin_profile(self) -> None:
+        folder = os.path.join(self.log_dir, "train", "plugins", "profile")
+        write = torch.profiler.tensorboard_trace_handler(folder)
+        self._profile = torch.profiler.profile(on_trace_ready=write)
+        self._profile.start()
+
+    def _end_profile(self) -> None:
+        profile, self._profile = self._profile, None
+        if profile is not None:
+            profile.stop()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the clock."""
@@ -195,7 +214,7 @@ class TensorBoard(Callback):
             for weight in layer.weights:
                 name = weight.path.replace(":", "_")
                 values = weight.detach().float().cpu()
-                finite = values[torch.isfinite(values)]
+                finite = values[torch.isfinite(values)].clamp(-_LARGEST, _LARGEST)
                 if finite.numel():  # training may have diverged, and torch bins no others
                     self._train_writer.add_histogram(f"{name}/histogram", finite, epoch)
                 images = _as_images(values.nan_to_num(0.0, 0.0, 0.0)) if self.write_images else None
@@ -258,6 +277,26 @@ class TensorBoard(Callback):
             tensor=TensorProto(dtype=DT_STRING, string_val=[config.encode()]),
         )
         writer.add_summary(Summary(value=[value]), 0)
+
+
+def _batches_to_profile(profile_batch: Any) -> tuple[int, int]:
+    """The first and the last of the batches to profile, counted from 1; `(0, 0)` for none."""
+    batches = profile_batch.split(",") if isinstance(profile_batch, str) else profile_batch
+    batches = batches if isinstance(batches, (list, tuple)) else [batches]
+    try:
+        first, last = (int(number) for number in (batches[0], batches[-1]))
+        if len(batches) <= 2 and 0 <= first <= last and (first or not last):
+            return first, last
+    except (TypeError, ValueError, IndexError):
+        pass
+    raise ValueError(
+        explain(
+            "TensorBoard: `profile_batch` must be a non-negative integer, or a pair of positive"
+            " integers that are the first and the last of the batches to profile.",
+            received=repr(profile_batch),
+            fix="pass for example 5, or (10, 20).",
+        )
+    )
 
 
 def _add_number(writer: Any, tag: str, value: Any, step: int) -> None:

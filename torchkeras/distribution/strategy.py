@@ -18,6 +18,7 @@ from ..config import at_clear_session
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..registry import builtin
+from ..tree import flatten
 from .layout import DeviceMesh, LayoutMap, TensorLayout, list_devices
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "distribution",
     "initialize",
     "require_one_device",
+    "require_shared_data",
     "set_distribution",
 ]
 
@@ -127,6 +129,26 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     )
 
 
+def require_shared_data(x: Any) -> None:
+    """Refuse data of which each process of a job would take all where it should take a part.
+
+    Raises:
+        ValueError: A distribution over several processes is in force, and shares out datasets.
+    """
+    current = distribution()
+    if current is None or not (current._is_multi_process and current.auto_shard_dataset):
+        return
+    raise ValueError(
+        explain(
+            "When using a multi-worker distribution with auto-sharding enabled, data cannot be"
+            " shared out among the workers.",
+            received=type(x),
+            fix="give each process its own part, for instance by torch's `DistributedSampler`, and"
+            " set `distribution.auto_shard_dataset = False`.",
+        )
+    )
+
+
 class Distribution:
     """Base class: where variables and data are to lie.
 
@@ -193,10 +215,13 @@ class Distribution:
         """Return this process's part of a dataset: all of it where there is one process.
 
         Raises:
-            ValueError: There are several processes; torch's `DistributedSampler` splits for them.
+            ValueError: There are several processes, and this is no `tf.data.Dataset`; torch's
+                `DistributedSampler` splits for them.
         """
         if not self._is_multi_process or not self.auto_shard_dataset:
             return dataset
+        if hasattr(dataset, "rebatch") and hasattr(dataset, "element_spec"):
+            return self.distribute_tf_dataset(dataset)
         raise ValueError(
             explain(
                 f"The dataset type {type(dataset)} is not supported for auto-sharding in"
@@ -205,6 +230,46 @@ class Distribution:
                 " `auto_shard_dataset=False`.",
             )
         )
+
+    def distribute_tf_dataset(self, dataset: Any) -> Any:
+        """Return this process's part of a `tf.data.Dataset`: all of it where there is one process.
+
+        Each batch is divided among the processes, or among the copies of the model where one takes
+        several processes.
+
+        Args:
+            dataset: Yields batches of the whole job's size.
+
+        Raises:
+            ValueError: It yields no batches, or such as cannot be divided evenly.
+        """
+        if not self._is_multi_process:
+            return dataset
+        if any(len(spec.shape) == 0 for spec in flatten(dataset.element_spec)):
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__}: the batch size of the dataset is unknown.",
+                    element_spec=dataset.element_spec,
+                    fix="call `dataset.batch(batch_size)` first.",
+                )
+            )
+        replicas, processes = self.num_model_replicas, self.num_processes
+        if replicas == 1:
+            return dataset
+        by_process = replicas >= processes
+        shards = processes if by_process else replicas
+        size = len(flatten(next(iter(dataset)))[0])
+        if size % shards:
+            raise ValueError(
+                explain(
+                    "Global batch size must be divisible by the number of"
+                    f" {'processes' if by_process else 'copies of the model'}.",
+                    batch_size=size,
+                    number=shards,
+                )
+            )
+        index = self._process_id if by_process else self.data_shard_id
+        return dataset.rebatch(size // shards).shard(shards, index).prefetch(-1)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} device_mesh={self.device_mesh}>"

@@ -3,15 +3,13 @@
 `torchkeras.backend` offers them beside its own names, as `tf.keras.backend` does. Names, arguments
 and defaults are Keras 2's: reductions are along `axis`, `argmax` and its like along the last one.
 Arguments are tensors, symbolic tensors, variables or arrays. What `keras.ops` spells alike is that
-function itself. Source: `tf.keras.backend`; the functions without a counterpart in PyTorch (sparse
-tensors, graphs of TensorFlow, `rnn`) are not here.
+function itself. Source: `tf.keras.backend`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,8 @@ import torch
 import torch.nn.functional as F
 
 import torchkeras.ops as ops  # `from .. import ops` would import the package's root as well
-import torchkeras.random as rng
 
-from ..config import epsilon, floatx
+from ..config import floatx, standardize_data_format
 from ..dtypes import to_numpy
 from ..naming import explain, name_scope
 from ..ops import (
@@ -70,7 +67,20 @@ from ..ops import (
     var,
     zeros_like,
 )
+from ..random import dropout as random_dropout
+from ..random import normal as random_normal
+from ..random import truncated_normal
+from ..random import uniform as random_uniform
 from ..variables import Variable
+from .loops import foldl, foldr, map_fn, rnn
+from .losses import (
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    ctc_batch_cost,
+    ctc_decode,
+    ctc_label_dense_to_sparse,
+    sparse_categorical_crossentropy,
+)
 
 __all__ = [
     "abs",
@@ -86,19 +96,23 @@ __all__ = [
     "batch_set_value",
     "bias_add",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "cast",
     "cast_to_floatx",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
     "clip",
     "concatenate",
     "constant",
     "conv1d",
     "conv2d",
+    "conv2d_transpose",
     "conv3d",
     "cos",
     "count_params",
     "ctc_batch_cost",
     "ctc_decode",
+    "ctc_label_dense_to_sparse",
     "cumprod",
     "cumsum",
     "depthwise_conv2d",
@@ -122,6 +136,7 @@ __all__ = [
     "hard_sigmoid",
     "in_top_k",
     "int_shape",
+    "is_sparse",
     "l2_normalize",
     "less",
     "less_equal",
@@ -146,14 +161,19 @@ __all__ = [
     "prod",
     "random_bernoulli",
     "random_normal",
+    "random_normal_variable",
     "random_uniform",
+    "random_uniform_variable",
     "relu",
     "repeat",
     "repeat_elements",
     "reshape",
     "resize_images",
+    "resize_volumes",
     "reverse",
+    "rnn",
     "round",
+    "separable_conv2d",
     "set_value",
     "shape",
     "sigmoid",
@@ -164,6 +184,7 @@ __all__ = [
     "softsign",
     "sparse_categorical_crossentropy",
     "spatial_2d_padding",
+    "spatial_3d_padding",
     "sqrt",
     "square",
     "squeeze",
@@ -175,6 +196,7 @@ __all__ = [
     "tanh",
     "temporal_padding",
     "tile",
+    "to_dense",
     "transpose",
     "truncated_normal",
     "update",
@@ -238,10 +260,24 @@ def eye(size: int | Sequence[int], dtype: Any = None, name: str | None = None) -
 
 def get_value(x: Any) -> Any:
     """Return a variable or tensor as a NumPy array; what is neither comes back as it is."""
-    return to_numpy(x) if isinstance(x, Tensor) else x
+    return to_numpy(to_dense(x)) if isinstance(x, Tensor) else x
 
 
 eval = get_value
+
+
+def is_sparse(tensor: Any) -> bool:
+    """Whether a tensor is a sparse one.
+
+    >>> is_sparse(torch.eye(2).to_sparse()), is_sparse(torch.eye(2))
+    (True, False)
+    """
+    return tensor.is_sparse if isinstance(tensor, Tensor) else getattr(tensor, "sparse", False)
+
+
+def to_dense(tensor: Any) -> Any:
+    """Return a sparse tensor as one that has a place for each value, and any other as it is."""
+    return tensor.to_dense() if is_sparse(tensor) and isinstance(tensor, Tensor) else tensor
 
 
 def set_value(x: Any, value: Any) -> None:
@@ -476,14 +512,22 @@ def temporal_padding(x: Any, padding: tuple[int, int] = (1, 1)) -> Any:
 
 def spatial_2d_padding(
     x: Any,
-    padding: tuple[tuple[int, int], tuple[int, int]] = ((1, 1), (1, 1)),
+    padding: Sequence[Sequence[int]] = ((1, 1), (1, 1)),
     data_format: str | None = None,
 ) -> Any:
     """Add rows and columns of zeros around images."""
-    rows, columns = (tuple(side) for side in padding)
-    first = data_format == "channels_first"
-    none = (0, 0)
-    return ops.pad(x, (none, none, rows, columns) if first else (none, rows, columns, none))
+    pairs = [tuple(pair) for pair in padding]
+    before = 2 if standardize_data_format(data_format) == "channels_first" else 1
+    return ops.pad(x, [(0, 0)] * before + pairs + [(0, 0)] * (2 - before))
+
+
+def spatial_3d_padding(
+    x: Any,
+    padding: Sequence[Sequence[int]] = ((1, 1), (1, 1), (1, 1)),
+    data_format: str | None = None,
+) -> Any:
+    """Add planes, rows and columns of zeros around volumes."""
+    return spatial_2d_padding(x, padding, data_format)
 
 
 def resize_images(
@@ -502,6 +546,16 @@ def resize_images(
         interpolation=interpolation,
         data_format=data_format,
     )
+
+
+def resize_volumes(
+    x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: str
+) -> Any:
+    """Enlarge volumes by whole factors, each value several times."""
+    first = 2 if standardize_data_format(data_format) == "channels_first" else 1
+    for axis, factor in enumerate((depth_factor, height_factor, width_factor), first):
+        x = ops.repeat(x, factor, axis)
+    return x
 
 
 # Products, convolutions, normalization -----------------------------------------------------------
@@ -567,7 +621,68 @@ def _conv(
     return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
-conv1d = conv2d = conv3d = _conv
+conv2d = conv3d = _conv
+
+
+def conv1d(
+    x: Any,
+    kernel: Any,
+    strides: int = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: int = 1,
+) -> Any:
+    """Convolve sequences; with the padding "causal", no step sees a later one."""
+    if padding == "causal":
+        x, padding = temporal_padding(x, (dilation_rate * (len(kernel) - 1), 0)), "valid"
+    return _conv(x, kernel, strides, padding, data_format, dilation_rate)
+
+
+def conv2d_transpose(
+    x: Any,
+    kernel: Any,
+    output_shape: Sequence[int | None],
+    strides: Sequence[int] = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Sequence[int] = (1, 1),
+) -> Tensor:
+    """What the gradient of a convolution does: from the shape of its result to that of its input.
+
+    Args:
+        x: Images.
+        kernel: `(*sizes, out, in)`.
+        output_shape: The shape of the result, with the batch and the channels.
+        strides, padding, dilation_rate: Of the convolution.
+        data_format: `channels_last` or `channels_first`. Default: `config.image_data_format()`.
+    """
+    last = standardize_data_format(data_format) == "channels_last"
+    x = x.permute(0, 3, 1, 2) if last else x
+    y = F.conv_transpose2d(
+        x, kernel.permute(3, 2, 0, 1), stride=tuple(strides), dilation=tuple(dilation_rate)
+    )
+    cuts: list[int] = []
+    for size, full in zip(
+        output_shape[1:3] if last else output_shape[2:], y.shape[2:], strict=True
+    ):
+        before = (full - size) // 2 if padding.lower() == "same" and full > size else 0
+        cuts = [-before, size + before - full, *cuts]
+    y = F.pad(y, cuts)
+    return y.permute(0, 2, 3, 1) if last else y
+
+
+def separable_conv2d(
+    x: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = (1, 1),
+) -> Any:
+    """Convolve each channel, then mix the channels; see `keras.ops.separable_conv`."""
+    kernels = depthwise_kernel, pointwise_kernel
+    return ops.separable_conv(x, *kernels, strides, padding, data_format, dilation_rate)
 
 
 def depthwise_conv2d(
@@ -607,72 +722,6 @@ def batch_normalization(
     return ops.batch_normalization(x, mean, var, axis, beta, gamma, epsilon)
 
 
-# Losses ------------------------------------------------------------------------------------------
-
-
-def sparse_categorical_crossentropy(
-    target: Any,
-    output: Any,
-    from_logits: bool = False,
-    axis: int = -1,
-    ignore_class: int | None = None,
-) -> Any:
-    """Crossentropy of class numbers; zero where the class is `ignore_class`."""
-    if ignore_class is None:
-        return ops.sparse_categorical_crossentropy(target, output, from_logits, axis)
-    valid = ops.not_equal(target, ignore_class)
-    losses = ops.sparse_categorical_crossentropy(
-        ops.where(valid, target, 0), output, from_logits, axis
-    )
-    return ops.where(valid, losses, 0.0)
-
-
-def ctc_batch_cost(y_true: Tensor, y_pred: Tensor, input_length: Any, label_length: Any) -> Tensor:
-    """Connectionist temporal classification, with the last class as the blank.
-
-    Args:
-        y_true: Labels `(B, L)`.
-        y_pred: Probabilities `(B, T, C)`.
-        input_length: Valid steps of `y_pred`, `(B, 1)`.
-        label_length: Valid labels of `y_true`, `(B, 1)`.
-
-    Returns: Losses, `(B, 1)`.
-
-    Source: Graves et al. 2006.
-    """
-    scores = torch.log(y_pred.transpose(0, 1) + epsilon()).log_softmax(-1)
-    lengths = [ops.cast(n, "int64").reshape(-1) for n in (input_length, label_length)]
-    blank = y_pred.shape[-1] - 1
-    labels = ops.cast(y_true, "int64")
-    return F.ctc_loss(scores, labels, *lengths, blank=blank, reduction="none")[:, None]
-
-
-def ctc_decode(
-    y_pred: Tensor,
-    input_length: Any,
-    greedy: bool = True,
-    beam_width: int = 100,
-    top_paths: int = 1,
-) -> tuple[list[Tensor], Tensor]:
-    """The labels that probabilities stand for, with the last class as the blank.
-
-    Args:
-        y_pred: `(B, T, C)`.
-        input_length: Valid steps, `(B,)`.
-        greedy: Take the likeliest class of each step; a beam search is not there.
-        beam_width, top_paths: Of that search.
-
-    Returns: A list of one tensor `(B, T)`, filled up with -1, and minus the sums of the logarithms
-        of the probabilities, `(B, 1)`.
-    """
-    scores = torch.log(y_pred + epsilon())
-    strategy = "greedy" if greedy else "beam_search"
-    decoded, score = ops.ctc_decode(
-        scores, input_length, strategy, beam_width, top_paths, mask_index=y_pred.shape[-1] - 1
-    )
-    return [path.long() for path in decoded], score
-
-
 def gradients(loss: Any, variables: Sequence[Any]) -> Any:
     """Not available: PyTorch has no graph to take them from beforehand."""
     raise NotImplementedError(
@@ -681,71 +730,40 @@ def gradients(loss: Any, variables: Sequence[Any]) -> Any:
     )
 
 
-# Random numbers and functions --------------------------------------------------------------------
+# Random numbers ----------------------------------------------------------------------------------
 
 
-def random_normal(
+def random_normal_variable(
     shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
+    mean: float,
+    scale: float,
     dtype: Any = None,
+    name: str | None = None,
     seed: int | None = None,
-) -> Tensor:
-    """Normally distributed numbers; see `keras.random.normal`."""
-    return rng.normal(shape, mean, stddev, dtype, seed)
+) -> Any:
+    """Make a variable of normally distributed numbers."""
+    return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
 
 
-def random_uniform(
+def random_uniform_variable(
     shape: Sequence[int],
-    minval: float = 0.0,
-    maxval: float = 1.0,
+    low: float,
+    high: float,
     dtype: Any = None,
+    name: str | None = None,
     seed: int | None = None,
-) -> Tensor:
-    """Evenly distributed numbers; see `keras.random.uniform`."""
-    return rng.uniform(shape, minval, maxval, dtype, seed)
+) -> Any:
+    """Make a variable of evenly distributed numbers."""
+    return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
 
 
 def random_bernoulli(
     shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None
 ) -> Tensor:
     """Ones with the probability `p`, else zeros."""
-    return ops.cast(rng.uniform(shape, seed=seed) < p, dtype or floatx())
-
-
-def truncated_normal(
-    shape: Sequence[int],
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: Any = None,
-    seed: int | None = None,
-) -> Tensor:
-    """Normally distributed numbers within two `stddev`; see `keras.random.truncated_normal`."""
-    return rng.truncated_normal(shape, mean, stddev, dtype, seed)
+    return ops.cast(random_uniform(shape, seed=seed) < p, dtype or floatx())
 
 
 def dropout(x: Any, level: float, noise_shape: Any = None, seed: int | None = None) -> Tensor:
     """Set the part `level` to zero and divide the rest by `1 - level`."""
-    return rng.dropout(x, level, noise_shape, seed)
-
-
-def map_fn(fn: Callable[..., Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
-    """Apply a function to each slice along the first axis; `name` and `dtype` are ignored."""
-    return ops.map(fn, elems)
-
-
-def foldl(fn: Callable[..., Any], elems: Tensor, initializer: Any = None, name: Any = None) -> Any:
-    """Combine the slices along the first axis from the left: `fn(so_far, slice)`.
-
-    >>> float(foldl(lambda a, x: 2 * a + x, constant([1.0, 2.0, 3.0])))
-    11.0
-    """
-    slices = list(elems)
-    if initializer is not None:
-        slices.insert(0, initializer)
-    return functools.reduce(fn, slices)
-
-
-def foldr(fn: Callable[..., Any], elems: Tensor, initializer: Any = None, name: Any = None) -> Any:
-    """Combine the slices from the right; see `foldl`."""
-    return foldl(fn, elems.flip(0), initializer)
+    return random_dropout(x, level, noise_shape, seed)

@@ -8,7 +8,8 @@ Sources: Davis & Goadrich 2006 (interpolated PR curve), Flach & Kull 2015 (preci
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,18 +20,38 @@ from ..naming import explain
 from ..registry import builtin
 from .confusion import ConfusionMetric, is_even
 
-__all__ = ["AUC"]
+__all__ = ["AUC", "AUCCurve", "AUCSummationMethod"]
 
 
-def _one_of(argument: str, value: Any, options: tuple[str, ...]) -> str:
-    value = getattr(value, "value", value)  # an enum's
-    for option in options:
-        if isinstance(value, str) and value in (option, option.lower(), option.capitalize()):
+class AUCCurve(str, Enum):
+    """Which curve; a member equals the string it stands for."""
+
+    ROC = "ROC"
+    PR = "PR"
+    PRGAIN = "PRGAIN"
+
+
+class AUCSummationMethod(str, Enum):
+    """How heights between two points of the curve are taken; a member equals its string."""
+
+    INTERPOLATION = "interpolation"
+    MAJORING = "majoring"
+    MINORING = "minoring"
+
+
+_Kind = TypeVar("_Kind", bound=Enum)
+
+
+def _one_of(argument: str, value: Any, kind: type[_Kind]) -> _Kind:
+    value = getattr(value, "value", value)
+    for option in kind:
+        text = option.value
+        if isinstance(value, str) and value in (text, text.lower(), text.capitalize()):
             return option
     raise ValueError(
         explain(
             f'AUC: Invalid AUC {argument.replace("_", " ")} value: "{value}".',
-            expected=list(options),
+            expected=[option.value for option in kind],
             fix=f"pass one of them as `{argument}`.",
         )
     )
@@ -74,9 +95,8 @@ class AUC(ConfusionMetric):
         label_weights: Any = None,
         from_logits: bool = False,
     ) -> None:
-        self.curve = _one_of("curve", curve, ("ROC", "PR", "PRGAIN"))
-        methods = ("interpolation", "majoring", "minoring")
-        self.summation_method = _one_of("summation_method", summation_method, methods)
+        self.curve = _one_of("curve", curve, AUCCurve)
+        self.summation_method = _one_of("summation_method", summation_method, AUCSummationMethod)
         self._init_from_thresholds = thresholds is not None
         if thresholds is not None:
             inner = sorted(float(value) for value in thresholds)
@@ -102,7 +122,7 @@ class AUC(ConfusionMetric):
         self.label_weights = None
         if label_weights is not None:
             self.label_weights = to_tensor(label_weights, self._torch_dtype)
-        self.from_logits = from_logits
+        self._from_logits = from_logits
         self._built = False
         if not multi_label:
             self._build(None)
@@ -144,7 +164,7 @@ class AUC(ConfusionMetric):
         if not self._built:
             self._build(tuple(y_pred.shape))
             self._move(y_pred.device)
-        if self.from_logits:
+        if self._from_logits:
             y_pred = y_pred.sigmoid()
         label_weights = None
         if self.label_weights is not None and not self.multi_label:
@@ -159,10 +179,10 @@ class AUC(ConfusionMetric):
     def result(self) -> Tensor:
         """Return the area, a 0-d tensor."""
         if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._over_labels(self._interpolated_pr())
+            return self.interpolate_pr_auc()
         x, y = self._curve()
         low, high = torch.minimum(y[:-1], y[1:]), torch.maximum(y[:-1], y[1:])
-        heights = {"minoring": low, "majoring": high}.get(self.summation_method)
+        heights = {"minoring": low, "majoring": high}.get(self.summation_method.value)
         if heights is None:
             heights = (low + high) / 2.0
         return self._over_labels((x[:-1] - x[1:]) * heights)
@@ -182,8 +202,11 @@ class AUC(ConfusionMetric):
         precision_gain = (1.0 - odds * divide_no_nan(fp, tp)).masked_fill(none_found, 1.0)
         return recall_gain.clamp(min=0.0), precision_gain
 
-    def _interpolated_pr(self) -> Tensor:
-        """Areas between thresholds, with true positives linear in the number of positives."""
+    def interpolate_pr_auc(self) -> Tensor:
+        """Return the area under the PR curve between whose points Davis & Goadrich interpolate.
+
+        Between two thresholds, true positives are linear in the number of positives.
+        """
         tp, fn = self.true_positives.detach(), self.false_negatives.detach()
         positives = tp + self.false_positives.detach()
         before, after = positives[:-1], positives[1:]
@@ -193,7 +216,7 @@ class AUC(ConfusionMetric):
         both = (before > 0) & (after > 0)
         ratio = torch.where(both, divide_no_nan(before, after.clamp(min=0.0)), 1.0)
         area = slope * (gained + intercept * ratio.log())
-        return divide_no_nan(area, (tp[1:] + fn[1:]).clamp(min=0.0))
+        return self._over_labels(divide_no_nan(area, (tp[1:] + fn[1:]).clamp(min=0.0)))
 
     def _over_labels(self, areas: Tensor) -> Tensor:
         """Sum over thresholds, and average over labels where there are several."""
@@ -210,12 +233,12 @@ class AUC(ConfusionMetric):
         weights = self.label_weights
         own = {
             "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
+            "curve": self.curve.value,
+            "summation_method": self.summation_method.value,
             "multi_label": self.multi_label,
             "num_labels": self.num_labels,
             "label_weights": weights if weights is None else weights.tolist(),
-            "from_logits": self.from_logits,
+            "from_logits": self._from_logits,
         }
         if self._init_from_thresholds:
             own["thresholds"] = self.thresholds[1:-1]

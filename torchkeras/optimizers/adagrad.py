@@ -149,6 +149,12 @@ class Adadelta(Optimizer):
         slots = self.add_optimizer_variables(var_list, kinds)
         self._accumulated_grads, self._accumulated_delta_vars = slots
 
+    def update_step(self, grad: torch.Tensor, variable: torch.Tensor, learning_rate: Any) -> None:
+        """Update one variable; its gradient is called `grad` here, as in Keras."""
+        super().update_step(grad, variable, learning_rate)
+
+    update_step.by_groups = True
+
     def _update_group(
         self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
     ) -> None:

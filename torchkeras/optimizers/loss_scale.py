@@ -37,9 +37,9 @@ class LossScaleOptimizer(Optimizer):
 
     A step whose gradients overflow is skipped, and the factor halved. After `dynamic_growth_steps`
     finite steps in a row it is doubled. On a CPU the decision is an `if`. Elsewhere, where asking
-    would mean to wait for the device, both outcomes are computed and `torch.where` picks one; an
-    inner optimizer whose own counts decide what it does (a user's update rule, EMA, gradient
-    accumulation) does have to be asked for.
+    would mean to wait for the device, both outcomes are computed and `torch.where` picks one. Asked
+    it is for a user's update rule, which may do anything, and for gradient accumulation, where
+    computing an update at each call would cost more than waiting.
 
     Args:
         inner_optimizer: The optimizer that updates the variables.

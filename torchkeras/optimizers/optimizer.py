@@ -418,7 +418,7 @@ class Optimizer(OptimizerState):
 
     def _update(self, plan: Plan, grads: Sequence[torch.Tensor]) -> None:
         """Decay the weights and apply the update rule."""
-        if type(self).update_step is not Optimizer.update_step:
+        if self._has_own_rule():
             self._apply_weight_decay(plan.variables)
             learning_rate = self._get_current_learning_rate()
             for grad, variable in zip(grads, plan.variables, strict=True):
@@ -458,6 +458,12 @@ class Optimizer(OptimizerState):
         with torch.no_grad():
             for group in plan.groups:
                 self._update_group(group, plan.copy(grads), as_number(learning_rate))
+
+    update_step.by_groups = True
+
+    def _has_own_rule(self) -> bool:
+        """Whether a user's class has overridden `update_step`, which is then called as it is."""
+        return not hasattr(type(self).update_step, "by_groups")
 
     def _update_group(
         self, group: Group, grads: Sequence[torch.Tensor], learning_rate: float | torch.Tensor
@@ -526,13 +532,18 @@ class Optimizer(OptimizerState):
     # Moving averages of the variables ------------------------------------------------------------
 
     def _update_averages(self) -> None:
-        steps, updates = self.gradient_accumulation_steps, self._clock.get()
-        updates = updates // steps if steps else updates
+        updates, frequency = self._updates(), self.ema_overwrite_frequency
         pairs = self._averaged(self._trainable_variables)
         averages, variables = zip(*pairs, strict=True)
         # The first average is the variable itself.
+        if isinstance(updates, torch.Tensor):
+            weight = torch.where(updates > 0, 1.0 - self.ema_momentum, 1.0)
+            torch._foreach_lerp_(averages, variables, [weight.to(average) for average in averages])
+            for average, variable in pairs if frequency else ():
+                due = (updates.to(variable.device) + 1) % frequency == 0
+                variable.copy_(torch.where(due, average, variable))
+            return
         torch._foreach_lerp_(averages, variables, 1.0 - self.ema_momentum if updates else 1.0)
-        frequency = self.ema_overwrite_frequency
         if frequency and (updates + 1) % frequency == 0:
             torch._foreach_copy_(variables, averages)
 
@@ -635,9 +646,8 @@ class Optimizer(OptimizerState):
             scope.add_update((variable, value))
 
     def can_apply_where(self) -> bool:
-        """Whether `apply_where` works: the rule is built in and no count decides what happens."""
-        own_rule = type(self).update_step is not Optimizer.update_step
-        return not (own_rule or self.use_ema or self.gradient_accumulation_steps)
+        """Whether `apply_where` works: the rule is built in, and each call is an update."""
+        return not (self._has_own_rule() or self.gradient_accumulation_steps)
 
     def apply_where(
         self,
@@ -660,7 +670,8 @@ class Optimizer(OptimizerState):
             host = (self._clock.variable, self._learning_rate)
             state = [*self._variables, *self._hidden_variables]
             slots = [v for v in state if not any(v is known for known in host)]
-            touched = [*plan.aliases, *slots]
+            averaged = self._trainable_variables if self.use_ema else ()  # they may be replaced
+            touched = [*plan.aliases, *(v.detach() for v in averaged), *slots]
             former = [tensor.clone() for tensor in touched]
             self._step(plan, grads)
             for tensor, old in zip(touched, former, strict=True):

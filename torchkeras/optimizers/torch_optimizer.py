@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -230,13 +231,21 @@ class TorchOptimizer(Optimizer):
             for key, value in sorted(state[index].items()):
                 yield f"{index}.{key}", value
 
+    def _scheduled(self) -> list[dict[str, Any]]:
+        """What schedulers count and change: their attributes, and the parameter groups."""
+        inner = [inner for s in self.schedulers for inner in getattr(s, "_schedulers", ())]
+        return [vars(s) for s in (*self.schedulers, *inner)] + self.optimizer.param_groups
+
     def save_own_variables(self, store: Any) -> None:
-        """Write step count, rates and the torch optimizer's state into `store`."""
+        """Write step count, rates, and the states of optimizer and schedulers into `store`."""
         self._exchange_rates()
         store["iteration"] = self._iterations.numpy()
         groups = [] if self.optimizer is None else self.optimizer.param_groups
         rates = [float(group.get("lr", 0.0)) for group in groups] or [self._rate.get()]
         store["learning_rates"] = np.asarray(rates, dtype="float64")
+        if self.schedulers:
+            text = json.dumps([_numbers_in(part) for part in self._scheduled()])
+            store["schedulers"] = np.frombuffer(text.encode(), dtype=np.uint8)
         for name, value in self._state_items():
             if isinstance(value, torch.Tensor):
                 value = value.detach().cpu()
@@ -269,6 +278,10 @@ class TorchOptimizer(Optimizer):
                 group["lr"] = float(rate)
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._clock.set(int(np.asarray(store["iteration"])))
+        if "schedulers" in store.keys():
+            states = json.loads(np.asarray(store["schedulers"]).tobytes())
+            for part, known in zip(self._scheduled(), states, strict=False):
+                _set_numbers(part, known)
         self._adopt(self.optimizer)
 
     def get_config(self) -> dict[str, Any]:
@@ -281,6 +294,27 @@ class TorchOptimizer(Optimizer):
                 " after loading, or use the optimizer of this name in `keras.optimizers`.",
             )
         )
+
+
+def _numbers_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are numbers or sequences of them; others, such as functions, stay as made.
+
+    >>> _numbers_in({"last_epoch": 3, "base_lrs": [0.1], "optimizer": object()})
+    {'last_epoch': 3, 'base_lrs': [0.1]}
+    """
+
+    def are_numbers(value: Any) -> bool:
+        items = value if isinstance(value, (list, tuple)) else [value]
+        return all(isinstance(item, (bool, int, float)) for item in items)
+
+    return {name: value for name, value in values.items() if are_numbers(value)}
+
+
+def _set_numbers(values: dict[str, Any], numbers: Mapping[str, Any]) -> None:
+    """Set the entries that `values` has as numbers too."""
+    for name in _numbers_in(values).keys() & numbers.keys():
+        kind = type(values[name])
+        values[name] = kind(numbers[name]) if kind in (list, tuple) else numbers[name]
 
 
 def _check_arguments(optimizer: Any, schedulers: Sequence[Any], interval: str) -> None:

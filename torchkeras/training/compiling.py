@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from ..graph.scopes import StatelessScope
 from ..metrics import Mean, Metric
 from ..naming import explain
 from ..optimizers import LossScaleOptimizer, Optimizer
@@ -42,6 +43,7 @@ class Compiled:
             predict_function=None,
             _initial_epoch=None,
             _train_step=None,
+            _test_step=None,
             _compile_loss=None,
             _compile_metrics=None,
             _loss_tracker=None,
@@ -255,6 +257,36 @@ class Compiled:
         function = getattr(self.compute_loss, "__func__", self.compute_loss)
         kwargs = {"training": training} if _takes_training(function) else {}
         return self.compute_loss(x, y, y_pred, sample_weight, **kwargs)
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Tensor, tuple[Sequence[Any], list[Any], list[Any]]]:
+        """Call `compute_loss` with given state, changing none of the model's.
+
+        Args:
+            trainable_variables: A tensor for each of `trainable_variables`.
+            non_trainable_variables: A tensor for each of `non_trainable_variables`.
+            metrics_variables: A tensor for each of `metrics_variables`.
+            x, y, y_pred, sample_weight, training: As of `compute_loss`.
+
+        Returns: `(loss, (trainable_variables, non_trainable_variables, metrics_variables))`, with
+            the new values of the latter two.
+        """
+        state = [self.non_trainable_variables, self.metrics_variables]
+        known = [*self.trainable_variables, *state[0], *state[1]]
+        given = [*trainable_variables, *non_trainable_variables, *metrics_variables]
+        with StatelessScope(zip(known, given, strict=True)) as scope:
+            loss = self._compute_loss(x, y, y_pred, sample_weight, training)
+        news = [[scope.get_current_value(variable) for variable in part] for part in state]
+        return loss, (trainable_variables, *news)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

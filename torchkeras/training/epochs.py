@@ -1,14 +1,21 @@
-"""Epochs: how many batches one has, and where each starts."""
+"""Epochs: how many batches one has, where each starts, and how to go on in the middle of one.
+
+What data does from epoch to epoch consists of *turns*: an epoch begins and ends, a pass through the
+data is set up, its first batch is drawn. The order of the batches follows from the states that the
+random number generators had at these turns. So `position` has those of the last turns, and
+`restore` repeats them; batches that are done already are passed over, not computed.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from ..config import default_device, max_steps_per_epoch
+from ..random import random_state, set_random_state
 from .data import get_data_adapter
 
 __all__ = ["EpochIterator", "is_due", "numbered"]
@@ -55,6 +62,12 @@ class EpochIterator:
         # The running pass of epochs with `steps_per_epoch`, and how many batches it has given.
         self._pass: Iterator[Any] | None = None
         self._taken = 0
+        # Batches of the next epoch that an interrupted run has done, and what then goes before it.
+        self.done = 0
+        self._then: Callable[[], None] | None = None
+        # Epochs that have ended, and the random states at the last turns; if somebody keeps track.
+        self._ended = 0
+        self._turns: dict[str, Any] | None = None
 
     @property
     def num_batches(self) -> int | None:
@@ -73,19 +86,31 @@ class EpochIterator:
 
     def epoch(self) -> Iterator[Any]:
         """Yield the batches of one epoch."""
-        self.data_adapter.on_epoch_begin()
+        if self._then is not None:
+            then, self._then = self._then, None
+            then()
+        if not self.done:
+            self._turn("begin")
         if self.steps_per_epoch is None:
-            yield from self.data_adapter.batches(self.device)
+            if self._pass is None:
+                self._turn("start")
+                self._turn("draw")
+            batches, self._pass = self._pass, None
+            yield from batches
         else:
             yield from self._steps(self.steps_per_epoch)
-        self.data_adapter.on_epoch_end()
+        self.done = 0
+        self._ended += 1
+        self._turn("end")
 
     def _steps(self, count: int) -> Iterator[Any]:
         """Yield `count` batches of the running pass, or what is left of it."""
         total = self.data_adapter.num_batches
         if self._pass is None:
-            self._start()
-        for step in range(count):
+            self._turn("start")
+        if not self._taken:
+            self._turn("draw")
+        for step in range(self.done, count):
             batch = _END if self._taken == total else next(self._pass, _END)
             if batch is _END:
                 warnings.warn(
@@ -101,11 +126,85 @@ class EpochIterator:
         if self._taken == total:
             # Here and not when the next epoch begins: each start draws from the generator that
             # shuffles, in Keras too.
-            self._start()
+            self._turn("start")
 
-    def _start(self) -> None:
-        self._pass = iter(self.data_adapter.batches(self.device))
-        self._taken = 0
+    # Going on where another run was --------------------------------------------------------------
+
+    def keep_track(self) -> None:
+        """Remember from now on what `position` tells."""
+        self._turns = {}
+        self._turn("first")
+
+    def position(self, done: int) -> dict[str, Any]:
+        """Where in the data training stands, as JSON can hold it.
+
+        Args:
+            done: Batches of the epoch that are done; 0 after its end.
+        """
+        turns = dict(self._turns or {})
+        whole = self.steps_per_epoch is None  # each epoch is one pass
+        taken = done if whole else self._taken
+        if not (done if whole else self._pass is not None):
+            turns.pop("start", None)
+        if not taken or "start" not in turns:
+            turns.pop("draw", None)
+        now = random_state(*self.data_adapter.generators)
+        return {
+            "ended": self._ended,
+            "done": done,
+            "taken": taken,
+            "turns": list(turns.items()),
+            "now": now,
+        }
+
+    def restore(self, position: Mapping[str, Any], then: Callable[[], None]) -> None:
+        """Go to where another run on the same data was.
+
+        The random states become those of that moment; in the middle of an epoch they do so right
+        before its next batch is drawn.
+
+        Args:
+            position: What `position` returned there.
+            then: In the middle of an epoch, what to do right before that.
+        """
+        self._ended, self.done = position["ended"], position["done"]
+        hooks = ["begin", "end"] * self._ended + ["begin"] * (self.done > 0)
+        for turn, state in position["turns"]:
+            set_random_state(state, *self.data_adapter.generators)
+            # All epochs but the last begin and end now, so that data which changes itself from
+            # epoch to epoch gets to where it was.
+            for hook in hooks[:-2] if turn == "first" else (turn,):
+                self._take(hook, position["taken"])
+        self._taken = position["taken"]
+        if self._turns is not None:
+            self._turns = dict(position["turns"])
+
+        def settle() -> None:
+            then()
+            set_random_state(position["now"], *self.data_adapter.generators)
+
+        if self.done:
+            self._then = settle
+        else:
+            set_random_state(position["now"], *self.data_adapter.generators)
+
+    def _turn(self, turn: str) -> None:
+        """Take a turn, and note the random state before it."""
+        if self._turns is not None:
+            self._turns.pop(turn, None)
+            self._turns[turn] = random_state(*self.data_adapter.generators)
+        self._take(turn)
+
+    def _take(self, turn: str, skip: int = 0) -> None:
+        if turn == "begin":
+            self.data_adapter.on_epoch_begin()
+        elif turn == "end":
+            self.data_adapter.on_epoch_end()
+        elif turn == "start":
+            self._pass = iter(self.data_adapter.batches(self.device, skip))
+            self._taken = 0
+        elif turn == "draw" and skip:
+            next(self._pass)
 
 
 _END = object()
@@ -114,13 +213,14 @@ _END = object()
 def numbered(iterator: EpochIterator) -> Iterator[tuple[int, int, list[Any]]]:
     """Yield the batches of an epoch in groups, with the numbers of the first and the last."""
     size = iterator.steps_per_execution
+    start = iterator.done
     if size == 1:
-        for number, batch in enumerate(iterator.epoch()):
+        for number, batch in enumerate(iterator.epoch(), start):
             yield number, number, [batch]
         return
     group: list[Any] = []
-    first = 0
-    for number, batch in enumerate(iterator.epoch()):
+    first = start
+    for number, batch in enumerate(iterator.epoch(), start):
         group.append(batch)
         if len(group) == size:
             yield first, number, group

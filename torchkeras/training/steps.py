@@ -7,6 +7,8 @@ from the device; what it returns is read only if somebody looks (`StepLogs`).
 
 from __future__ import annotations
 
+import functools
+import inspect
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,18 @@ from ..naming import explain
 from ..tree import flatten
 from .data import unpack_x_y_sample_weight
 
-__all__ = ["PredictStep", "StepLogs", "TestStep", "TrainStep", "compiled", "gradients_of"]
+__all__ = [
+    "RECORDING",
+    "PredictStep",
+    "Recording",
+    "StepLogs",
+    "TestStep",
+    "TrainStep",
+    "compiled",
+    "gradients_of",
+    "is_taped",
+    "names_in",
+]
 
 Tensor = torch.Tensor
 
@@ -52,6 +65,33 @@ class StepLogs(Mapping[str, Any]):
         return len(self._read())
 
 
+class Recording:
+    """What autograd records in this process.
+
+    Attributes:
+        by_tapes: Only what happens within a `GradientTape` of the TensorFlow stand-in.
+    """
+
+    by_tapes = False
+
+
+RECORDING = Recording()
+
+
+def is_taped(train_step: Callable[..., Any]) -> bool:
+    """Whether an overridden training step records with tapes: all outside of them is constant."""
+    code = getattr(inspect.unwrap(train_step), "__code__", None)  # under `@tf.function`, say
+    names = frozenset() if code is None else names_in(code)
+    return ("GradientTape" in names or RECORDING.by_tapes) and not names & {"backward", "autograd"}
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names that code uses, that of its functions and classes included."""
+    inner = (names_in(part) for part in code.co_consts if isinstance(part, types.CodeType))
+    return frozenset(code.co_names).union(*inner)
+
+
 def gradients_of(loss: Tensor, variables: list[Tensor]) -> tuple[Tensor | None, ...]:
     """Return the gradients of a loss, `None` for variables it does not depend on.
 
@@ -70,16 +110,56 @@ def gradients_of(loss: Tensor, variables: list[Tensor]) -> tuple[Tensor | None, 
     return torch.autograd.grad(loss, variables, allow_unused=True)
 
 
-class TrainStep:
+class _LossStep:
+    """What the standard `train_step` and `test_step` share: the loss of a batch, and its records.
+
+    Args:
+        model: Compiled.
+    """
+
+    training: bool
+
+    def __init__(self, model: Any) -> None:
+        self.model = self.call = model
+        self.loss = model._compile_loss
+        self.tracker = model._loss_tracker
+        self.metrics = model._compile_metrics
+        self.find_variables()
+
+    def find_variables(self) -> None:
+        """Look at the weights of the model; they may have changed since a step was last made."""
+        self.variables = self.model.trainable_weights
+        self.penalized = any(
+            getattr(variable, "regularizer", None) is not None for variable in self.variables
+        )
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
+        """Return the loss; the model's own method is only called if there is more to it."""
+        if self.loss is not None and not self.penalized and not CONTEXT.lossy:
+            loss = self.loss(y, y_pred, sample_weight)
+            if loss is not None:
+                return loss
+        return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
+
+    def record(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> StepLogs:
+        """Update the metrics."""
+        self.tracker.add_mean(loss, batch_size_of(x))
+        if self.metrics is not None:
+            self.metrics.update_state(y, y_pred, sample_weight)
+        return StepLogs(self.model)
+
+
+class TrainStep(_LossStep):
     """One update of a model with the standard `train_step`.
 
     Args:
         model: Compiled and built.
     """
 
+    training = True
+
     def __init__(self, model: Any) -> None:
-        self.model = model
-        self._find_variables()
+        super().__init__(model)
         self.optimizer = model.optimizer
         if self.optimizer is None and self.variables:
             raise ValueError(
@@ -89,21 +169,15 @@ class TrainStep:
                     fix="for example model.compile(optimizer='adam', loss='mse').",
                 )
             )
-        self.loss = model._compile_loss
-        self.tracker = model._loss_tracker
-        self.metrics = model._compile_metrics
-        self.call = model
 
-    def _find_variables(self) -> None:
-        self.variables = self.model.trainable_weights
+    def find_variables(self) -> None:
+        """Look at the weights of the model, and warn if there is nothing to train."""
+        super().find_variables()
         if not self.variables and self.model.built:
             warnings.warn(
                 f"The model does not have any trainable weights. (Model '{self.model.name}')",
-                stacklevel=4,
+                stacklevel=5,
             )
-        self.penalized = any(
-            getattr(variable, "regularizer", None) is not None for variable in self.variables
-        )
 
     def is_stale(self) -> bool:
         """Whether other weights are to be trained by now."""
@@ -113,25 +187,16 @@ class TrainStep:
     def __call__(self, data: Any) -> StepLogs:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred, loss, grads = self.differentiate(x, y, sample_weight)
-        self.tracker.add_mean(loss.detach(), batch_size_of(x))
         if grads:
             self.optimizer.apply(grads, self.variables)
-        if self.metrics is not None:
-            self.metrics.update_state(y, y_pred, sample_weight)
-        return StepLogs(self.model)
+        return self.record(loss.detach(), x, y, y_pred, sample_weight)
 
     def differentiate(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Tensor, Any]:
         """Return the outputs, the loss and its gradients."""
-        model = self.model
         y_pred = self.call(x)
         if not self.variables:  # of a model that this call has built
-            self._find_variables()
-        if self.loss is None or self.penalized or CONTEXT.lossy:
-            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
-        else:
-            loss = self.loss(y, y_pred, sample_weight)
-            if loss is None:
-                loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+            self.find_variables()
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
         if not self.variables:
             return y_pred, loss, ()
         return y_pred, loss, gradients_of(self.optimizer.scale_loss(loss), self.variables)
@@ -165,7 +230,7 @@ class TrainStep:
             self.differentiate = _guarded(fast, plain, report)
 
 
-class TestStep:
+class TestStep(_LossStep):
     """One evaluation of a model with the standard `test_step`.
 
     Args:
@@ -173,19 +238,13 @@ class TestStep:
     """
 
     __test__ = False  # not a test of pytest's
-
-    def __init__(self, model: Any) -> None:
-        self.model = self.call = model
+    training = False
 
     def __call__(self, data: Any) -> StepLogs:
-        model = self.model
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = _inferred(self.call, x)
-        loss = model.compute_loss(x, y, y_pred, sample_weight, training=False)
-        model._loss_tracker.add_mean(loss, batch_size_of(x))
-        if model._compile_metrics is not None:
-            model._compile_metrics.update_state(y, y_pred, sample_weight)
-        return StepLogs(model)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        return self.record(loss, x, y, y_pred, sample_weight)
 
     def compile(self, report: Callable[[Exception], None]) -> None:
         """Compile the forward pass."""

@@ -34,7 +34,16 @@ from .data import (
 )
 from .epochs import EpochIterator, is_due, numbered
 from .outputs import CompileMetrics
-from .steps import PredictStep, TestStep, TrainStep, batch_size_of, compiled, gradients_of
+from .steps import (
+    PredictStep,
+    StepLogs,
+    TestStep,
+    TrainStep,
+    batch_size_of,
+    compiled,
+    gradients_of,
+    is_taped,
+)
 
 __all__ = ["Trainer"]
 
@@ -46,6 +55,7 @@ class Trainer(Compiled):
 
     # Steps ---------------------------------------------------------------------------------------
 
+    @torch.enable_grad()  # a step with tapes of its own may call it
     def train_step(self, data: Any) -> Mapping[str, Any]:
         """Make one update; may be overridden.
 
@@ -96,12 +106,14 @@ class Trainer(Compiled):
                 return self.train_function
         parts = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
         custom = self._overrides(*parts)
+        own_step = self._overrides("train_step")
         self.__dict__["_train_step"] = None if custom else TrainStep(self)
         step = self._maybe_compiled(self._train_step or self.train_step)
 
         def train_function(batches: list[Any]) -> Any:
             logs = None
-            with torch.enable_grad():  # whatever an imported library did to torch's switch
+            # Whatever an imported library did to torch's switch.
+            with torch.set_grad_enabled(not (own_step and is_taped(self.train_step))):
                 for data in batches:
                     logs = step(data)
             return logs
@@ -112,10 +124,12 @@ class Trainer(Compiled):
     def make_test_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `evaluate`."""
         if self.test_function is not None and not force:
+            if self._test_step is not None:
+                self._test_step.find_variables()
             return self.test_function
         parts = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
-        step = self.test_step if self._overrides(*parts) else TestStep(self)
-        step = self._maybe_compiled(step)
+        self.__dict__["_test_step"] = None if self._overrides(*parts) else TestStep(self)
+        step = self._maybe_compiled(self._test_step or self.test_step)
 
         def test_function(batches: list[Any]) -> Any:
             logs = None
@@ -186,10 +200,9 @@ class Trainer(Compiled):
         """Train the model for a number of passes over the data.
 
         Args:
-            x: Arrays `(samples, …)` or a structure of them, a generator of batches, a `PyDataset`,
-            a
-                torch `DataLoader` or `Dataset`.
-            y: Targets; none where `x` yields them.
+            x: Arrays `(samples, …)` or a structure of them, a generator of batches, a
+                `PyDataset`, a torch `DataLoader` or `Dataset`, a Hugging Face dataset.
+            y: Targets; none where `x` yields them; of a Hugging Face dataset a column's name.
             batch_size: Samples per update. Default: 32.
             epochs: The number of the last epoch.
             verbose: 0 silent, 1 progress bar, 2 a line per epoch, `"auto"` 1.
@@ -254,6 +267,7 @@ class Trainer(Compiled):
                 steps=iterator.num_batches,
                 model=self,
             )
+        callbacks.set_iterator(iterator)
         self.stop_training = False
         self.make_train_function()
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
@@ -282,7 +296,8 @@ class Trainer(Compiled):
         self.train()
         train_function = self.train_function
         outer_training = CONTEXT.training
-        logs: Any = {}
+        # An epoch that is gone on with has results, even if no batch of it is left.
+        logs: Any = StepLogs(self) if iterator.done else {}
         try:
             for first, last, batches in numbered(iterator):
                 callbacks.on_train_batch_begin(first)
@@ -477,7 +492,7 @@ class Trainer(Compiled):
     def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
         adapter = get_data_adapter(x, y, sample_weight, batch_size=_rows(x))
         data = adapter.peek(self._device())
-        self._build_on(data)
+        self._symbolic_build(data)
         return data
 
     def _callback_list(
@@ -500,7 +515,7 @@ class Trainer(Compiled):
         if not self._is_ready():
             data = iterator.data_adapter
             data.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
-            self._build_on(data.peek(iterator.device))
+            self._symbolic_build(data.peek(iterator.device))
         self._build_optimizer()
 
     def _is_ready(self) -> bool:
@@ -512,8 +527,9 @@ class Trainer(Compiled):
             and all(part is None or part.built for part in bound)
         )
 
-    def _build_on(self, data: Any) -> None:
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
+    def _symbolic_build(self, data_batch: Any) -> None:
+        """Build all that depends on the shapes of a batch; the name is Keras's."""
+        x, y, _ = unpack_x_y_sample_weight(data_batch)
         ready = self.built and all(layer.built for layer in self._flatten_layers())
         standard = not self._overrides("train_step") or not self._overrides("compute_loss")
         if not ready or (y is not None and standard):

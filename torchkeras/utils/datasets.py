@@ -2,15 +2,13 @@
 
 Letters: T time steps of the series, L steps of a window, B windows in a batch.
 Where Keras makes a `tf.data.Dataset`, these give what PyTorch and `fit` take: a split consists of
-two `torch.utils.data.Subset`s, windows come as a `PyDataset`. Tensors are on the CPU.
+two `torch.utils.data.Subset`s, windows come as a `Pipeline`. Tensors are on the CPU.
 Sources: `keras.utils` for names, defaults and which samples there are.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,10 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ..dtypes import as_tensor, to_numpy
 from ..naming import explain
-from ..training.data import PyDataset
 from ..tree import map_structure
+from .pipelines import BatchDataset, Pipeline, shown, splits_as_other
 
-__all__ = ["BatchDataset", "TimeseriesDataset", "split_dataset", "timeseries_dataset_from_array"]
+__all__ = ["TimeseriesDataset", "split_dataset", "timeseries_dataset_from_array"]
 
 _CPU = torch.device("cpu")
 
@@ -42,7 +40,8 @@ def split_dataset(
 
     Args:
         dataset: A torch `Dataset` with a length, an array, a list or tuple of arrays of equal
-            length, or a `tf.data.Dataset`.
+            length, what `image_dataset_from_directory` and its like return, whose elements are
+            then held in memory, or a `tf.data.Dataset`.
         left_size: Of the left part: a fraction of the samples as a float, or their number. Default:
             what the right part leaves.
         right_size: Likewise.
@@ -63,8 +62,9 @@ def split_dataset(
         >>> len(left), [int(x) for (x,) in right]
         (8, [8, 9])
     """
-    is_tensorflow = type(dataset).__module__.startswith("tensorflow.")
-    backend = preferred_backend or ("tensorflow" if is_tensorflow else "torch")
+    is_tensorflow = hasattr(dataset, "element_spec") and hasattr(dataset, "unbatch")
+    is_default = is_tensorflow or splits_as_other()
+    backend = preferred_backend or ("tensorflow" if is_default else "torch")
     if backend not in ("torch", "tensorflow"):
         raise ValueError(
             f"`preferred_backend` is 'torch' or 'tensorflow'. Received: {preferred_backend!r}"
@@ -84,6 +84,8 @@ def split_dataset(
 
 def _samples(dataset: Any, is_tensorflow: bool) -> Any:
     """Something with a length whose items are the samples."""
+    if isinstance(dataset, Pipeline):
+        return list(dataset)
     if isinstance(dataset, Dataset):
         if not hasattr(dataset, "__len__"):
             raise TypeError(
@@ -166,82 +168,6 @@ def _as_tensorflow(part: Any, batch_size: int | None) -> Any:
     return dataset if batch_size is None else dataset.batch(batch_size)
 
 
-# Batches ------------------------------------------------------------------------------------------
-
-
-class BatchDataset(PyDataset):
-    """Samples of a known number in batches, in the order of the samples or in one drawn by chance.
-
-    It stands where Keras has a `tf.data.Dataset`: it can be iterated over again and again, `fit`
-    takes it, and keeps the order it gives.
-
-    A subclass defines `_batch(indices)` and `_sample(index)`.
-
-    Args:
-        count: Number of samples.
-        batch_size: Samples in a batch; `None` gives single samples.
-        seed: For the order; `None` keeps that of the samples.
-        reshuffle: Whether each pass has another order, as `tf.data` has it; else all have the same.
-        workers: Threads that make batches while a model trains.
-    """
-
-    _decides_order = True
-
-    def __init__(
-        self,
-        count: int,
-        batch_size: int | None,
-        seed: int | None = None,
-        reshuffle: bool = True,
-        workers: int = 1,
-    ) -> None:
-        super().__init__(workers=workers)
-        self.batch_size = batch_size
-        self._order = np.arange(count)
-        self._random = None if seed is None else np.random.RandomState(seed)
-        self._limit: int | None = None
-        if self._random is not None and not reshuffle:
-            self._order = self._random.permutation(count)
-            self._random = None
-
-    def _batch(self, indices: np.ndarray) -> Any:
-        """Return the samples of these numbers, stacked."""
-        raise NotImplementedError
-
-    def _sample(self, index: int) -> Any:
-        """Return one sample."""
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        count = -(-len(self._order) // (self.batch_size or 1))
-        return count if self._limit is None else min(count, self._limit)
-
-    def __getitem__(self, index: int) -> Any:
-        """Return the batch of this number."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        if self.batch_size is None:
-            return self._sample(int(self._order[index]))
-        return self._batch(self._order[index * self.batch_size : (index + 1) * self.batch_size])
-
-    def __iter__(self) -> Iterator[Any]:
-        this_pass = copy.copy(self)  # whose order no other pass changes
-        this_pass.on_epoch_begin()
-        return (this_pass[index] for index in range(len(self)))
-
-    def on_epoch_begin(self) -> None:
-        """Choose the order of the epoch."""
-        if self._random is not None:
-            self._order = self._random.permutation(len(self._order))
-
-    def take(self, count: int) -> BatchDataset:
-        """Return a dataset of the first `count` batches; -1 for all of them."""
-        taken = copy.copy(self)
-        taken._limit = None if count < 0 else min(count, len(self))
-        return taken
-
-
 # Windows ------------------------------------------------------------------------------------------
 
 
@@ -291,7 +217,7 @@ def timeseries_dataset_from_array(
     start_index: int | None = None,
     end_index: int | None = None,
     format: str = "tf",
-) -> TimeseriesDataset:
+) -> Any:
     """Make batches of windows that slide over a time series.
 
     Args:
@@ -327,7 +253,7 @@ def timeseries_dataset_from_array(
         count = min(count, len(targets) - first)
     if shuffle and seed is None:
         seed = int(np.random.randint(1e6))
-    return TimeseriesDataset(
+    windows = TimeseriesDataset(
         as_tensor(data, device=_CPU)[first:last],
         None if targets is None else as_tensor(targets, device=_CPU)[first:last],
         starts=np.arange(0, count, sequence_stride, dtype="int64"),
@@ -336,6 +262,7 @@ def timeseries_dataset_from_array(
         seed=seed if shuffle else None,
         reshuffle=format == "tf",
     )
+    return shown(windows, format)
 
 
 def _check_window_arguments(

@@ -1,32 +1,26 @@
 """`get_file`: download a file once, check its hash, extract it.
 
 A file takes its place in the cache in one step, when it is complete and its hash is right: what is
-there can be relied upon. Sources: `keras.utils.get_file` for names, defaults and where files lie.
+there can be relied upon. A download that was broken off goes on from there.
+Sources: `keras.utils.get_file` for names, defaults and where files lie.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 import warnings
-from typing import IO, Any
+from typing import Any
 
 from ..callbacks.console import print_msg
-from ..callbacks.progbar import Progbar
 from ..config import keras_home
-from ..naming import explain
-from ..saving.atomic import replacing
 from .archives import extract_archive
+from .downloads import download
+from .hashes import validate_file
 
-__all__ = ["get_file", "hash_file", "path_to_string", "resolve_hasher", "validate_file"]
-
-_CHUNK_BYTES = 1 << 16
-_SILENCE_S = 60.0  # a server that says nothing for so long is given up
+__all__ = ["get_file", "path_to_string"]
 
 
 def get_file(
@@ -43,6 +37,9 @@ def get_file(
     force_download: bool = False,
 ) -> str:
     """Download a file unless it is in the cache, and return its path.
+
+    Called again after a download that was broken off, it goes on where that stopped, if the server
+    has that version of the file and knows ranges.
 
     Args:
         fname: Its name in the cache; by default that at `origin`. With `extract`, also that of the
@@ -89,7 +86,7 @@ def get_file(
     target = os.path.join(folder, name if is_file or not extracts else f"{name}_archive")
 
     if force_download or not _is_cached(target, file_hash, hash_algorithm):
-        _download(origin, target, file_hash, hash_algorithm)
+        download(origin, target, file_hash, hash_algorithm)
     if not extracts:
         return target
     extracted = os.path.join(folder, f"{stem}_extracted" if is_file else name)
@@ -138,92 +135,3 @@ def _is_cached(path: str, file_hash: str | None, algorithm: str) -> bool:
         f" {file_hash}. It is downloaded again."
     )
     return False
-
-
-def _download(origin: str, target: str, file_hash: str | None, algorithm: str) -> None:
-    """Write what `origin` has to `target`, if all of it comes and its hash is right."""
-    print_msg(f"Downloading data from {origin}")
-    hasher = resolve_hasher(algorithm, file_hash)
-    with replacing(target) as file:
-        try:
-            with urllib.request.urlopen(origin, timeout=_SILENCE_S) as response:
-                _copy(response, file, hasher)
-        except urllib.error.HTTPError as error:
-            raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.msg}") from error
-        except urllib.error.URLError as error:
-            raise OSError(
-                f"URL fetch failure on {origin}: {error.errno} -- {error.reason}"
-            ) from error
-        if file_hash is not None and not _same(hasher.hexdigest(), file_hash):
-            raise ValueError(
-                explain(
-                    f"Incomplete or corrupted file detected at {origin}.",
-                    expected=f"a file with the {algorithm} hash {file_hash}",
-                    given=f"one with {hasher.hexdigest()}",
-                    fix="check the URL and the hash; nothing was written.",
-                )
-            )
-
-
-def _copy(response: Any, file: IO[bytes], hasher: Any) -> None:
-    length = response.headers.get("Content-Length")
-    size = int(length) if length and length.isdigit() else None
-    bar = Progbar(size)
-    done = 0
-    while chunk := response.read(_CHUNK_BYTES):
-        file.write(chunk)
-        hasher.update(chunk)
-        done += len(chunk)
-        if size is None or done <= size:
-            bar.update(done)
-    if size is not None and done < size:
-        raise OSError(
-            f"The download stopped after {done} of {size} bytes. Fix: try again, or download the"
-            " file by other means."
-        )
-
-
-def resolve_hasher(algorithm: str, file_hash: str | None = None) -> Any:
-    """Make a hash object of `hashlib`.
-
-    Args:
-        algorithm: `"sha256"`, `"md5"`, or `"auto"` to tell by the length of `file_hash`.
-        file_hash: The expected hash.
-    """
-    is_long = algorithm == "auto" and file_hash is not None and len(file_hash) == 64
-    if algorithm == "sha256" or is_long:
-        return hashlib.sha256()
-    return hashlib.md5(usedforsecurity=False)
-
-
-def hash_file(fpath: Any, algorithm: Any = "sha256", chunk_size: int = 65535) -> str:
-    """Compute the hash of a file.
-
-    Args:
-        fpath: Its path.
-        algorithm: `"sha256"`, `"md5"`, or a hash object.
-        chunk_size: Bytes to read at a time.
-    """
-    hasher = resolve_hasher(algorithm) if isinstance(algorithm, str) else algorithm
-    with open(fpath, "rb") as file:
-        while chunk := file.read(chunk_size):
-            hasher.update(chunk)
-    return hasher.hexdigest()
-
-
-def validate_file(
-    fpath: Any, file_hash: str, algorithm: str = "auto", chunk_size: int = 65535
-) -> bool:
-    """Tell whether a file has a hash.
-
-    Args:
-        fpath: Its path.
-        file_hash: SHA-256 or MD5.
-        algorithm: `"sha256"`, `"md5"`, or `"auto"` to tell by the length.
-        chunk_size: Bytes to read at a time.
-    """
-    return _same(hash_file(fpath, resolve_hasher(algorithm, file_hash), chunk_size), file_hash)
-
-
-def _same(given: str, expected: str) -> bool:
-    return given == str(expected).lower()

@@ -2,8 +2,9 @@
 
 Letters: B samples in a batch, H height, W width, C channels, T samples of sound.
 Classes are the subfolders, in alphabetical order. Files are read when their batch is made. Where
-Keras makes a `tf.data.Dataset`, these make a `PyDataset`: numbers are tensors on the CPU, texts
-NumPy arrays of strings. With the same seed, the files of a subset are those of Keras.
+Keras makes a `tf.data.Dataset`, these make a `Pipeline` with its methods, such as `map` and
+`prefetch`: numbers are tensors on the CPU, texts NumPy arrays of strings. Batches are made ahead by
+threads. With the same seed, the files of a subset are those of Keras.
 Sources: `keras.utils` for names, defaults, and which file is in which subset.
 """
 
@@ -23,8 +24,8 @@ from ..callbacks.console import print_msg
 from ..config import standardize_data_format
 from ..naming import explain
 from ..ops.image import resize
-from .datasets import BatchDataset
 from .images import load_img
+from .pipelines import WORKERS, BatchDataset, shown
 
 __all__ = [
     "FolderDataset",
@@ -36,7 +37,6 @@ __all__ = [
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
-_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class FolderDataset(BatchDataset):
@@ -48,6 +48,7 @@ class FolderDataset(BatchDataset):
         class_names: What the labels mean, or `None`.
         load: Reads a file.
         collate: Makes a batch of what `load` returned.
+        sample_shape: Of what `load` returns, with `None` where files differ; `None` if none do.
         options: Those of `BatchDataset`.
     """
 
@@ -58,9 +59,11 @@ class FolderDataset(BatchDataset):
         class_names: list[str] | None,
         load: Callable[[str], Any],
         collate: Callable[[list[Any]], Any],
+        sample_shape: tuple[int | None, ...] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(len(paths), **options)
+        self.sample_shape = sample_shape
         self.file_paths = list(paths)
         self.class_names = class_names
         self._labels, self._load, self._collate = labels, load, collate
@@ -174,7 +177,7 @@ def image_dataset_from_directory(
         follow_links=follow_links,
         format=format,
         verbose=verbose,
-        workers=_WORKERS,
+        workers=WORKERS,
     )
 
 
@@ -225,6 +228,7 @@ def text_dataset_from_directory(
         follow_links=follow_links,
         format=format,
         verbose=verbose,
+        workers=WORKERS,
     )
 
 
@@ -249,7 +253,8 @@ def audio_dataset_from_directory(
     Args:
         directory: The folder, with a subfolder per class. Sounds are `.wav` files, PCM of 8, 16 or
             32 bits.
-        sampling_rate: Resampling is not supported: only `None`.
+        sampling_rate: Samples per second to which sounds are brought, with torchaudio. Default:
+            they stay as they are.
         output_sequence_length: Samples to which each sound is cut, or filled with zeros. Default:
             that of the longest in the batch.
         ragged: Give each sound its own length, in a nested tensor.
@@ -263,7 +268,7 @@ def audio_dataset_from_directory(
     Raises:
         ValueError: An argument is out of range or does not go with another; no sounds; numbers of
             labels and sounds that differ.
-        NotImplementedError: A `sampling_rate`.
+        ImportError: A `sampling_rate` without torchaudio.
     """
     if ragged and output_sequence_length is not None:
         raise ValueError("Cannot set both `ragged` and `output_sequence_length`.")
@@ -273,16 +278,10 @@ def audio_dataset_from_directory(
             raise ValueError(
                 f"`sampling_rate` should {kind}. Received: sampling_rate={sampling_rate}"
             )
-        raise NotImplementedError(
-            explain(
-                "audio_dataset_from_directory does not resample.",
-                sampling_rate=sampling_rate,
-                fix="bring the files to one rate beforehand, for instance with torchaudio.",
-            )
-        )
+    resample = None if sampling_rate is None else _resampler(sampling_rate)
 
     def load(path: str) -> torch.Tensor:
-        return _read_wav(path, output_sequence_length)
+        return _read_wav(path, output_sequence_length, resample)
 
     def collate(sounds: list[torch.Tensor]) -> torch.Tensor:
         if ragged:
@@ -292,6 +291,7 @@ def audio_dataset_from_directory(
     made = _Folder("audio files", (".wav",), directory, labels, label_mode, class_names).dataset(
         load,
         collate,
+        sample_shape=(output_sequence_length, None),
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -300,17 +300,38 @@ def audio_dataset_from_directory(
         follow_links=follow_links,
         format="tf",
         verbose=verbose,
-        workers=_WORKERS,
+        workers=WORKERS,
     )
     return tuple(made) if isinstance(made, list) else made
 
 
-def _read_wav(path: str, length: int | None) -> torch.Tensor:
-    """Read a PCM file as floats `(T, C)`, cut or filled to `length`."""
+def _resampler(sampling_rate: int) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    """Make a function that brings sounds `(T, C)` of some rate to another."""
+    try:
+        from torchaudio.functional import resample
+    except ImportError as error:
+        raise ImportError(
+            explain(
+                "To use the argument `sampling_rate`, for which Keras needs tensorflow_io, install"
+                " torchaudio.",
+                sampling_rate=sampling_rate,
+                fix="`pip install torchaudio`, or bring the files to one rate beforehand.",
+            )
+        ) from error
+    return lambda sound, rate: resample(sound.T, rate, sampling_rate).T
+
+
+def _read_wav(
+    path: str,
+    length: int | None,
+    resample: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Read a PCM file as floats `(T, C)`, resampled, then cut or filled to `length`."""
     try:
         with wave.open(path, "rb") as file:
-            width, channels = file.getsampwidth(), file.getnchannels()
-            frames = file.readframes(file.getnframes() if length is None else length)
+            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            whole = length is None or resample is not None
+            frames = file.readframes(file.getnframes() if whole else length)
     except (wave.Error, EOFError) as error:
         raise ValueError(
             explain(f"{path} is no WAV file that can be read: {error}.", expected="PCM")
@@ -322,6 +343,8 @@ def _read_wav(path: str, length: int | None) -> torch.Tensor:
     else:
         values = np.frombuffer(frames, f"<i{width}").astype("float32")
     sound = torch.from_numpy(values.reshape(-1, channels) / 2.0 ** (8 * width - 1)).float()
+    if resample is not None:
+        sound = resample(sound, rate)
     missing = 0 if length is None else length - len(sound)
     return F.pad(sound, (0, 0, 0, missing)) if missing else sound
 
@@ -417,7 +440,7 @@ class _Folder:
                 reshuffle=format == "tf",
                 **options,
             )
-            parts.append(made)
+            parts.append(shown(made, format))
         return parts if subset == "both" else parts[0]
 
     def _index(

@@ -15,10 +15,11 @@ in Keras; only whole arrays have their floats cast to `floatx()`.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from ...config import default_device, floatx
 from ...dtypes import standardize_dtype, to_numpy, to_torch
 from ...naming import explain
-from ...tree import lists_to_tuples, map_structure
+from ...tree import flatten, is_nested, lists_to_tuples, map_structure
 
 __all__ = [
     "DataAdapter",
@@ -36,6 +37,7 @@ __all__ = [
     "densified",
     "holds_strings",
     "pack_x_y_sample_weight",
+    "refuse_both_weights",
     "to_device",
     "to_tensor",
     "unpack_x_y_sample_weight",
@@ -72,12 +74,19 @@ class DataAdapter:
         """Number of samples in a smaller last batch, or `None` where there is none."""
         return None
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[Any]:
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """Random number generators of the data's own, beside the global ones."""
+        return ()
+
+    def batches(self, device: torch.device | str = "cpu", start: int = 0) -> Iterator[Any]:
         """Iterate over one pass through the data.
 
         Args:
             device: Where the tensors shall be. Copies from the CPU to CUDA go through pinned
                 memory and do not block.
+            start: How many batches to pass over, as they are done already. Then the first item is
+                `None`; once it is drawn, the order of the pass is settled.
 
         Returns:
             An iterator over batches as `train_step` receives them.
@@ -87,12 +96,22 @@ class DataAdapter:
         # draws a number from torch's global generator, so the order of the next shuffle, and of
         # anything random that the user does with torch, depends on these draws.
         draw_loader_seed()
-        return self._one_pass(device)
+        return self._one_pass(device, start)
 
-    def _one_pass(self, device: torch.device) -> Iterator[Any]:
-        yield from self._pass(device)
+    def _one_pass(self, device: torch.device, start: int) -> Iterator[Any]:
+        batches = self._pass_from(start, device)
+        if start:
+            yield None
+        yield from batches
         if self.num_batches is not None:
             draw_loader_seed()
+
+    def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
+        """Return the batches of a pass from one of them on; the others are drawn and dropped."""
+        batches = self._pass(device)
+        for _ in itertools.islice(batches, start):
+            pass
+        return batches
 
     def peek(self, device: torch.device | str = "cpu") -> Any:
         """Return a first batch on `device`, such as a model can be built from."""
@@ -163,10 +182,16 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def is_pandas(x: Any, *names: str) -> bool:
-    """Whether `x` is an instance of one of the named pandas classes; never imports pandas."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(x, tuple(getattr(pandas, name) for name in names))
+def is_frame(x: Any, package: str, *names: str) -> bool:
+    """Whether `x` is an instance of a class of pandas or polars; never imports these.
+
+    Args:
+        x: Anything.
+        package: `"pandas"` or `"polars"`.
+        names: Of the classes.
+    """
+    module = sys.modules.get(package)
+    return module is not None and isinstance(x, tuple(getattr(module, name) for name in names))
 
 
 def densified(x: Any) -> Any:
@@ -362,12 +387,21 @@ def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) ->
 
     Raises:
         TypeError: `y` has more than two axes.
-        ValueError: A key is not a whole number, or no class of one-hot rows that wide.
+        ValueError: A key is not a whole number, or no class of one-hot rows that wide; or there
+            are several targets.
 
     Example:
         >>> class_weight_to_sample_weights(torch.tensor([0, 1, 2]), {0: 5.0, 1: 0.5})
         tensor([5.0000, 0.5000, 1.0000])
     """
+    if is_nested(y) and any(getattr(leaf, "shape", ()) for leaf in flatten(y)):
+        raise ValueError(
+            explain(
+                "`class_weight` is only supported for Models with a single output.",
+                targets=len(flatten(y)),
+                fix="pass `sample_weight` with one array per output.",
+            )
+        )
     y = to_tensor(y, "y")
     classes, weights = _class_table(class_weight)
     labels = y
@@ -393,6 +427,22 @@ def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) ->
     known = torch.tensor(classes, device=y.device)
     at = torch.searchsorted(known, labels).clamp_(max=len(classes) - 1)
     return torch.where(known[at] == labels, torch.tensor(weights).to(ones)[at], ones)
+
+
+def refuse_both_weights(**facts: Any) -> NoReturn:
+    """Raise the `ValueError` for data that has sample weights beside class weights.
+
+    Args:
+        facts: For the message, as of `explain`.
+    """
+    raise ValueError(
+        explain(
+            "You cannot `class_weight` and `sample_weight` at the same time: each says how much the"
+            " samples count.",
+            **{"fix": "multiply the class weights into the sample weights and pass only those."}
+            | facts,
+        )
+    )
 
 
 def _argmax(y: torch.Tensor) -> torch.Tensor:

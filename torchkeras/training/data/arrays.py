@@ -28,12 +28,15 @@ from .adapter import (
     densified,
     draw_loader_seed,
     holds_strings,
-    is_pandas,
+    is_frame,
     is_scipy_sparse,
     numpy_to_tensor,
     pack_x_y_sample_weight,
+    refuse_both_weights,
     to_device,
 )
+from .hugging_face import is_column, read_column, spread
+from .rows import ConvertedRows, Rows, TextRows, is_mapped, sparse_rows
 
 __all__ = ["ArrayDataAdapter", "is_array_data", "train_validation_split", "unrecognized"]
 
@@ -44,56 +47,9 @@ RESIDENT_BYTES = 256 << 20
 _NAMES = ("x", "y", "sample_weight")
 
 
-class _SparseRows:
-    """Rows of a SciPy sparse matrix, made dense batch by batch."""
-
-    def __init__(self, matrix: Any) -> None:
-        matrix = matrix.tocsr()
-        is_float = matrix.dtype.kind == "f"
-        self.matrix = matrix.astype(floatx()) if is_float else matrix
-        self.shape = matrix.shape
-        self.device = torch.device("cpu")
-        self.row_bytes = matrix.shape[1] * self.matrix.dtype.itemsize
-
-    def __getitem__(self, rows: slice) -> _SparseRows:
-        return _SparseRows(self.matrix[rows])
-
-    def narrow(self, dim: int, start: int, length: int) -> torch.Tensor:
-        return numpy_to_tensor(self.matrix[start : start + length].toarray())
-
-    def index_select(self, dim: int, index: torch.Tensor) -> torch.Tensor:
-        return numpy_to_tensor(self.matrix[index.numpy()].toarray())
-
-
-class _TextRows:
-    """Rows of an array of strings, which stays a NumPy array, on the host."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        self.shape = array.shape
-        self.device = torch.device("cpu")
-        self.row_bytes = math.prod(array.shape[1:]) * array.dtype.itemsize
-
-    def __getitem__(self, rows: slice) -> _TextRows:
-        return _TextRows(self.array[rows])
-
-    def narrow(self, dim: int, start: int, length: int) -> _TextRows:
-        return self[start : start + length]
-
-    def index_select(self, dim: int, index: torch.Tensor) -> _TextRows:
-        return _TextRows(self.array[index.numpy()])
-
-    def split(self, size: int) -> list[np.ndarray]:
-        return [self.array[i : i + size] for i in range(0, len(self.array), size)]
-
-
-# Rows that no device can hold as they are.
-_ON_HOST = (_SparseRows, _TextRows)
-
-
 def is_array(x: Any) -> bool:
     """Whether `x` is one array that an `ArrayDataAdapter` takes, or `None`."""
-    known = x is None or isinstance(x, (torch.Tensor, *_ON_HOST))
+    known = x is None or isinstance(x, (torch.Tensor, Rows)) or is_column(x)
     return known or is_scipy_sparse(x) or hasattr(x, "__array__") or densified(x) is not x
 
 
@@ -112,20 +68,28 @@ def to_rows(x: Any, name: str = "x") -> Any:
     Raises:
         ValueError: Not an array, no axis at all, or neither numbers nor strings.
     """
-    if x is None or isinstance(x, _ON_HOST):
+    if is_column(x):
+        x = read_column(x, name)
+    if x is None or isinstance(x, Rows):
         return x
-    if is_scipy_sparse(x):
-        return _SparseRows(x)
+    sparse = sparse_rows(x, name)
+    if sparse is not None:
+        return sparse
     x = densified(x)
     if isinstance(x, torch.Tensor):
         rows = x.detach()
     elif is_array(x):
         array = _to_numpy(x, name)
         if name == "x" and array.ndim and holds_strings(array):
-            return _TextRows(array)
+            return TextRows(array)
+        if array.ndim and is_mapped(array) and not _is_usable(array):
+            return ConvertedRows(array, lambda array, rows: array[rows], 0, len(array), name)
         rows = numpy_to_tensor(array, name)
     else:
-        raise ValueError(unrecognized(x, name))
+        raise ValueError(
+            "Expected all elements of `x` to be array-like, as those of `y` and `sample_weight`."
+            f" {unrecognized(x, name)}"
+        )
     if rows.ndim == 0:
         raise ValueError(
             explain(
@@ -137,23 +101,48 @@ def to_rows(x: Any, name: str = "x") -> Any:
     return rows.to(to_torch(floatx())) if rows.is_floating_point() else rows
 
 
+def _is_usable(array: np.ndarray) -> bool:
+    """Whether a tensor can share the memory of an array, row by row and in a dtype for `fit`."""
+    dtype = array.dtype
+    if dtype.kind == "f" and dtype != np.dtype(floatx()):
+        return False
+    known = dtype.isnative and dtype not in (np.uint16, np.uint32)
+    return known and 0 < array.strides[0] == max(array.strides)
+
+
 def _to_numpy(x: Any, name: str) -> np.ndarray:
-    if is_pandas(x, "DataFrame"):
-        kinds = [dtype for dtype in x.dtypes if getattr(dtype, "kind", "O") not in "biuf"]
-        if kinds:
-            columns = {column: str(dtype) for column, dtype in x.dtypes.items() if dtype in kinds}
-            raise ValueError(
-                explain(
-                    f"Invalid dtype: `{name}` has columns that are not numbers.",
-                    columns=columns,
-                    fix="encode or drop these columns, or convert with `.astype('float32')`.",
-                )
-            )
+    if is_frame(x, "polars", "DataFrame"):
+        strange = {
+            column: str(dtype)
+            for column, dtype in x.schema.items()
+            if not dtype.is_numeric() and str(dtype) != "Boolean"
+        }
+        _refuse_columns(name, strange, "`.cast(polars.Float32)`")
+        return x.to_numpy()
+    if is_frame(x, "pandas", "DataFrame"):
+        strange = {
+            column: str(dtype)
+            for column, dtype in x.dtypes.items()
+            if getattr(dtype, "kind", "O") not in "biuf"
+        }
+        _refuse_columns(name, strange, "`.astype('float32')`")
         common = np.result_type(*(_plain_dtype(dtype) for dtype in x.dtypes))
         return x.to_numpy(dtype=common)
-    if is_pandas(x, "Series"):
+    if is_frame(x, "pandas", "Series"):
         return x.to_numpy()[:, None]
     return np.asarray(x)
+
+
+def _refuse_columns(name: str, columns: dict[Any, str], convert: str) -> None:
+    """Refuse a frame with columns that are not numbers, of these dtypes."""
+    if columns:
+        raise ValueError(
+            explain(
+                f"Invalid dtype: `{name}` has columns that are not numbers.",
+                columns=columns,
+                fix=f"encode or drop these columns, or convert with {convert}.",
+            )
+        )
 
 
 def _plain_dtype(dtype: Any) -> np.dtype:
@@ -163,12 +152,19 @@ def _plain_dtype(dtype: Any) -> np.dtype:
 
 def unrecognized(x: Any, name: str) -> str:
     """The message for data of no known kind."""
-    numbers = isinstance(x, (int, float, list, tuple))
+    fix = "convert it to one of these."
+    if isinstance(x, (int, float, list, tuple)):
+        fix = f"pass `np.array({name})`."
+    elif is_frame(x, "polars", "LazyFrame"):
+        fix = f"pass `{name}.collect()`."
+    elif isinstance(x, dict) and x:  # of another kind than Python's, such as a set of splits
+        fix = f"pass one of its parts, such as `{name}[{next(iter(x))!r}]`."
     return explain(
         f"Unrecognized data type: `{name}` is {_describe(x)}.",
-        expected="a NumPy array, torch tensor, pandas DataFrame or Series, a list, tuple or dict "
-        "of these, a generator, a `PyDataset`, or a torch `DataLoader` or `Dataset`",
-        fix=f"pass `np.array({name})`." if numbers else "convert it to one of these.",
+        expected="a NumPy array, torch tensor, SciPy sparse matrix, pandas or polars DataFrame or "
+        "Series, a list, tuple or dict of these, a generator, a `PyDataset`, a torch `DataLoader` "
+        "or `Dataset`, or a Hugging Face dataset",
+        fix=fix,
     )
 
 
@@ -230,6 +226,8 @@ class ArrayDataAdapter(DataAdapter):
         self._shuffle = shuffle
         data = pack_x_y_sample_weight(x, y, sample_weight)
         self._leaves = [leaf for leaf in flatten(data) if leaf is not None]
+        if shuffle:
+            self._leaves = list(map(_row_by_row, self._leaves))
         self._pack = _packer(data)
         self._row_bytes = max(1, sum(map(_row_bytes, self._leaves)))
         self._resident: tuple[torch.device, list[Any]] | None = None
@@ -250,32 +248,41 @@ class ArrayDataAdapter(DataAdapter):
     def partial_batch_size(self) -> int | None:
         return self._num_samples % self._batch_size or None
 
-    def _pass(self, device: torch.device) -> Iterator[Any]:
+    def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
+        order = None
+        if self._shuffle and self._shuffle != "batch":
+            generator = torch.Generator("cpu").manual_seed(draw_loader_seed())
+            order = torch.randperm(self._num_samples, generator=generator, device="cpu")
+        return self._in_order(order, start * self._batch_size, device)
+
+    def _in_order(
+        self, order: torch.Tensor | None, start: int, device: torch.device
+    ) -> Iterator[Any]:
         pack, batch_size = self._pack, self._batch_size
-        for chunk in self._chunks(self._leaves_near(device), device):
+        for chunk in self._chunks(self._leaves_near(device), order, start, device):
             columns = [rows.split(batch_size) for rows in chunk]
             for batch in zip(*columns, strict=True):
                 yield pack(batch)
 
-    def _chunks(self, leaves: list[Any], device: torch.device) -> Iterator[list[torch.Tensor]]:
-        """The samples in this pass's order, several batches at a time."""
+    def _chunks(
+        self, leaves: list[Any], order: torch.Tensor | None, start: int, device: torch.device
+    ) -> Iterator[list[torch.Tensor]]:
+        """The samples of this pass from number `start` on, several batches at a time."""
         total, batch_size = self._num_samples, self._batch_size
         if self._shuffle == "batch":
             # One batch at a time: each permutation is drawn when its batch is due.
-            for start in range(0, total, batch_size):
-                order = torch.randperm(min(batch_size, total - start), device="cpu") + start
+            for first in range(start, total, batch_size):
+                order = torch.randperm(min(batch_size, total - first), device="cpu") + first
                 yield [_gather(leaf, order, device) for leaf in leaves]
             return
         size = max(1, CHUNK_BYTES // (self._row_bytes * batch_size)) * batch_size
-        if self._shuffle:
-            generator = torch.Generator("cpu").manual_seed(draw_loader_seed())
-            order = torch.randperm(total, generator=generator, device="cpu")
-            for index in order.split(size):
+        if order is not None:
+            for index in order[start:].split(size) if start < total else ():
                 yield [_gather(leaf, index, device) for leaf in leaves]
             return
-        for start in range(0, total, size):
-            length = min(size, total - start)
-            yield [_placed(leaf.narrow(0, start, length), device) for leaf in leaves]
+        for first in range(start, total, size):
+            length = min(size, total - first)
+            yield [_placed(leaf.narrow(0, first, length), device) for leaf in leaves]
 
     def _leaves_near(self, device: torch.device) -> list[Any]:
         """The data, on `device` if it is small enough to be kept there."""
@@ -284,25 +291,32 @@ class ArrayDataAdapter(DataAdapter):
         leaves = self._leaves
         if device.type != "cpu" and self._row_bytes * self._num_samples <= RESIDENT_BYTES:
             leaves = [
-                leaf if isinstance(leaf, _ON_HOST) else to_device(leaf, device) for leaf in leaves
+                leaf if isinstance(leaf, Rows) else to_device(leaf, device) for leaf in leaves
             ]
             self._resident = (device, leaves)
         return leaves
 
 
 def _placed(rows: Any, device: torch.device) -> Any:
-    return rows if isinstance(rows, _TextRows) else to_device(rows, device)
+    return rows if isinstance(rows, TextRows) else to_device(rows, device)
+
+
+def _row_by_row(leaf: Any) -> Any:
+    """Bring the values of each row together, where a column's are: gathering is 15 times faster."""
+    if isinstance(leaf, torch.Tensor) and 0 < leaf.stride(0) < max(leaf.stride()):
+        return leaf.contiguous()
+    return leaf
 
 
 def _row_bytes(leaf: Any) -> int:
-    if isinstance(leaf, _ON_HOST):
+    if isinstance(leaf, Rows):
         return leaf.row_bytes
     return math.prod(leaf.shape[1:]) * leaf.element_size()
 
 
 def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Rows of `leaf` on `device`; for CUDA gathered into pinned memory, which saves a copy."""
-    if isinstance(leaf, _ON_HOST):
+    if isinstance(leaf, Rows):
         return _placed(leaf.index_select(0, index), device)
     if leaf.device.type != "cpu":
         return to_device(leaf.index_select(0, to_device(index, leaf.device)), device)
@@ -333,23 +347,11 @@ def _packer(data: Any) -> Callable[[tuple[torch.Tensor, ...]], Any]:
 
 def _fold_class_weight(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -> Any:
     if sample_weight is not None:
-        raise ValueError(
-            explain(
-                "`class_weight` and `sample_weight` cannot be given together.",
-                fix="multiply the class weights into `sample_weight` and pass only that.",
-            )
-        )
+        refuse_both_weights()
     if y is None:
         raise ValueError(explain("`class_weight` needs targets.", y=None, fix="pass `y`."))
-    if is_nested(y):
-        raise ValueError(
-            explain(
-                "`class_weight` is only supported for Models with a single output.",
-                targets=len(flatten(y)),
-                fix="pass `sample_weight` with one array per output.",
-            )
-        )
-    return class_weight_to_sample_weights(y, class_weight)
+    labels = y.whole() if isinstance(y, Rows) else y
+    return class_weight_to_sample_weights(labels, class_weight)
 
 
 def _spread_sample_weight(y: Any, sample_weight: Any) -> Any:
@@ -451,6 +453,8 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
         >>> x, val_x
         (tensor([0, 1, 2]), tensor([3]))
     """
+    if type(arrays) is tuple and len(arrays) <= len(_NAMES):
+        arrays = spread(*arrays)[: len(arrays)]
     leaves = flatten(arrays)
     strange = [type(leaf) for leaf in leaves if not is_array(leaf)]
     if strange:

@@ -6,7 +6,7 @@ import collections
 import itertools
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from .adapter import DataAdapter, convert_batch
 from .streams import standardize_batch
 
-__all__ = ["PyDataset", "PyDatasetAdapter"]
+__all__ = ["PyDataset", "PyDatasetAdapter", "ahead", "made_ahead"]
 
 
 class PyDataset:
@@ -178,14 +178,13 @@ class PyDatasetAdapter(DataAdapter):
         source = f"{type(self._dataset).__name__}.__getitem__()"
         return convert_batch(standardize_batch(batch, source, self._class_weight), device)
 
-    def _pass(self, device: torch.device) -> Iterator[Any]:
-        order = self._order()
+    def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
+        order = itertools.islice(self._order(), start, None)
         if self._in_parallel():
             found = made_ahead(self._dataset, order)
         else:
             found = (self._dataset[index] for index in order)
-        for batch in found:
-            yield self._finish(batch, device)
+        return (self._finish(batch, device) for batch in found)
 
 
 # The dataset that a worker process serves.
@@ -215,16 +214,29 @@ def made_ahead(dataset: PyDataset, order: Iterable[int]) -> Iterator[Any]:
     else:
         pool = ThreadPoolExecutor(dataset.workers, thread_name_prefix="py_dataset")
         make = dataset.__getitem__
+    return ahead(pool, make, order, dataset.max_queue_size)
+
+
+def ahead(
+    pool: Executor, make: Callable[[Any], Any], items: Iterable[Any], depth: int
+) -> Iterator[Any]:
+    """Yield `make(item)` in the order of the items, while a pool makes the next ones.
+
+    Args:
+        pool: Is shut down at the end.
+        make: Called by the pool's workers.
+        items: Drawn here, as they are needed.
+        depth: How many results to make ahead at most, at least 1.
+    """
     pending: collections.deque[Future[Any]] = collections.deque()
-    numbers = iter(order)
-    ahead = max(1, dataset.max_queue_size)
+    drawn = iter(items)
     try:
-        for index in itertools.islice(numbers, ahead):
-            pending.append(pool.submit(make, index))
+        for item in itertools.islice(drawn, max(1, depth)):
+            pending.append(pool.submit(make, item))
         while pending:
-            batch = pending.popleft().result()
-            for index in itertools.islice(numbers, 1):
-                pending.append(pool.submit(make, index))
-            yield batch
+            made = pending.popleft().result()
+            for item in itertools.islice(drawn, 1):
+                pending.append(pool.submit(make, item))
+            yield made
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

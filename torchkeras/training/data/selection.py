@@ -9,9 +9,11 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from ...distribution.strategy import require_shared_data
 from ...naming import explain
 from .adapter import DataAdapter
 from .arrays import ArrayDataAdapter, is_array_data, unrecognized
+from .hugging_face import as_loader, spread
 from .py_dataset import PyDataset, PyDatasetAdapter
 from .streams import (
     GeneratorDataAdapter,
@@ -37,21 +39,29 @@ def get_data_adapter(
 
     Args:
         x: Arrays or a nested structure of them, a generator, a `PyDataset`, a torch `DataLoader` or
-            `Dataset`, another iterable of batches, or an adapter, which is returned.
-        y: Targets; only beside arrays.
-        sample_weight: Weights of the samples; only beside arrays.
+            `Dataset`, a Hugging Face dataset, another iterable of batches, or an adapter, which is
+            returned.
+        y: Targets; only beside arrays. Beside a Hugging Face dataset, the name of a column.
+        sample_weight: Weights of the samples; likewise.
         batch_size: Samples in a batch of arrays or of a torch `Dataset`. Default: 32.
         steps_per_epoch: Batches in a pass; decides the batch size of arrays that have none.
         shuffle: Whether to shuffle the samples; `"batch"` keeps them within their batch.
         class_weight: From class number to weight.
 
     Raises:
-        ValueError: The data is of no known kind, or an argument does not go with its kind.
+        ValueError: The data is of no known kind, or an argument does not go with its kind; or it
+            should be shared among processes, and cannot be.
     """
     if isinstance(x, DataAdapter):
         return x
+    require_shared_data(x)
     if isinstance(x, TensorDataset) and len(x.tensors) <= 3 and y is None and sample_weight is None:
         x, y, sample_weight = (*x.tensors, None, None)[:3]
+    x, y, sample_weight = spread(x, y, sample_weight)
+    loader = as_loader(x, y, sample_weight, batch_size, shuffle)
+    if loader is not None:
+        _only_x("streamed dataset", None, None, class_weight)
+        return TorchDataLoaderAdapter(loader)
     if is_array_data(x, y, sample_weight):
         return ArrayDataAdapter(
             x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
@@ -89,7 +99,7 @@ def get_data_adapter(
     if is_batch_iterable(x):
         kind = type(x).__name__
         _only_x(kind, y, sample_weight)
-        if shuffle:
+        if shuffle and not getattr(x, "_decides_order", False):
             _shuffle_ignored(f"a {kind}; shuffle it before you pass it")
         if hasattr(x, "element_spec") and hasattr(x, "cardinality"):
             return TFDatasetAdapter(x, class_weight)
@@ -106,8 +116,9 @@ def _only_x(
         if value is None:
             continue
         fix = "yield `(inputs, targets, sample_weights)` batches and leave it out."
+        what = "sample_weights" if name == "sample_weight" else name
         raise ValueError(
-            explain(f"When providing `x` as a {kind}, `{name}` should not be passed.", fix=fix)
+            explain(f"When providing `x` as a {kind}, `{what}` should not be passed.", fix=fix)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +13,12 @@ from torch.utils.data import DataLoader
 
 from ...naming import explain
 from ...tree import flatten, is_nested
-from .adapter import DataAdapter, class_weight_to_sample_weights, convert_batch
+from .adapter import (
+    DataAdapter,
+    class_weight_to_sample_weights,
+    convert_batch,
+    refuse_both_weights,
+)
 
 __all__ = [
     "GeneratorDataAdapter",
@@ -60,12 +66,9 @@ def standardize_batch(
     if class_weight is None or len(batch) == 1:
         return batch
     if len(batch) == 3:
-        raise ValueError(
-            explain(
-                "`class_weight` and sample weights cannot be given together.",
-                batch_parts=3,
-                fix=f"leave out `class_weight`, or the third part of what {source} returns.",
-            )
+        refuse_both_weights(
+            batch_parts=3,
+            fix=f"leave out `class_weight`, or the third part of what {source} returns.",
         )
     return (*batch, class_weight_to_sample_weights(batch[1], class_weight))
 
@@ -87,6 +90,9 @@ class GeneratorDataAdapter(DataAdapter):
 
     def __init__(self, generator: Iterator[Any]) -> None:
         self._generator = generator
+        self._has_started = isinstance(generator, types.GeneratorType) and (
+            inspect.getgeneratorstate(generator) != inspect.GEN_CREATED
+        )
         self._ahead = list(itertools.islice(generator, 1))
         if not self._ahead:
             raise ValueError(
@@ -112,6 +118,10 @@ class GeneratorDataAdapter(DataAdapter):
         if not self._ahead:
             self._ahead = list(itertools.islice(self._generator, 1))
         return convert_batch(self._ahead[0], torch.device(device))
+
+    def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
+        # One that others have drawn from already is not at its beginning: nothing is passed over.
+        return super()._pass_from(0 if self._has_started else start, device)
 
     def _pass(self, device: torch.device) -> Iterator[Any]:
         while self._ahead:
@@ -162,11 +172,22 @@ class TorchDataLoaderAdapter(DataAdapter):
             return None
         return samples % self.batch_size or None
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[Any]:
-        """Iterate over one pass; the loader draws its own seed now, at the start of it."""
-        return self._read(iter(self._loader), torch.device(device))
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        loader = self._loader
+        nested = getattr(loader.batch_sampler, "sampler", None)
+        found = (getattr(part, "generator", None) for part in (loader, loader.sampler, nested))
+        return tuple({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
-    def _read(self, loaded: Iterator[Any], device: torch.device) -> Iterator[Any]:
+    def batches(self, device: torch.device | str = "cpu", start: int = 0) -> Iterator[Any]:
+        """Iterate over one pass; the loader draws its own seed now, at the start of it."""
+        return self._read(iter(self._loader), torch.device(device), start)
+
+    def _read(self, loaded: Iterator[Any], device: torch.device, start: int) -> Iterator[Any]:
+        for _ in itertools.islice(loaded, start):
+            pass
+        if start:
+            yield None
         for batch in loaded:
             yield convert_batch(batch, device)
         if self.num_batches is not None:  # Keras makes another iterator here; see `DataAdapter`
@@ -249,12 +270,9 @@ def _check_weighable(spec: Any) -> None:
     if isinstance(spec, tuple) and len(spec) > 1 and is_nested(spec[1]):
         raise ValueError("`class_weight` is only supported for Models with a single output.")
     if isinstance(spec, tuple) and len(spec) > 2:
-        raise ValueError(
-            explain(
-                "`class_weight` and sample weights cannot be given together.",
-                element_spec=spec,
-                fix="leave out `class_weight`, or the third part of what the dataset yields.",
-            )
+        refuse_both_weights(
+            element_spec=spec,
+            fix="leave out `class_weight`, or the third part of what the dataset yields.",
         )
 
 

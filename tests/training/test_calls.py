@@ -1,0 +1,52 @@
+"""A guard: how many Python calls a batch of a small MLP costs.
+
+Not time but calls are counted, so that a loaded machine changes nothing. Who needs more than this
+says why beside the new limit; who needs fewer lowers it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import torchkeras
+from torchkeras import layers
+
+OURS = str(Path(torchkeras.__file__).parent)
+# Calls of functions of torchkeras and of the lowered graph: those within torch go by its version.
+LIMITS = {"fit": 76, "evaluate": 55, "predict": 33}
+
+
+def count_calls(work):
+    """The number of calls of our functions while `work` runs."""
+    calls = 0
+
+    def note(frame, event, arg):
+        nonlocal calls
+        name = frame.f_code.co_filename
+        calls += event == "call" and (name.startswith(OURS) or "lowered graph" in name)
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("method", LIMITS)
+def test_calls_of_a_batch(method):
+    inputs = torchkeras.Input((20,))
+    hidden = layers.Dense(16, activation="relu")(layers.Dense(16, activation="relu")(inputs))
+    model = torchkeras.Model(inputs, layers.Dense(1, activation="sigmoid")(hidden))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    rng = np.random.default_rng(0)
+
+    def run(batches):
+        x = rng.random((32 * batches, 20), dtype="float32")
+        data = (x,) if method == "predict" else (x, rng.integers(0, 2, (len(x), 1)))
+        return count_calls(lambda: getattr(model, method)(*data, verbose=0))
+
+    run(10)  # makes the functions
+    assert (run(30) - run(10)) / 20 == LIMITS[method]
