@@ -7,7 +7,10 @@ are the package's own `keras._tf_keras.keras`, and `tensorflow` is a module made
 names that the scripts use. Other names of it raise an `AttributeError`. The functions of Keras 2's
 backend, which the package has for TensorFlow only, are replaced by those of `keras.ops`.
 
-Without arguments it serves: each line of standard input is a JSON object `{"script", "folder",
+With `--tensorflow` first, `tensorflow` is the real one and Keras runs on it, for scripts written
+with TensorFlow itself.
+
+Without a script it serves: each line of standard input is a JSON object `{"script", "folder",
 "stdout", "stderr"}`, and is answered by a line with the script's exit status. Each script runs in a
 process of its own, forked from this one after the import of Keras, which takes longer than most
 scripts. `Oracle` is the client.
@@ -87,6 +90,14 @@ def _replace_backend() -> None:
     backend.int_shape = lambda x: tuple(x.shape)
 
 
+def prepare_tensorflow() -> None:
+    """Import TensorFlow, and Keras on it. Forks are safe: threads start when it first computes."""
+    os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
+    os.environ.update(CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
+    importlib.import_module("tensorflow.keras")
+    importlib.import_module("keras")
+
+
 def prepare() -> None:
     """Import Keras on torch, and make the TensorFlow names mean it."""
     os.environ["KERAS_BACKEND"] = "torch"
@@ -131,19 +142,24 @@ def _serve() -> None:
 
 
 class Oracle:
-    """The serving process; started with the first script."""
+    """The serving process; started with the first script.
 
-    def __init__(self) -> None:
+    Args:
+        options: `--tensorflow`, or nothing.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
         self.process: subprocess.Popen | None = None
 
     def run(self, script: Path, folder: Path) -> subprocess.CompletedProcess:
         """Run a script in a folder; what it printed and its exit status."""
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, *self.options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "KERAS_BACKEND": "torch"},
+                stderr=subprocess.DEVNULL,  # TensorFlow greets; scripts write to files of theirs
                 text=True,
             )
         outputs = {name: str(folder / f"oracle.{name}") for name in ("stdout", "stderr")}
@@ -160,7 +176,8 @@ class Oracle:
 
 
 if __name__ == "__main__":
-    prepare()
-    if sys.argv[1:]:
-        sys.exit(run(sys.argv[1]))
+    scripts = [argument for argument in sys.argv[1:] if argument != "--tensorflow"]
+    prepare_tensorflow() if "--tensorflow" in sys.argv else prepare()
+    if scripts:
+        sys.exit(run(scripts[0]))
     _serve()

@@ -22,8 +22,12 @@ OURS = {
     "optimizers": "TorchOptimizer",
     "optimizers.schedules": "Lookahead as_number",
     "preprocessing": "text",
+    "preprocessing.image": "DataFrameIterator DirectoryIterator ImageDataGenerator Iterator"
+    " NumpyArrayIterator apply_affine_transform apply_brightness_shift apply_channel_shift"
+    " random_brightness random_channel_shift random_rotation random_shear random_shift random_zoom",
     "preprocessing.sequence": "TimeseriesGenerator make_sampling_table skipgrams",
-    "random": "draw_seed generator_for get_seed global_seed_generator make_default_seed set_seed",
+    "random": "draw_seed generator_for get_seed global_seed_generator make_default_seed"
+    " random_state set_random_state set_seed",
     "saving": "FileFormatError MissingFileError ask_to_proceed_with_overwrite model_from_bytes"
     " model_to_bytes",
     "tree": "register_tree_node register_tree_node_class",

@@ -26,7 +26,7 @@ def test_local_paths_are_those_of_os(tmp_path):
 
 @pytest.mark.parametrize("use", [files.exists, files.listdir, files.File, files.makedirs])
 def test_remote_paths_are_refused(use):
-    with pytest.raises(ValueError, match="(?s)Only local paths.*gs://bucket"):
+    with pytest.raises(ValueError, match="(?s)only local paths.*gs://bucket"):
         use("gs://bucket/model")
 
 
@@ -67,3 +67,9 @@ def test_limits_can_be_patched_through_the_view(tmp_path, monkeypatch):
         monkeypatch.setattr(saving_lib, "_ZIP_MEMBER_BOMB_FLOOR_BYTES", 64)
         with pytest.raises(ValueError, match="decompression bomb"):
             saving_lib._safe_zip_read(archive, "config.json")
+
+
+@pytest.mark.parametrize("path", ["/gcs/a", "/hdfs/a", "/placer/prod/home/a", "hdfs://a", "S3://a"])
+def test_what_keras_calls_remote(path):
+    assert files.is_remote_path(path)
+    assert not any(files.is_remote_path(x) for x in ("a/gcs/b", "/gcsx/a", "~/a", "C:\\a"))

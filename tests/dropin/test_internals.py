@@ -7,7 +7,9 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
+import torch
 
 import torchkeras
 from torchkeras import dropin
@@ -123,3 +125,42 @@ def test_other_packages_stay_what_they_are():
 def test_a_package_without_stand_in_is_refused():
     with pytest.raises(ValueError, match="no stand-in for jax(.|\n)*keras, tensorflow, tf_keras"):
         dropin.install("jax")
+
+
+def test_backends_by_name():
+    backend = names_of("utils.backend_utils").DynamicBackend()
+    assert backend.numpy.log10([10.0, 100.0]).tolist() == [1.0, 2.0]
+    backend.set_backend("jax")
+    assert backend.name == "jax"
+    with pytest.raises(NotImplementedError, match="jax backend"):
+        _ = backend.numpy
+    backend.reset()
+    assert backend.name == "torch" and float(backend.convert_to_tensor(2.0)) == 2
+    with pytest.raises(ValueError, match="Available backends"):
+        backend.set_backend("mlx")
+
+
+def test_snapshots_of_tensors():
+    x = torch.zeros(2)
+    before = names_of("backend").convert_to_numpy(x)
+    x += 1
+    assert before.tolist() == [0, 0]
+
+
+def test_epochs_in_arrays():
+    epochs = names_of("trainers.epoch_iterator").EpochIterator
+    iterator = epochs(np.arange(4.0), np.arange(4), batch_size=3, steps_per_execution=2)
+    ((first, last, batches),) = iterator.enumerate_epoch()
+    assert (first, last, len(batches)) == (0, 1, 2)
+    assert all(isinstance(x, np.ndarray) for batch in batches for x in batch)
+
+
+def test_class_weights_for_batches():
+    adapter = names_of("trainers.data_adapters.tf_dataset_adapter")
+    weigh = adapter.make_class_weight_map_fn({0: 0.5, 1: 2.0})
+    x, y = np.ones((2, 1)), np.array([1, 0])
+    assert weigh(x, y)[2].tolist() == [2, 0.5]
+    with pytest.raises(ValueError, match="at the same time"):
+        weigh(x, y, np.ones(2))
+    with pytest.raises(ValueError, match="single output"):
+        weigh(x, (y, y))

@@ -9,12 +9,17 @@ the Keras API, which libraries test. What they import from `keras.src` is found 
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from types import ModuleType
+from typing import Any
 
 from ..naming import explain
+from ..utils.pipelines import show_as
+from .beside import as_tf_dataset
 from .finder import FINDER, PACKAGES, package_of
+from .tf.tensors import install_methods, remove_methods
 
 __all__ = ["install", "is_installed", "uninstall"]
 
@@ -56,6 +61,9 @@ def install(*packages: str) -> None:
         )
     new = set(packages or PACKAGES) - FINDER.packages
     FINDER.packages |= new
+    if "tensorflow" in new:
+        install_methods()
+    show_as(_as_dataset, splits="tensorflow" in FINDER.packages)
     real = {name: sys.modules.pop(name) for name in list(sys.modules) if package_of(name) in new}
     _set_aside.update(real)
     if real:
@@ -75,9 +83,22 @@ def uninstall() -> None:
     if not is_installed():
         return
     sys.meta_path.remove(FINDER)
+    remove_methods()
+    show_as(None)
+    tape = sys.modules.get(f"{__package__}.tf.tape")
+    if tape is not None:
+        tape.record_everything()
     for name in list(sys.modules):
         if package_of(name) in FINDER.packages:
             del sys.modules[name]
     FINDER.packages.clear()
     sys.modules.update(_set_aside)
     _set_aside.clear()
+
+
+def _as_dataset(loader: Any) -> Any:
+    """What a loader of `keras.utils` returns to scripts for TensorFlow, stand-in or real."""
+    if "tensorflow" in FINDER.packages:
+        return importlib.import_module(f"{__package__}.tf.data").from_loader(loader)
+    real = sys.modules.get("tensorflow")
+    return as_tf_dataset(loader, real) if hasattr(real, "data") else loader

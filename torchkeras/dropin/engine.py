@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..config import default_device
-from ..dtypes import to_numpy, to_torch
+from ..dtypes import to_torch
+from ..naming import explain
+from ..ops import convert_to_numpy
+from .internals import view
 
 __all__ = [
     "DEFAULT_DEVICE",
+    "DynamicBackend",
     "IS_THREAD_SAFE",
     "SUPPORTS_COMPLEX_DTYPES",
     "SUPPORTS_RAGGED_TENSORS",
@@ -51,6 +54,52 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, torch.Tensor)
 
 
-def convert_to_numpy(x: Any) -> Any:
-    """Copy a tensor of any device, dtype and history, or a structure NumPy takes, to an array."""
-    return to_numpy(x) if isinstance(x, torch.Tensor) else np.asarray(x)
+class DynamicBackend:
+    """The functions of the engine a layer computes with, as `keras.src.backend` has them.
+
+    Keras's preprocessing layers go over to TensorFlow with it; here torch is the only engine that
+    computes, whatever was chosen.
+
+    Args:
+        backend: The engine's name. Default: `"torch"`.
+
+    Example:
+        >>> DynamicBackend().name
+        'torch'
+    """
+
+    def __init__(self, backend: str | None = None) -> None:
+        self._backend = backend or "torch"
+
+    def set_backend(self, backend: str) -> None:
+        """Choose an engine.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        names = ("tensorflow", "jax", "torch", "numpy", "openvino")
+        if backend not in names:
+            raise ValueError(f"Available backends are {names}. Received: backend={backend}")
+        self._backend = backend
+
+    def reset(self) -> None:
+        """Choose torch again."""
+        self._backend = "torch"
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        return self._backend
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._backend != "torch":
+            raise NotImplementedError(
+                explain(
+                    f"Currently, we cannot dynamically import the {self._backend} backend: only"
+                    " torch computes here.",
+                    fix="leave the backend as it is, or use the other engine's own functions.",
+                )
+            )
+        return getattr(view("keras.src.backend.torch"), name)

@@ -1,21 +1,21 @@
 """What only Keras's `file_utils` and `saving_lib` have: paths, and checked reading of files.
 
 Keras reaches remote paths (`gs://…`) through TensorFlow; here they are refused with a sentence that
-says what to do instead.
+says what to do instead. Folders such as `/gcs/` may be mounted: these are used like all others.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from ..naming import explain
 from ..saving.h5_guard import open_h5
-from ..saving.sniff import is_remote_path
+from ..saving.sniff import is_remote_path as is_address
 from ..saving.zip_guard import read_member
 
 __all__ = [
@@ -45,21 +45,34 @@ _VARS_FNAME_NPZ = "model.weights.npz"
 
 # Paths -------------------------------------------------------------------------------------------
 
+_REMOTE = re.compile(r"(/cfs|/cns|/gcs|/hdfs|/readahead|/tfhub|/placer/.*home)/|[a-z]\w*://", re.I)
+
+
+def is_remote_path(filepath: Any) -> bool:
+    """Tell whether Keras takes a path for that of another machine.
+
+    >>> is_remote_path("gs://bucket/m.keras"), is_remote_path("/gcs/m.keras"), is_remote_path("m")
+    (True, True, False)
+    """
+    return _REMOTE.match(os.fspath(filepath)) is not None
+
+
+def _raise_if_no_gfile(path: Any) -> NoReturn:
+    raise ValueError(
+        "Handling remote paths requires installing TensorFlow and Keras; here, only local paths are"
+        f" read and written. Received path: {path}\nFix: copy the file to a local path, or from"
+        " one, with a tool of the storage."
+    )
+
 
 def _local(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of `os` refuse remote paths, which it would take for relative ones."""
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        remote = [x for x in args if isinstance(x, (str, os.PathLike)) and is_remote_path(x)]
-        if remote:
-            raise ValueError(
-                explain(
-                    "Only local paths are read and written.",
-                    path=remote[0],
-                    fix="copy the file to a local path, or from one, with a tool of the storage.",
-                )
-            )
+        for path in args:
+            if isinstance(path, (str, os.PathLike)) and is_address(path):
+                _raise_if_no_gfile(path)
         return function(*args, **kwargs)
 
     return checked

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from ..naming import explain
 from .internals import has_path, view
@@ -23,6 +24,7 @@ _TENSORFLOW = f"{_LIBRARY}.dropin.tensorflow"
 # Names of Keras's root package, the longer before the shorter; below them lie its submodules.
 _ROOTS = (
     "tensorflow.python.keras",
+    "tensorflow.compat.v2.keras",
     "tensorflow.keras",
     "tf_keras",
     "keras._tf_keras.keras",
@@ -46,7 +48,7 @@ def _target(name: str) -> str | None:
             return _KERAS
         if name.startswith(root + ".") and name not in _CORRIDORS:
             return _LIBRARY + name[len(root) :]
-    return _TENSORFLOW if name == "tensorflow" else None
+    return _TENSORFLOW if name in ("tensorflow", "tensorflow.compat.v2") else None
 
 
 class _AliasLoader(Loader):
@@ -62,6 +64,21 @@ class _AliasLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.own_spec  # the import system has just set it to the alias's
+        if self.target == _TENSORFLOW:
+            module.begin()
+
+
+class _NamespaceLoader(Loader):
+    """Answers an import with a namespace of the TensorFlow stand-in."""
+
+    def __init__(self, namespace: ModuleType) -> None:
+        self.namespace = namespace
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self.namespace
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
 
 
 class _EmptyLoader(Loader):
@@ -100,6 +117,10 @@ class AliasFinder(MetaPathFinder):
         if has_path(fullname):
             return importlib.util.spec_from_loader(fullname, _SourceLoader(), is_package=True)
         stand_in = _target(fullname)
+        namespace = _namespace(fullname) if stand_in is None else None
+        if namespace is not None:
+            loader = _NamespaceLoader(namespace)
+            return importlib.util.spec_from_loader(fullname, loader, is_package=True)
         if stand_in is None:
             if fullname not in _CORRIDORS and fullname != _NO_TENSORFLOW:
                 raise _missing(fullname)
@@ -107,6 +128,17 @@ class AliasFinder(MetaPathFinder):
         if not _exists(stand_in):
             raise _missing(fullname)
         return importlib.util.spec_from_loader(fullname, _AliasLoader(stand_in), is_package=True)
+
+
+def _namespace(name: str) -> ModuleType | None:
+    """The namespace of the TensorFlow stand-in that a name like `tensorflow.data` means."""
+    root, *parts = name.split(".")
+    if root != "tensorflow" or name in _CORRIDORS:
+        return None
+    found: Any = importlib.import_module(_TENSORFLOW)
+    for part in parts:
+        found = getattr(found, part, None)
+    return found if isinstance(found, ModuleType) else None
 
 
 def _exists(module: str) -> bool:
@@ -119,7 +151,8 @@ def _exists(module: str) -> bool:
 def _missing(name: str) -> ModuleNotFoundError:
     if name.startswith("tensorflow."):
         tensorflow = importlib.import_module(_TENSORFLOW)
-        return ModuleNotFoundError(tensorflow.describe_missing(name), name=name)
+        # With its name, `from … import` would put a message of its own in place of ours.
+        return ModuleNotFoundError(tensorflow.describe_missing(name))
     message = explain(
         f"'{name}' is not provided by torchkeras yet.",
         fix=f"see `dir({name.rpartition('.')[0]})` for what there is, or call PyTorch directly.",

@@ -12,8 +12,9 @@ import torch
 from ..dtypes import standardize_dtype, to_numpy
 from ..naming import explain
 from ..ops import cast, equal, eye, logical_and, logical_not, reshape, size, transpose
-from ..registry import _dump_code as func_dump
-from ..registry import _load_code as func_load
+from ..registry import dump_code as func_dump
+from ..registry import load_code as func_load
+from ..training.data.streams import standardize_batch
 
 __all__ = [
     "build_pos_neg_masks",
@@ -26,6 +27,7 @@ __all__ = [
     "is_continuous_axis",
     "is_default",
     "is_float",
+    "make_class_weight_map_fn",
     "pythonify_logs",
     "remove_by_id",
     "remove_long_seq",
@@ -161,6 +163,18 @@ def default(method: F) -> F:
 def is_default(method: Any) -> bool:
     """Tell whether a method was marked by `default`, and not overridden by an unmarked one."""
     return getattr(method, "_is_default", False)
+
+
+def make_class_weight_map_fn(class_weight: Mapping[int, float]) -> Callable[..., Any]:
+    """Return a function `(x, y)` that adds the class weights to a batch as sample weights.
+
+    It computes with torch, so not in the graphs of `tf.data.Dataset.map`.
+    """
+
+    def weigh(*batch: Any) -> Any:
+        return standardize_batch(batch, "The dataset", class_weight)
+
+    return weigh
 
 
 def pythonify_logs(logs: Mapping[str, Any] | None) -> dict[str, Any]:

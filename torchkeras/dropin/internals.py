@@ -111,7 +111,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "distillation.losses": "distillation_loss",
         "distillation.distiller": "distiller",
     },
-    "distribution": {"distribution distribution.strategy": "distribution_lib"},
+    "distribution": {"distribution.strategy distribution": "distribution_lib"},
     "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
     "export": {
         "export export.formats": "",
@@ -205,7 +205,12 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "layers.wrapper": "time_distributed",
         "layers.recurrent layers.recurrent_cells": "gru lstm simple_rnn dropout_rnn_cell",
     },
-    "legacy": {},
+    "legacy": {"layers.legacy layers.regularization": "layers"},
+    "legacy.preprocessing": {
+        "preprocessing.image preprocessing.transforms": "image",
+        "preprocessing.sequence": "sequence",
+        "preprocessing.text": "text",
+    },
     "legacy.saving": {
         "dropin.legacy saving.legacy_h5": "legacy_h5_format",
         "dropin.legacy": "json_utils",
@@ -275,7 +280,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
     "trainers": {
         "training.outputs": "compile_utils",
-        "training.epochs": "epoch_iterator",
+        "dropin.trainer": "epoch_iterator",
         "training.trainer": "trainer",
     },
     "trainers.data_adapters": {
@@ -284,13 +289,14 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "training.data.adapter": "data_adapter",
         "training.data.adapter training.data.streams": "data_adapter_utils",
         "training.data.py_dataset": "py_dataset_adapter",
-        "training.data.streams": "generator_data_adapter grain_dataset_adapter tf_dataset_adapter"
+        "training.data.streams": "generator_data_adapter grain_dataset_adapter"
         " torch_data_loader_adapter",
+        "training.data.streams dropin.helpers": "tf_dataset_adapter",
     },
     "tree": {"tree": "tree_api torchtree_impl"},
     "utils": {
         "utils.arrays dropin.helpers": "numerical_utils sequence_utils",
-        "layers.data_layer backend": "backend_utils",
+        "dropin.engine layers.data_layer backend": "backend_utils",
         "dropin.helpers backend": "dtype_utils",
         "callbacks.console config saving.api dropin.helpers": "io_utils",
         "callbacks.progbar": "progbar",
@@ -303,7 +309,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "dropin.optional": "module_utils",
         "utils.config": "config",
         "utils.datasets": "dataset_utils timeseries_dataset_utils",
-        "utils.files utils.archives dropin.files": "file_utils",
+        "dropin.files utils.files utils.hashes utils.archives": "file_utils",
         "utils.images": "image_utils",
         "utils.visualize": "model_visualization",
         "layers.foreign": "jax_layer",
