@@ -655,3 +655,31 @@ def test_freezing():
 )
 def test_errors_have_the_same_type(action):
     assert_same_error(action)
+
+
+@pytest.mark.parametrize("recorded", [True, False, None])
+@pytest.mark.parametrize("masked", [False, True])
+def test_training_of_a_recorded_call(recorded, masked, tmp_path):
+    """It holds only where the model is called without; Keras writes it into every file."""
+
+    def drops(k, model):
+        """Whether the dropout acts: in prediction, without a mode, and in either mode."""
+        x = np.ones((1, 500, 1), "float32")
+        calls = [model.predict(x, verbose=0), model(x)]
+        calls += [model(x, training=training) for training in (False, True)]
+        return [bool((k.ops.convert_to_numpy(y) == 0).any()) for y in calls]
+
+    def make(k):
+        x = k.Input((500, 1))
+        y = k.layers.Masking()(x) if masked else x
+        return k.Model(x, k.layers.Dropout(0.5)(y, training=recorded))
+
+    theirs = make(keras)
+    expected = drops(keras, theirs)
+    assert expected == [False, recorded is True, False, True]
+    assert drops(torchkeras, make(torchkeras)) == expected
+    theirs.save(str(tmp_path / "m.keras"))
+    loaded = torchkeras.saving.load_model(str(tmp_path / "m.keras"))
+    assert drops(torchkeras, loaded) == expected
+    loaded.train()  # PyTorch's way
+    assert (loaded(torch.ones(1, 500, 1)) == 0).any()

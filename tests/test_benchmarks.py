@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,8 +22,8 @@ def benchmarks(monkeypatch):
     """Import a file of the benchmarks by name."""
     monkeypatch.syspath_prepend(FOLDER)
     yield importlib.import_module
-    for name in ("data", "engines", "harness", "models_keras", "models_torch", "ops"):
-        sys.modules.pop(name, None)
+    for file in FOLDER.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
 # torch's recurrent layers have two bias vectors, of which Keras's LSTM has one and its GRU both.
@@ -62,3 +63,31 @@ def test_ops_are_timed_beside_the_same_in_torch(benchmarks):
         actual, expected = ours(torchkeras.ops), theirs()
         expected = list(expected) if name == "split" else expected
         torch.testing.assert_close(actual, expected, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_layers_are_timed_beside_their_equals_in_torch(benchmarks):
+    module, cases = benchmarks("layers"), benchmarks("layer_cases").CASES
+    assert len(cases) > 95
+    for name, case in cases.items():
+        engines = ["torchkeras", "torch"] if case.torch is not None else ["torchkeras"]
+        sizes = set()
+        for engine in engines:
+            prepared = module.prepare(engine, case, case.shapes[0])
+            sizes.add(module.first(prepared[0]()).numel())
+            module.with_backward(*prepared)()
+        assert len(sizes) == 1, name
+
+
+@pytest.mark.parametrize("kind", ["keras", "weights.h5", "h5", "safetensors"])
+def test_files_are_timed_beside_the_same_bytes_alone(benchmarks, tmp_path, kind):
+    files = benchmarks("files")
+    try:
+        for side in files.SIDES:
+            for step in files.STEPS:
+                path = str(tmp_path / f"{side}.{kind}")
+                seconds, extra = files.measure(side, kind, step, path, 1)
+                assert 0 < seconds < 60 and 0 <= extra < 200e6
+            assert 1e6 <= os.path.getsize(path) < 1.2e6
+    finally:
+        logging.disable(logging.NOTSET)
+        sys.modules.pop("files", None)

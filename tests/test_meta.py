@@ -896,7 +896,6 @@ OPTIONS = [
     {"use_ema": True, "ema_overwrite_frequency": 2},
     {"gradient_accumulation_steps": 2, "loss_scale_factor": 8.0},
 ]
-COUNTED = {"use_ema", "gradient_accumulation_steps"}
 
 
 def train_with(optimizer, count=3):
@@ -914,8 +913,8 @@ def train_with(optimizer, count=3):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizer(name, options):
     make = OPTIMIZERS[name][0]
-    if name == "LossScaleOptimizer" and not COUNTED.isdisjoint(options):
-        pytest.skip("whether a step counts decides what it does, so the host must know it")
+    if name == "LossScaleOptimizer" and "gradient_accumulation_steps" in options:
+        pytest.skip("computing an update at each call would cost more than asking the device")
     optimizer = train_with(make(dict(options)))
     if name == "LossScaleOptimizer":
         return  # only the device knows which steps were skipped

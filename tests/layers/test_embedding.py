@@ -25,7 +25,7 @@ def test_other_dtypes_are_truncated(dtype):
     assert torch.equal(layer(ids + 0.75), layer(ids))
 
 
-@pytest.mark.parametrize(("ids", "given"), [([[1, 5]], "from 1 to 5"), ([[-1, 2]], "from -1 to 2")])
+@pytest.mark.parametrize(("ids", "given"), [([[1, 5]], "from 1 to 5"), ([[-6, 2]], "from -6 to 2")])
 def test_indices_out_of_range(ids, given):
     layer = layers.Embedding(5, 3, name="words")
     with pytest.raises(ValueError) as error:
@@ -33,6 +33,17 @@ def test_indices_out_of_range(ids, given):
     message = str(error.value)
     assert "'words'" in message and given in message and "from 0 to 4" in message
     assert "Fix:" in message
+
+
+def test_negative_indices_count_from_the_end():
+    """As in Keras; TensorFlow refuses them."""
+    layer = layers.Embedding(5, 3, lora_rank=2)
+    layer.build()
+    layer.lora_embeddings_b.assign(torch.ones(2, 3))
+    ids = torch.tensor([[-1, 2, -5]])
+    torch.testing.assert_close(layer(ids), layer(torch.tensor([[4, 2, 0]])))
+    layer.quantize("int8")
+    torch.testing.assert_close(layer(ids), layer(torch.tensor([[4, 2, 0]])))
 
 
 def test_mask_zero():

@@ -124,9 +124,15 @@ class TestInputSpecs:
 
 class TestTraining:
     def test_default_is_inference(self):
-        layer = Probe()
-        layer(torch.ones(1))
-        assert layer.seen is False
+        class NoneIsNoDefault(Layer):
+            def call(self, x, training=False):
+                self.seen = training
+                return x
+
+        for layer, seen in ((Probe(), None), (NoneIsNoDefault(), False)):
+            for _ in range(2):
+                layer(torch.ones(1))
+                assert layer.seen is seen
 
     def test_argument_then_enclosing_call_then_mode(self):
         class Outer(Layer):
@@ -144,7 +150,7 @@ class TestTraining:
             outer(torch.ones(1), training=False)
             assert outer.probe.seen is False
             outer(torch.ones(1))
-            assert outer.probe.seen is False
+            assert outer.probe.seen is None
             outer.train()(torch.ones(1))
             assert outer.probe.seen is True
             outer.eval()
@@ -169,7 +175,7 @@ class TestTraining:
             Failing()(torch.ones(1), training=True)
         probe = Probe()
         probe(torch.ones(1))
-        assert probe.seen is False
+        assert probe.seen is None
 
 
 class TestState:

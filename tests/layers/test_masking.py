@@ -48,3 +48,10 @@ def test_config():
 def test_meta():
     outputs = layers.Masking()(torch.zeros(2, 3, 4, device="meta"))
     assert outputs.is_meta and outputs._keras_mask.shape == (2, 3)
+
+
+def test_exported_code_has_no_views_of_other_dtypes():
+    """ONNX has none."""
+    exported = torch.export.export(layers.Masking(), (torch.ones(2, 3, 4),))
+    names = {str(node.target) for node in exported.graph.nodes}
+    assert "aten.any.dim" in names and "aten.view.dtype" not in names

@@ -19,11 +19,12 @@ from torch import fx
 
 from ..naming import explain
 from ..tree import flatten, map_structure
+from .context import CONTEXT
 from .keras_tensor import KerasTensor, any_symbolic
 from .masks import get_keras_mask
 from .operation import Node, Operation
 
-__all__ = ["DisconnectedError", "Lowering", "SortedGraph", "sort_graph"]
+__all__ = ["DisconnectedError", "Lowering", "SortedGraph", "sort_graph", "training_or"]
 
 
 class SortedGraph:
@@ -160,7 +161,9 @@ class Lowering:
 
     Attributes:
         fx_graph: The graph.
-        constants: Tensors in the arguments of calls, to be held by the model as `_constants`.
+        constants: Tensors and functions in the arguments of calls, to be held by the model as
+            `_constants`.
+        held: How many there are.
     """
 
     def __init__(
@@ -172,6 +175,7 @@ class Lowering:
     ) -> None:
         self.fx_graph = fx.Graph()
         self.constants = torch.nn.Module()
+        self.held = 0
         self._keys = keys
         self._values: dict[int, fx.Node] = {}
         self._masks: dict[int, fx.Node | None] = {}
@@ -195,10 +199,25 @@ class Lowering:
         args = tuple(self._lower(arg) for arg in node.args)
         kwargs = {key: self._lower(value) for key, value in node.kwargs.items()}
         if isinstance(operation, torch.nn.Module):
+            self._yield_training(operation, kwargs)
             value = self._emit_module(node, args, kwargs)
         else:
             value = self._emit_function(operation, args, kwargs)
         self._unpack(node.structure, value, node)
+
+    def _yield_training(self, layer: Any, kwargs: dict[str, Any]) -> None:
+        """Let `training` of the recorded call hold only where the model is called without.
+
+        Keras writes it into files for every layer that takes it, whether or not the user gave it.
+        """
+        signature = getattr(layer, "_call_signature", None)
+        given = kwargs.get("training")
+        if signature is None or not isinstance(given, bool):
+            return
+        if given is bool(signature.training_default):
+            del kwargs["training"]
+        else:
+            kwargs["training"] = self.fx_graph.call_function(training_or, (given,))
 
     def _emit_function(self, operation: Operation, args: Any, kwargs: dict[str, Any]) -> fx.Node:
         config = getattr(operation, "config", {})
@@ -286,15 +305,22 @@ class Lowering:
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if isinstance(value, dict):
             return {key: self._lower(item) for key, item in value.items()}
-        if isinstance(value, torch.nn.Parameter):
-            key = f"c{len(self.constants._parameters) + len(self.constants._buffers)}"
-            self.constants.register_parameter(key, value)
-            return self.fx_graph.get_attr(f"_constants.{key}")
         if isinstance(value, torch.Tensor) or hasattr(value, "__array__"):
-            key = f"c{len(self.constants._parameters) + len(self.constants._buffers)}"
+            return self._hold(value)
+        # Code can name a type, but no function.
+        return self._hold(value) if callable(value) and not isinstance(value, type) else value
+
+    def _hold(self, value: Any) -> fx.Node:
+        """Let the model hold a constant."""
+        key = f"c{self.held}"
+        self.held += 1
+        if isinstance(value, torch.nn.Parameter):
+            self.constants.register_parameter(key, value)
+        elif isinstance(value, torch.Tensor) or hasattr(value, "__array__"):
             self.constants.register_buffer(key, torch.as_tensor(value), persistent=False)
-            return self.fx_graph.get_attr(f"_constants.{key}")
-        return value
+        else:  # of a layer, the weights are not the model's
+            object.__setattr__(self.constants, key, value)
+        return self.fx_graph.get_attr(f"_constants.{key}")
 
     def _unpack(self, structure: Any, value: fx.Node, node: Node) -> None:
         """Name the parts of a call's result."""
@@ -335,6 +361,11 @@ def _in_key_order(outputs: Any) -> Any:
 
 def _item(value: Any, key: Any) -> Any:
     return value[key]
+
+
+def training_or(default: bool) -> bool:
+    """Return the `training` that the model is called with, or a default where there is none."""
+    return default if CONTEXT.training is None else CONTEXT.training
 
 
 def attach_mask(value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

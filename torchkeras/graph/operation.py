@@ -561,9 +561,20 @@ def _torch_functions() -> dict[str, Callable[..., Any]]:
             continue
         for function in functions:
             name = getattr(function, "__name__", "")
-            if not name.startswith("_") and getattr(home, name, None) is function:
+            if name.startswith(("_", "fbgemm_", "miopen_")) or name in _NO_COMPUTATION:
+                continue
+            if getattr(home, name, None) is function:
                 table[f"{prefix}.{name}"] = function
     return table
+
+
+# They call Python, reach for memory or other devices, or change how torch works.
+_NO_COMPUTATION = frozenset(
+    "apply_ autocast backward const_data_ptr cuda data_ptr item map2_ map_ module_load numpy"
+    " record_stream register_hook register_post_accumulate_grad_hook requires_grad_ resize resize_"
+    " resize_as resize_as_ resize_as_sparse_ retain_grad set_ share_memory_ sparse_resize_"
+    " sparse_resize_and_clear_ storage storage_offset storage_type tolist untyped_storage".split()
+)
 
 
 def _record_torch_function(

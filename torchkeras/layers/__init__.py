@@ -1,5 +1,9 @@
 """Layers: the base class, and one file per family."""
 
+from typing import Any
+
+from . import experimental as experimental
+from . import legacy
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .attention import GroupedQueryAttention, MultiHeadAttention
 from .augmentation_color import (
@@ -320,3 +324,13 @@ __all__ = [
     "serialize",
     "subtract",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Find what only scripts of Keras 2 still name."""
+    if name in legacy.__all__:
+        return getattr(legacy, name)
+    hint = ""
+    if name in ("CuDNNLSTM", "CuDNNGRU"):
+        hint = f": use `{name.removeprefix('CuDNN')}`, which runs on cuDNN where it can"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -268,10 +268,36 @@ class ProjectedAttention(Layer):
             mask = mask.unsqueeze(axis)
         return mask
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("return_attention_scores") or args[7:8] == (True,):
-            return Operation.compute_output_spec(self, *args, **kwargs)
-        return super().compute_output_spec(*args, **kwargs)
+    def compute_output_spec(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the shapes and dtypes of the outputs."""
+        optional = {
+            "key": key,
+            "query_mask": query_mask,
+            "value_mask": value_mask,
+            "key_mask": key_mask,
+            "attention_mask": attention_mask,
+            "return_attention_scores": return_attention_scores or None,
+            "training": training,
+            "use_causal_mask": use_causal_mask or None,
+        }
+        # The `call` of a subclass need not take what was not given.
+        kwargs.update((name, x) for name, x in optional.items() if x is not None)
+        if return_attention_scores:
+            return Operation.compute_output_spec(self, query, value, **kwargs)
+        return super().compute_output_spec(query, value, **kwargs)
 
     # Masks ---------------------------------------------------------------------------------------
 

@@ -38,12 +38,31 @@ __all__ = [
 ]
 
 Shape = Sequence["int | None"]
+_NOT_ARGUMENTS = ("self", "__class__", "kwargs")
+
+
+def _convolve_series(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    strides: tuple[int, ...] = (1,),
+    padding: tuple[int, ...] = (0,),
+    dilation: tuple[int, ...] = (1,),
+    groups: int = 1,
+) -> Tensor:
+    """`torch.conv1d` as a convolution of images one pixel high.
+
+    Those torch convolves in channels_last format; of series it would first copy a permuted view.
+    """
+    steps = (1, *strides), (0, *padding), (1, *dilation)
+    return torch.conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias, *steps, groups).squeeze(2)
+
+
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {
-    1: torch.conv1d,
+    1: _convolve_series,
     2: torch.conv2d,
     3: torch.conv3d,
 }
-_NOT_ARGUMENTS = ("self", "__class__", "kwargs")
 
 
 def given_arguments(scope: dict[str, Any]) -> dict[str, Any]:

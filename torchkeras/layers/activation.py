@@ -206,11 +206,23 @@ class PReLU(_Elementwise):
         )
         axes = {i: n for i, n in enumerate(input_shape) if i and i not in shared} if shared else {}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
+        # torch's kernel knows one slope per element of axis 1. That is the last axis once those
+        # before it are joined to the batch, if all of them are shared, or else all to it, if none.
+        self._joined = None
+        if all(axis in shared for axis in range(1, len(input_shape) - 1)):
+            self._joined = (0, -2)
+        elif not shared:
+            self._joined = (1, -1)
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs, negative ones scaled by `alpha`."""
-        return torch.relu(inputs) - self.alpha * torch.relu(-inputs)
+        alpha = self.alpha
+        if self._joined is None or inputs.dtype is not alpha.dtype:
+            return torch.relu(inputs) - alpha * torch.relu(-inputs)
+        if inputs.dim() == 2:
+            return torch.prelu(inputs, alpha)
+        return torch.prelu(inputs.flatten(*self._joined), alpha.flatten()).view(inputs.shape)
 
 
 @builtin("keras.layers.ELU")

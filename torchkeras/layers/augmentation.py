@@ -9,8 +9,8 @@ what is random once, as a *transformation*, and applies it to each part:
     transform_labels, transform_bounding_boxes, transform_segmentation_masks    likewise
 
 These methods get batches, also where the layer is called on one image. They take arrays and, in a
-`tf.data` pipeline, TensorFlow's tensors too. The layers of this library define `_draw` and
-`_transform_images` and inherit the rest.
+`tf.data` pipeline, TensorFlow's tensors too. The layers of this library define `_draw`,
+`_transform_images` and `_transform_boxes`, and inherit the rest.
 Sources: `keras.layers` (names, protocol, numbers drawn for a seed, configs).
 """
 
@@ -29,6 +29,7 @@ from torch import Tensor
 from ..config import standardize_data_format
 from ..dtypes import as_tensor, to_torch
 from ..graph.context import CONTEXT
+from ..graph.operation import Operation
 from ..naming import explain
 from ..random import SeedGenerator
 from ..tree import map_structure
@@ -40,6 +41,7 @@ __all__ = [
     "ColorLayer",
     "GeometricLayer",
     "ImageLayer",
+    "LenientLayer",
     "affine_rows",
     "as_interval",
     "as_value_range",
@@ -459,41 +461,71 @@ _take_arrays(BaseImagePreprocessingLayer)
 class ImageLayer(BaseImagePreprocessingLayer):
     """What this library's layers share: labels stay, and `None` as a transformation means none."""
 
-    def transform_images(
-        self, images: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """Transform a batch of images; the result has the compute dtype."""
         images = self._cast(images)
         if training and transformation is not None:
             images = self._transform_images(images, transformation, self.interpolation)
         return images
 
-    def transform_labels(
-        self, labels: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
         """Return the labels."""
         return labels
 
+    def transform_bounding_boxes(
+        self, bounding_boxes: Any, transformation: Any, training: bool = True
+    ) -> Any:
+        """Transform the boxes of a batch: a dict of `boxes` and `labels`."""
+        if training and transformation is not None:
+            return self._transform_boxes(bounding_boxes, transformation)
+        return bounding_boxes
+
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
     ) -> Any:
         """Transform the masks of a batch, taking the nearest pixel instead of mixing some."""
         if training and transformation is not None:
-            return self._transform_images(segmentation_masks, transformation, "nearest")
+            return self._transform_masks(segmentation_masks, transformation)
         return segmentation_masks
+
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
+        raise self._undefined("transform_bounding_boxes")
+
+    def _transform_masks(self, segmentation_masks: Any, transformation: Any) -> Any:
+        return self._transform_images(segmentation_masks, transformation, "nearest")
+
+    def compute_output_shape(self, input_shape: Any, *args: Any, **kwargs: Any) -> Any:
+        """Infer the shape of the images, or the shapes of all parts, for that of the data."""
+        return super().compute_output_shape(input_shape, *args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Infer what a call gives: each part keeps a dtype of its own."""
+        if type(self).compute_output_shape is ImageLayer.compute_output_shape:
+            return Operation.compute_output_spec(self, *args, **kwargs)
+        return super().compute_output_spec(*args, **kwargs)
+
+
+class LenientLayer(ImageLayer):
+    """Base, besides others, of the layers whose images go without a transformation, as Keras's."""
+
+    def transform_images(
+        self, images: Any, transformation: Any = None, training: bool = True
+    ) -> Any:
+        """Transform a batch of images; without a transformation, only cast them."""
+        return super().transform_images(images, transformation, training)
 
 
 class ColorLayer(ImageLayer):
     """Base of the layers that change colors only: boxes and masks stay too."""
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any = None, training: bool = True
+        self, bounding_boxes: Any, transformation: Any, training: bool = True
     ) -> Any:
         """Return the boxes."""
         return bounding_boxes
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
     ) -> Any:
         """Return the masks."""
         return segmentation_masks

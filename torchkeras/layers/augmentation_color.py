@@ -20,7 +20,14 @@ from ..ops.image_common import in_batches
 from ..ops.image_filter import blur
 from ..random import randint, uniform
 from ..registry import builtin
-from .augmentation import ColorLayer, Shape, as_interval, as_value_range, per_image
+from .augmentation import (
+    ColorLayer,
+    LenientLayer,
+    Shape,
+    as_interval,
+    as_value_range,
+    per_image,
+)
 
 __all__ = [
     "RandomBrightness",
@@ -63,6 +70,21 @@ class _Factored(ColorLayer):
         """Draw for each image whether something happens, with the factor as its probability."""
         chance = self._uniform(batch, seed)
         return uniform((batch,), seed=seed) < chance
+
+
+class _Lenient(LenientLayer, _Factored):
+    """Those that have these three arguments and no others."""
+
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self._take(factor, value_range, seed)
 
 
 @builtin("keras.layers.RandomBrightness")
@@ -145,7 +167,7 @@ class RandomContrast(_Factored):
 
 
 @builtin("keras.layers.RandomColorDegeneration")
-class RandomColorDegeneration(_Factored):
+class RandomColorDegeneration(_Lenient):
     """Moves the colors of each image towards gray.
 
     Args:
@@ -165,17 +187,6 @@ class RandomColorDegeneration(_Factored):
     """
 
     _FACTOR_BOUNDS = (-1, 1)
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-        self._take(factor, value_range, seed)
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         return {"factor": per_image(self._uniform(batch, seed), len(shape))}
@@ -220,15 +231,49 @@ class RandomGrayscale(ColorLayer):
         self.factor = factor
         self._set_seed(seed)
 
+    def get_random_transformation(
+        self, images: Any, training: bool = True, seed: Any = None
+    ) -> Any:
+        """Draw which images become gray."""
+        return super().get_random_transformation(images, training, seed)
+
     def _draw(self, shape: Shape, batch: int, seed: Any) -> Tensor:
         return per_image(uniform((batch,), seed=seed) < self.factor, len(shape))
 
     def _transform_images(self, images: Tensor, transformation: Any, _: Any) -> Tensor:
         return torch.where(transformation, rgb_to_grayscale(images, self.data_format), images)
 
+    # Keras's names of the arguments.
+
+    def transform_labels(
+        self, labels: Any, transformations: Any = None, training: bool = True, **kwargs: Any
+    ) -> Any:
+        """Return the labels."""
+        return labels
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: Any, transformation: Any = None, training: bool = True, **kwargs: Any
+    ) -> Any:
+        """Return the boxes."""
+        return bounding_boxes
+
+    def transform_segmentation_masks(
+        self,
+        segmentation_masks: Any,
+        transformations: Any = None,
+        training: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the masks."""
+        return segmentation_masks
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Infer what a call gives."""
+        return super().compute_output_spec(inputs, **kwargs)
+
 
 @builtin("keras.layers.RandomHue")
-class RandomHue(_Factored):
+class RandomHue(LenientLayer, _Factored):
     """Turns the hue of each image.
 
     Args:
@@ -275,7 +320,7 @@ class RandomHue(_Factored):
 
 
 @builtin("keras.layers.RandomSaturation")
-class RandomSaturation(_Factored):
+class RandomSaturation(_Lenient):
     """Multiplies the saturation of each image.
 
     Args:
@@ -295,17 +340,6 @@ class RandomSaturation(_Factored):
     """
 
     _FACTOR_BOUNDS = (-1, 1)
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-        self._take(factor, value_range, seed)
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         number = self._uniform(batch, seed)
@@ -362,7 +396,7 @@ class RandomInvert(_Factored):
 
 
 @builtin("keras.layers.RandomPosterization")
-class RandomPosterization(_Factored):
+class RandomPosterization(_Lenient):
     """Drops the low bits of each image's colors.
 
     Args:
@@ -382,17 +416,6 @@ class RandomPosterization(_Factored):
 
     _FACTOR_BOUNDS = (1, 8)
 
-    def __init__(
-        self,
-        factor: int | Sequence[int],
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-        self._take(factor, value_range, seed)
-
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         low, high = self.factor
         if low == high:
@@ -408,7 +431,7 @@ class RandomPosterization(_Factored):
 
 
 @builtin("keras.layers.RandomSharpness")
-class RandomSharpness(_Factored):
+class RandomSharpness(_Lenient):
     """Smooths or sharpens each image.
 
     Args:
@@ -426,17 +449,6 @@ class RandomSharpness(_Factored):
         [1.0, 1.0, 1.0]
     """
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(data_format=data_format, **kwargs)
-        self._take(factor, value_range, seed)
-
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         return {"factor": self._uniform(batch, seed)}
 
@@ -453,7 +465,7 @@ class RandomSharpness(_Factored):
 
 
 @builtin("keras.layers.RandomGaussianBlur")
-class RandomGaussianBlur(_Factored):
+class RandomGaussianBlur(LenientLayer, _Factored):
     """Smooths some of the images by a Gaussian filter.
 
     Args:
@@ -608,9 +620,7 @@ class RandomColorJitter(ColorLayer):
             layer = None if factor is None else kind(factor, **options)
             setattr(self, f"random_{name}", layer)
 
-    def transform_images(
-        self, images: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """Transform a batch of images, drawing what is random."""
         images = self._cast(images)
         for name in ("brightness", "contrast", "saturation", "hue") if training else ():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dtypes import to_torch
+from ..dtypes import as_tensor, to_torch
 from ..naming import explain
 from ..ops.image import affine_transform, elastic_transform, perspective_transform
 from ..ops.image_warp import compute_homography_matrix
@@ -73,6 +73,22 @@ class _Warp(GeometricLayer):
         self.interpolation = interpolation
         self._set_seed(seed)
 
+    # For subclasses, under Keras's names.
+
+    def get_transformed_x_y(self, x: Any, y: Any, transform: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where a point comes from, by a transform `(B, 8)` of `affine_transform`."""
+        a0, a1, a2, b0, b1, b2, c0, c1 = transform.split(1, -1)
+        scale = c0 * x + c1 * y + 1
+        return (a0 * x + a1 * y + a2) / scale, (b0 * x + b1 * y + b2) / scale
+
+    def get_shifted_bbox(
+        self, bounding_boxes: Any, w_shift_factor: Any, h_shift_factor: Any
+    ) -> dict[str, Any]:
+        """Return boxes moved by `(B, 1)` to the left and `(B, 1)` up."""
+        boxes = bounding_boxes["boxes"]
+        left, up = (_per_box(as_tensor(x), boxes) for x in (w_shift_factor, h_shift_factor))
+        return {**bounding_boxes, "boxes": boxes - torch.cat([left, up] * 2, -1)}
+
     def _warped(self, images: Tensor, matrix: Tensor, interpolation: str) -> Tensor:
         return affine_transform(
             images, matrix, interpolation, self.fill_mode, self.fill_value, self.data_format
@@ -125,17 +141,13 @@ class RandomFlip(GeometricLayer):
         return torch.where(per_image(transformation["flips"], images.ndim), flipped, images)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
     ) -> Tensor:
         """Mirror the masks; the result has the compute dtype."""
         return self.transform_images(segmentation_masks, transformation, training)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Mirror the boxes."""
-        if not training or transformation is None:
-            return bounding_boxes
         axes = self._axes()
 
         def move(boxes: Tensor) -> Tensor:
@@ -207,12 +219,8 @@ class RandomRotation(_Warp):
     def _transform_images(self, images: Tensor, transformation: Any, interpolation: str) -> Tensor:
         return self._warped(images, transformation["rotation_matrix"], interpolation)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Return the boxes around the turned ones."""
-        if not training or transformation is None:
-            return bounding_boxes
         size = (transformation["image_height"], transformation["image_width"])
         angle = transformation["angle"]
         none, one = torch.zeros_like(angle), torch.ones_like(angle)
@@ -283,12 +291,8 @@ class RandomShear(_Warp):
         x, y = transformation["shear_factor"].unbind(1)
         return self._warped(images, affine_rows(1.0, x, 0.0, y, 1.0, 0.0), interpolation)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Return boxes around the slanted ones, whose sides count as if images were square."""
-        if not training or transformation is None:
-            return bounding_boxes
 
         def move(boxes: Tensor) -> Tensor:
             slant_x, slant_y = transformation["shear_factor"].to(boxes.dtype).split(1, -1)
@@ -357,16 +361,12 @@ class RandomTranslation(_Warp):
         right, down = transformation["translations"].unbind(1)
         return self._warped(images, affine_rows(1.0, 0.0, -right, 0.0, 1.0, -down), interpolation)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Move the boxes."""
-        if not training or transformation is None:
-            return bounding_boxes
         right, down = transformation["translations"].unbind(1)
 
         def move(boxes: Tensor) -> Tensor:
-            return boxes + torch.cat([_per_box(right, boxes), _per_box(down, boxes)] * 2, -1)
+            return self.get_shifted_bbox({"boxes": boxes}, -right, -down)["boxes"]
 
         return self._move_boxes(bounding_boxes, move, self._size(transformation["input_shape"]))
 
@@ -440,12 +440,19 @@ class RandomZoom(_Warp):
         (across, left), (down, top) = self._starts(transformation, images.shape)
         return self._warped(images, affine_rows(across, 0.0, left, 0.0, down, top), interpolation)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def get_clipped_bbox(
+        self, bounding_boxes: Any, h_end: Any, h_start: Any, w_end: Any, w_start: Any
+    ) -> dict[str, Any]:
+        """Return boxes cut to windows, each side `(B, 1)`, and counted from their corners."""
+        boxes = bounding_boxes["boxes"]
+        starts, ends = (
+            torch.cat([_per_box(as_tensor(x), boxes) for x in sides] * 2, -1)
+            for sides in ((w_start, h_start), (w_end, h_end))
+        )
+        return {**bounding_boxes, "boxes": boxes.clamp(starts, ends) - starts}
+
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Zoom the boxes."""
-        if not training or transformation is None:
-            return bounding_boxes
         shape = transformation["input_shape"]
         size = self._size(shape)
         starts = self._starts(transformation, shape)
@@ -539,12 +546,8 @@ class RandomPerspective(GeometricLayer):
         happens = per_image(transformation["apply_perspective"], images.ndim)
         return torch.where(happens, moved, images)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Return the boxes around the moved ones."""
-        if not training or transformation is None:
-            return bounding_boxes
         matrix = compute_homography_matrix(
             transformation["end_points"], transformation["start_points"]
         )
@@ -628,13 +631,19 @@ class RandomElasticTransform(GeometricLayer):
             "seed": int(on_host(lambda: torch.tensor(number()))),
         }
 
+    def get_elastic_transform_params(
+        self, height: int, width: int, factor: float
+    ) -> tuple[float, float]:
+        """Return how far pixels move and how smoothly, for `ops.image.elastic_transform`."""
+        return max(height, width) * 0.1 * factor, min(height, width) * 0.05 * factor
+
     def _transform_images(self, images: Tensor, transformation: Any, interpolation: str) -> Tensor:
         strength = float(transformation["distortion_factor"])
-        height, width = self._size(images.shape)
+        alpha, sigma = self.get_elastic_transform_params(*self._size(images.shape), strength)
         moved = elastic_transform(
             images,
-            alpha=max(height, width) * 0.1 * strength,
-            sigma=min(height, width) * 0.05 * strength,
+            alpha=alpha,
+            sigma=sigma,
             interpolation=interpolation,
             fill_mode=self.fill_mode,
             fill_value=self.fill_value,

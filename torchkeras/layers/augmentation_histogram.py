@@ -98,9 +98,7 @@ class Equalization(ColorLayer):
         self.bins = bins
         self.value_range = as_value_range(value_range)
 
-    def transform_images(
-        self, images: Any, transformation: Any = None, training: bool = True
-    ) -> Tensor:
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Tensor:
         """Transform a batch of images; the result has the compute dtype."""
         images = self._cast(images)
         if not training:
@@ -120,6 +118,10 @@ class Equalization(ColorLayer):
         alone = (counts > 0).sum(-1, keepdim=True) <= 1  # a channel of one color stays
         equalized = torch.where(alone, values, equalized) * ((high - low) / 255) + low
         return self._cast(equalized.reshape(planes.shape).movedim(0, self.channel_axis))
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Infer what a call gives."""
+        return super().compute_output_spec(inputs, **kwargs)
 
 
 @builtin("keras.layers.ContrastLimitedAdaptiveHistogramEqualization")

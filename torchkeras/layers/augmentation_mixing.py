@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..dtypes import as_tensor, result_type, to_torch
 from ..random import beta, normal, shuffle, uniform
 from ..registry import builtin
-from .augmentation import ColorLayer, ImageLayer, Shape, per_image
+from .augmentation import ColorLayer, ImageLayer, LenientLayer, Shape, per_image
 
 __all__ = ["CutMix", "MaxNumBoundingBoxes", "MixUp", "RandomErasing"]
 
@@ -38,7 +38,7 @@ def _mixed(x: Tensor, transformation: Any, rank: int) -> Tensor:
 
 
 @builtin("keras.layers.MixUp")
-class MixUp(ImageLayer):
+class MixUp(LenientLayer):
     """Replaces each image, and its label, by a weighted mean with another of the batch.
 
     Of bounding boxes those of both images are kept.
@@ -81,20 +81,14 @@ class MixUp(ImageLayer):
     def _transform_images(self, images: Tensor, transformation: Any, _: Any) -> Tensor:
         return _mixed(images, transformation, 4).to(images.dtype)
 
-    def transform_labels(
-        self, labels: Any, transformation: Any = None, training: bool = True
-    ) -> Tensor:
+    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Tensor:
         """Mix the labels."""
         if not training or transformation is None:
             return labels
         return _mixed(labels, transformation, labels.ndim)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Return the boxes of both images."""
-        if not training or transformation is None:
-            return bounding_boxes
         both = {}
         for name in ("boxes", "labels"):
             x = bounding_boxes[name]
@@ -127,7 +121,7 @@ class _Boxing(ImageLayer):
 
 
 @builtin("keras.layers.CutMix")
-class CutMix(_Boxing):
+class CutMix(LenientLayer, _Boxing):
     """Replaces a box of each image by that of another of the batch; labels are mixed by area.
 
     Args:
@@ -178,23 +172,21 @@ class CutMix(_Boxing):
     def _transform_images(self, images: Tensor, transformation: Any, _: Any) -> Tensor:
         return torch.where(transformation["batch_masks"], _partners(images, transformation), images)
 
-    def transform_labels(
-        self, labels: Any, transformation: Any = None, training: bool = True
-    ) -> Tensor:
+    def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Tensor:
         """Mix the labels by area."""
         if not training or transformation is None:
             return labels
         return _mixed(labels, transformation, labels.ndim)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
     ) -> Tensor:
         """Put the masks together as the images; the result has the compute dtype."""
         return self.transform_images(segmentation_masks, transformation, training)
 
 
 @builtin("keras.layers.RandomErasing")
-class RandomErasing(_Boxing, ColorLayer):
+class RandomErasing(LenientLayer, _Boxing, ColorLayer):
     """Fills a box of some of the images.
 
     Args:
@@ -306,8 +298,20 @@ class MaxNumBoundingBoxes(ColorLayer):
         """Return the images."""
         return images
 
+    def transform_labels(
+        self, labels: Any, transformation: Any = None, training: bool = True
+    ) -> Any:
+        """Return the labels."""
+        return labels
+
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+    ) -> Any:
+        """Return the masks."""
+        return segmentation_masks
+
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any = None, training: bool = True
+        self, bounding_boxes: Any, transformation: Any, training: bool = True
     ) -> Any:
         """Cut off, or fill up, boxes and labels."""
         result = dict(bounding_boxes)

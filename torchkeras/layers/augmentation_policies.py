@@ -221,20 +221,12 @@ class RandAugment(_Policy):
     def _transform_images(self, images: Tensor, transformation: Any, _: Any) -> Tensor:
         return self._cast(self._apply("transform_images", images, transformation))
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Move the boxes as the images."""
-        if not training or transformation is None:
-            return bounding_boxes
         return self._apply("transform_bounding_boxes", bounding_boxes, transformation)
 
-    def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def _transform_masks(self, segmentation_masks: Any, transformation: Any) -> Any:
         """Move the masks as the images."""
-        if not training or transformation is None:
-            return segmentation_masks
         return self._apply("transform_segmentation_masks", segmentation_masks, transformation)
 
 
@@ -347,15 +339,11 @@ class AugMix(_Policy):
         return self._cast(mixed.clamp(*as_value_range(self.value_range)))
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any = None, training: bool = True
+        self, bounding_boxes: Any, transformation: Any, training: bool = True
     ) -> Any:
         """Return the boxes, which the original images still show."""
         return bounding_boxes
 
-    def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
-    ) -> Any:
+    def _transform_masks(self, segmentation_masks: Any, transformation: Any) -> Any:
         """Mix the masks as the images."""
-        if not training or transformation is None:
-            return segmentation_masks
         return self._mix("transform_segmentation_masks", segmentation_masks, transformation)

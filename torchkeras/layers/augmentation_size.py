@@ -120,6 +120,12 @@ class Resizing(_Sizing):
         """Resize a batch of images, in their dtype."""
         return self._transform_images(images, transformation, self.interpolation)
 
+    def transform_labels(
+        self, labels: Any, transformation: Any = None, training: bool = True
+    ) -> Any:
+        """Return the labels."""
+        return labels
+
     def transform_segmentation_masks(
         self, segmentation_masks: Any, transformation: Any = None, training: bool = True
     ) -> Tensor:
@@ -210,7 +216,7 @@ class CenterCrop(_Sizing):
         return self._crop(images, "bilinear")
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Any = None, training: bool = True
+        self, segmentation_masks: Any, transformation: Any, training: bool = True
     ) -> Tensor:
         """Crop a batch of masks; the result has the compute dtype."""
         return self._crop(segmentation_masks, "nearest")
@@ -294,12 +300,8 @@ class RandomCrop(_Sizing):
             return self._transform_images(images, transformation, "bilinear")
         return self._cast(images)
 
-    def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Any, training: bool = True
-    ) -> Any:
+    def _transform_boxes(self, bounding_boxes: Any, transformation: Any) -> Any:
         """Move the boxes into the window."""
-        if not training or transformation is None:
-            return bounding_boxes
         top, left, *size = transformation
         # Who passes a place alone has images that are larger than the part.
         height, width = size or (top + self.height, left + self.width)

@@ -178,12 +178,13 @@ class Bidirectional(Layer):
     def _call_fused(self, sequences: Tensor, initial_state: Any) -> Any:
         forward, backward = self.forward_layer, self.backward_layer
         outputs, *final = forward.run_both(backward, sequences, initial_state)
-        y, y_rev = outputs.chunk(2, -1) if self.return_sequences else (final[0][0], final[1][0])
         states = (*final[0], *final[1]) if self.return_state else ()
+        if self.merge_mode == "concat" and self.return_sequences:
+            return (outputs, *states) if self.return_state else outputs
+        y, y_rev = outputs.chunk(2, -1) if self.return_sequences else (final[0][0], final[1][0])
         if self.merge_mode is None:
             return (y, y_rev, *states)
-        whole = self.merge_mode == "concat" and self.return_sequences
-        output = outputs if whole else _merge(self.merge_mode, y, y_rev)
+        output = _merge(self.merge_mode, y, y_rev)
         return (output, *states) if self.return_state else output
 
     def _can_attempt_fused_lstm(self, mask: Any = None, initial_state: Any = None) -> bool:

@@ -12,10 +12,20 @@ import torch
 
 from ..graph.infer import known_shape
 from ..graph.keras_tensor import KerasTensor
+from ..graph.masks import get_keras_mask
 from ..naming import explain
 from ..tree import flatten, is_nested, map_structure
 
-__all__ = ["CallSignature", "CallSpec", "ignores_training", "signature_of"]
+__all__ = [
+    "CallSignature",
+    "CallSpec",
+    "ignores_training",
+    "is_tensor",
+    "place_masks",
+    "shape_arguments",
+    "signature_of",
+    "specs_of",
+]
 
 
 class CallSignature:
@@ -23,8 +33,12 @@ class CallSignature:
 
     Attributes:
         names: Its parameters.
+        takes_any: Whether there is a `**kwargs` among them.
+        takes_several: Whether there is an `*args` among them.
         takes_training: Whether `training` is to be passed.
         training_default: The default of `training`.
+        silent: What `training` is where nobody says anything, in inference mode: `None`, as in
+            Keras, if that is the default, else false.
         takes_mask: Whether `mask` may be passed.
     """
 
@@ -32,12 +46,15 @@ class CallSignature:
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self.signature = inspect.Signature(parameters)
         self.names = tuple(parameter.name for parameter in parameters)
+        self.takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self.takes_several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         unused = getattr(function, "_ignores_training", False)
         self.takes_training = "training" in self.names and not unused
         self.takes_mask = "mask" in self.names
         training = self.signature.parameters.get("training")
         unset = training is None or training.default is inspect.Parameter.empty
         self.training_default = None if unset else training.default
+        self.silent = None if not unset and training.default is None else False
 
 
 def ignores_training(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,8 +96,7 @@ class CallSpec:
         # `mask` and what layers hand on, `training` above all, may be passed to any layer; such an
         # argument reaches `call` only if it takes it.
         names = layer._call_signature.names
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        if not takes_any:
+        if not layer._call_signature.takes_any:
             kwargs = {
                 key: value
                 for key, value in kwargs.items()
@@ -127,6 +143,27 @@ class CallSpec:
             for name, value in self.tensors.items()
             if name != "mask"
         }
+
+
+def place_masks(
+    signature: CallSignature, arguments: dict[str, Any], tensors: dict[str, Any], kwargs: Any
+) -> None:
+    """Add to `kwargs` the masks that inputs carry, where `call` takes them and was given none.
+
+    Args:
+        signature: Of `call`.
+        arguments: Those of the call, by name.
+        tensors: Those of them that hold tensors.
+        kwargs: What `call` will get by name.
+    """
+    if len(tensors) == 1:
+        if signature.takes_mask and arguments.get("mask") is None:
+            kwargs["mask"] = map_structure(get_keras_mask, next(iter(tensors.values())))
+        return
+    for name, value in tensors.items():
+        key = f"{name}_mask"
+        if key in signature.names and arguments.get(key) is None:
+            kwargs[key] = map_structure(get_keras_mask, value)
 
 
 def _has_shape(x: Any) -> bool:
@@ -184,3 +221,14 @@ def shape_arguments(
             )
         )
     return given
+
+
+def specs_of(shapes: Any, dtype: str) -> Any:
+    """Make a `KerasTensor` of each shape in a structure."""
+    if isinstance(shapes, dict):
+        return {key: specs_of(shape, dtype) for key, shape in shapes.items()}
+    if shapes is None:
+        return None
+    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+        return KerasTensor(tuple(shapes), dtype)
+    return type(shapes)(specs_of(shape, dtype) for shape in shapes)

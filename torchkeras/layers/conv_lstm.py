@@ -221,7 +221,8 @@ class ConvLSTMCell(DropoutRNNCell, SpatialLayer):
         if self._to_first is not None:
             h = torch.permute(h, self._to_first)
         h, zeros = self._state_zeros.apply(h)
-        h = self._torch_convolution(h, weight, None, 1, zeros, 1, groups)
+        ones = (1,) * self.rank
+        h = self._torch_convolution(h, weight, None, ones, zeros, ones, groups)
         return h if self._to_first is None else torch.permute(h, self._to_last)
 
     def call(
@@ -405,8 +406,47 @@ class ConvLSTM(RNN):
         return cls(**config)
 
 
+class _RankedConvLSTM(ConvLSTM):
+    """`ConvLSTM` with the rank of the subclass."""
+
+    _RANK: int
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Size,
+        strides: Size = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Size = 1,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rank=self._RANK, **given_arguments(locals()))
+
+
 @builtin("keras.layers.ConvLSTM1D")
-class ConvLSTM1D(ConvLSTM):
+class ConvLSTM1D(_RankedConvLSTM):
     """Convolutional LSTM over a series of rows of pixels; see `ConvLSTM` for the arguments.
 
     Args:
@@ -421,42 +461,11 @@ class ConvLSTM1D(ConvLSTM):
         torch.Size([2, 6, 4])
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Size,
-        strides: Size = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Size = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(rank=1, **given_arguments(locals()))
+    _RANK = 1
 
 
 @builtin("keras.layers.ConvLSTM2D")
-class ConvLSTM2D(ConvLSTM):
+class ConvLSTM2D(_RankedConvLSTM):
     """Convolutional LSTM over videos, series of images; see `ConvLSTM` for the arguments.
 
     Args:
@@ -471,42 +480,11 @@ class ConvLSTM2D(ConvLSTM):
         torch.Size([2, 3, 8, 8, 4])
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Size,
-        strides: Size = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Size = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(rank=2, **given_arguments(locals()))
+    _RANK = 2
 
 
 @builtin("keras.layers.ConvLSTM3D")
-class ConvLSTM3D(ConvLSTM):
+class ConvLSTM3D(_RankedConvLSTM):
     """Convolutional LSTM over a series of volumes; see `ConvLSTM` for the arguments.
 
     Args:
@@ -521,35 +499,4 @@ class ConvLSTM3D(ConvLSTM):
         torch.Size([1, 3, 3, 3, 4])
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Size,
-        strides: Size = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Size = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(rank=3, **given_arguments(locals()))
+    _RANK = 3

@@ -24,11 +24,11 @@ from ..graph.keras_tensor import KerasTensor
 from ..initializers import VarianceScaling
 from ..naming import explain
 from ..registry import (
-    _dump_code,
-    _load_code,
     builtin,
     deserialize_keras_object,
+    dump_code,
     in_safe_mode,
+    load_code,
     serialize_keras_object,
 )
 from ..tree import flatten, map_shape_structure, map_structure
@@ -221,7 +221,7 @@ def _analyze_einsum_string(
     skip = elided if spec.left else 0
     full = [sizes[0], *sizes[1 : max(skip, 1)], *given]
     full += sizes[len(sizes) - elided :] if elided and not spec.left else []
-    if len(full) - elided != len(spec.outputs):
+    if len(full) - elided < len(spec.outputs):  # as in Keras, sizes too many mean nothing
         raise _einsum_error(
             f"the output has {len(full) - elided} named axes, but the equation"
             f" names {len(spec.outputs)}",
@@ -660,7 +660,7 @@ def _parameter_names(function: Callable[..., Any]) -> Sequence[str]:
 
 def _function_config(function: Callable[..., Any]) -> Any:
     if inspect.isfunction(function) and function.__name__ == "<lambda>":
-        code, defaults, closure = _dump_code(function)
+        code, defaults, closure = dump_code(function)
         return {
             "class_name": "__lambda__",
             "config": {"code": code, "defaults": defaults, "closure": closure},
@@ -683,5 +683,5 @@ def _load_function(config: Any, custom_objects: Mapping[str, Any] | None, unsafe
         )
     code = config["config"]
     if "value" in code:
-        return _load_code(code["value"])
-    return _load_code((code["code"], code.get("defaults"), code.get("closure")))
+        return load_code(code["value"])
+    return load_code((code["code"], code.get("defaults"), code.get("closure")))

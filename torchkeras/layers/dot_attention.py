@@ -223,11 +223,23 @@ class Attention(Layer):
         """The queries' shape with the width of the values."""
         return (*input_shape[0][:-1], input_shape[1][-1])
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Return the shapes and dtypes of the outputs."""
-        if kwargs.get("return_attention_scores") or args[3:4] == (True,):
-            return Operation.compute_output_spec(self, *args, **kwargs)
-        return super().compute_output_spec(*args, **kwargs)
+        kwargs.update(
+            mask=mask, training=bool(training), return_attention_scores=return_attention_scores
+        )
+        if return_attention_scores:
+            kwargs["use_causal_mask"] = use_causal_mask
+            return Operation.compute_output_spec(self, inputs, **kwargs)
+        return super().compute_output_spec(inputs, **kwargs)
 
     def _validate_inputs(self, inputs: Any, mask: Any = None) -> None:
         """Raise unless `inputs` is a list of 2 or 3, and so is `mask` if it is given."""

@@ -37,7 +37,8 @@ class Embedding(Quantizable):
     """Replace each index by its row of the trained matrix `embeddings`.
 
     Args:
-        input_dim: Number of rows; indices run from 0 to `input_dim - 1`.
+        input_dim: Number of rows; indices run from 0 to `input_dim - 1`, and negative ones, if at
+            all, count from the end.
         output_dim: Length of a row.
         embeddings_initializer: Initial values of the matrix.
         embeddings_regularizer: Penalty on the matrix.
@@ -56,7 +57,7 @@ class Embedding(Quantizable):
 
     Raises:
         ValueError: A size is not a positive integer, or an index lies outside of the matrix (on a
-            GPU the kernel itself stops with an assertion).
+            GPU the kernel itself stops with an assertion, also at negative indices).
 
     Example:
         >>> layer = Embedding(10, 4)
@@ -128,7 +129,8 @@ class Embedding(Quantizable):
         try:
             outputs = F.embedding(inputs, self._unadapted())
         except IndexError as error:
-            raise ValueError(self._explain_range(inputs)) from error
+            inputs = self._from_start(inputs, error)
+            outputs = F.embedding(inputs, self._unadapted())
         if self.lora_enabled:
             # Of the adapters too only the rows picked, never the whole matrix.
             a, b = self._adapters()
@@ -137,18 +139,26 @@ class Embedding(Quantizable):
         dtype = to_torch(self.compute_dtype)
         return outputs if outputs.dtype is dtype else outputs.to(dtype)
 
-    def _explain_range(self, inputs: torch.Tensor) -> str:
-        """Word the error for indices outside of the matrix; runs only after the kernel failed."""
+    def _from_start(self, inputs: torch.Tensor, error: Exception) -> torch.Tensor:
+        """Count negative indices from the end, as Keras does; runs only after the kernel failed.
+
+        Raises:
+            ValueError: An index lies outside of the matrix.
+        """
         low, high = int(inputs.min()), int(inputs.max())
+        if low >= -self.input_dim and high < self.input_dim:
+            return torch.where(inputs < 0, inputs + self.input_dim, inputs)
         fix = f"use `input_dim={high + 1}` or more, or map rarer words to one common index."
         if low < 0:
             fix = "indices must not be negative; use 0 for padding, with `mask_zero=True`."
-        return explain(
-            f"Embedding '{self.name}': an index lies outside of the vocabulary.",
-            given=f"indices from {low} to {high}",
-            expected=f"indices from 0 to {self.input_dim - 1} (input_dim={self.input_dim})",
-            fix=fix,
-        )
+        raise ValueError(
+            explain(
+                f"Embedding '{self.name}': an index lies outside of the vocabulary.",
+                given=f"indices from {low} to {high}",
+                expected=f"indices from 0 to {self.input_dim - 1} (input_dim={self.input_dim})",
+                fix=fix,
+            )
+        ) from error
 
     # Quantization --------------------------------------------------------------------------------
 
@@ -172,7 +182,8 @@ class Embedding(Quantizable):
         try:
             rows = F.embedding(inputs, own_weight(self, "embeddings"))
         except IndexError as error:
-            raise ValueError(self._explain_range(inputs)) from error
+            inputs = self._from_start(inputs, error)
+            rows = F.embedding(inputs, own_weight(self, "embeddings"))
         if self.quantization_mode == "int4":
             rows = unpack_int4(rows, self.output_dim, -1)
         scale = self.embeddings_scale[inputs]
@@ -188,11 +199,19 @@ class Embedding(Quantizable):
 
     _int4_call = _int8_call
 
+    def quantized_build(self, embeddings_shape: Any, mode: str, config: Any = None) -> None:
+        """Make the weights of a mode, without values; see `Quantizable`."""
+        super().quantized_build(embeddings_shape, mode, config)
+
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor | None:
         return inputs != 0 if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)
+
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Return the rows as a symbolic tensor."""
+        return super().compute_output_spec(inputs, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         config = {"activity_regularizer": None, **super().get_config()}
@@ -300,9 +319,9 @@ class ReversibleEmbedding(Embedding):
             for mode, names in super().variable_serialization_spec.items()
         }
 
-    def quantized_build(self, input_shape: Any, mode: str, config: Any = None) -> None:
+    def quantized_build(self, embeddings_shape: Any, mode: str, config: Any = None) -> None:
         """Make the weights of a mode, without values; see `Quantizable`."""
-        super().quantized_build(input_shape, mode, config)
+        super().quantized_build(embeddings_shape, mode, config)
         # The way back is a product, whose inputs are rounded unless a config says otherwise.
         self.inputs_quantizer = QuantizationConfig.activation_quantizer_or_default(
             config, AbsMaxQuantizer(axis=-1)
@@ -336,10 +355,12 @@ class ReversibleEmbedding(Embedding):
             logits = torch.add(logits, adapted, alpha=self.lora_alpha / self.lora_rank)
         return self._capped(logits)
 
-    def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
+    def _attach_mask(
+        self, inputs: Any, outputs: Any, previous_mask: Any, arguments: dict[str, Any]
+    ) -> None:
         # Only indices can be padding; the way back passes no mask on either.
-        if not spec.arguments["reverse"]:
-            super()._attach_mask(spec, outputs, previous_mask)
+        if not arguments.get("reverse"):
+            super()._attach_mask(inputs, outputs, previous_mask, arguments)
 
     def compute_output_shape(
         self, input_shape: Any, reverse: bool = False

@@ -54,6 +54,10 @@ class JaxLayer(_ForeignLayer):
     ) -> None:
         _refuse("JaxLayer", "a JAX function", "write the function with `keras.ops` or torch.")
 
+    def call(self, inputs: Any, training: bool = False) -> NoReturn:
+        """Never called, since no such layer can be made."""
+        raise NotImplementedError
+
 
 @builtin("keras.layers.FlaxLayer")
 class FlaxLayer(JaxLayer):
@@ -97,3 +101,14 @@ class TFSMLayer(_ForeignLayer):
             "a TensorFlow SavedModel",
             "save the model as `.keras`, `.h5` or `.weights.h5` where it was made, and load that.",
         )
+
+    def call(self, inputs: Any, training: bool = False, **kwargs: Any) -> NoReturn:
+        """Never called, since no such layer can be made."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None
+    ) -> NoReturn:
+        """Raise what the constructor raises."""
+        return super().from_config(config)

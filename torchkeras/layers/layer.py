@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import inspect
 import warnings
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules import module as _hooks
 
 from ..dtype_policies import DTypePolicyMap
 from ..dtype_policies import deserialize as deserialize_policy
@@ -37,7 +37,16 @@ from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
 from ..variables import READING
-from .call_spec import CallSpec, is_tensor, shape_arguments, signature_of
+from .building import as_shapes, recorded_build
+from .call_plan import CallPlan, cast_arguments, only_spec
+from .call_spec import (
+    CallSpec,
+    is_tensor,
+    place_masks,
+    shape_arguments,
+    signature_of,
+    specs_of,
+)
 from .configs import layer_config
 from .effects import CallEffects
 from .input_spec import InputSpec, assert_input_compatibility
@@ -47,48 +56,7 @@ __all__ = ["Layer"]
 
 Tensor = torch.Tensor
 _module_call = torch.nn.Module.__call__
-
-
-class _Plan:
-    """What the fast path needs to know of a built layer.
-
-    Attributes:
-        takes_training: Whether `call` has a `training` parameter.
-        cast: The dtype that floating inputs are cast to, or `None` where inputs stay as they are.
-        autocast: The dtype that weights are cast to while `call` reads them, or `None`.
-        ndim, min_ndim, axis, size: The input spec of the only input; `None` where free.
-    """
-
-    __slots__ = ("autocast", "axis", "cast", "min_ndim", "ndim", "size", "takes_training")
-
-    def __init__(self, layer: Layer) -> None:
-        self.takes_training = layer._call_signature.takes_training
-        self.cast = layer._input_torch_dtype if layer._convert_input_args else None
-        mixed = layer.compute_dtype != layer.variable_dtype
-        self.autocast = to_torch(layer.compute_dtype) if mixed and layer.autocast else None
-        self.ndim = self.min_ndim = self.axis = self.size = None
-        spec = layer.input_spec
-        if isinstance(spec, InputSpec):
-            self.ndim, self.min_ndim = spec.ndim, spec.min_ndim
-            for axis, size in spec.axes.items():
-                if size is not None:
-                    self.axis, self.size = axis, size
-
-    def covers(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether a call with several arguments needs nothing but this plan."""
-        if self.axis is not None or self.ndim is not None or self.min_ndim is not None:
-            return False
-        if kwargs.get("training") is not None or kwargs.get("mask") is not None:
-            return False
-        return all(map(self._is_plain, args)) and all(map(self._is_plain, kwargs.values()))
-
-    def _is_plain(self, x: Any) -> bool:
-        if isinstance(x, Tensor):
-            fitting = self.cast is None or x.dtype is self.cast or not x.is_floating_point()
-            return fitting and getattr(x, "_keras_mask", None) is None
-        if type(x) in (list, tuple):
-            return all(map(self._is_plain, x))
-        return x is None or type(x) in (bool, int, float, str)
+_tracing_state = torch._C._get_tracing_state
 
 
 @builtin("keras.layers.Layer", "keras.Layer")
@@ -130,7 +98,7 @@ class Layer(Quantizing, CallEffects, Operation):
     # Whether masks reach it only as arguments, so that a lowered graph may pass them like that; a
     # user's layer may also rely on masks that its inner layers find on tensors.
     _static_masks = False
-    _plan: _Plan | None = None
+    _plan: CallPlan | None = None
     # Arguments that are handed on to the layers inside, whether or not `call` takes them.
     _call_context_args: frozenset[str] = frozenset({"training"})
     # Set where a layer is made in a `RematScope`.
@@ -140,7 +108,7 @@ class Layer(Quantizing, CallEffects, Operation):
         super().__init_subclass__(**kwargs)
         cls._static_masks = cls.__module__.startswith("torchkeras.layers.")
         if "build" in cls.__dict__:
-            cls.build = _recorded_build(cls.__dict__["build"])
+            cls.build = recorded_build(cls.__dict__["build"])
         if "forward" in cls.__dict__ and "call" not in cls.__dict__:
             cls.call = cls.__dict__["forward"]
         elif "call" in cls.__dict__:
@@ -387,48 +355,71 @@ class Layer(Quantizing, CallEffects, Operation):
         if not config:
             return
         if "input_shape" in config:
-            self.build(_as_shapes(config["input_shape"]))
+            self.build(as_shapes(config["input_shape"]))
         elif "shapes_dict" in config:
-            self.build(**{key: _as_shapes(shape) for key, shape in config["shapes_dict"].items()})
+            self.build(**{key: as_shapes(shape) for key, shape in config["shapes_dict"].items()})
 
     # Calls ---------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        plan = self._plan
-        if plan is None or CONTEXT.view is not None:
+        plan, view = self._plan, CONTEXT.view
+        if plan is None or (view is not None and CONTEXT.meta):
             return self._full_call(args, kwargs)
         if len(args) == 1 and not kwargs:
             x = args[0]
-            if isinstance(x, Tensor) and getattr(x, "_keras_mask", None) is None:
+            unmasked = not plan.creates_mask and getattr(x, "_keras_mask", None) is None
+            if unmasked and isinstance(x, Tensor):
                 if plan.cast is not None and x.dtype is not plan.cast and x.is_floating_point():
                     x = x.to(plan.cast)
-                if (
+                if plan.checks and (  # `plan.fits`, one call cheaper
                     (plan.ndim is not None and x.dim() != plan.ndim)
                     or (plan.min_ndim is not None and x.dim() < plan.min_ndim)
                     or (plan.axis is not None and x.shape[plan.axis] != plan.size)
                 ):
                     assert_input_compatibility(self.input_spec, x, self.name)
-                if plan.autocast is not None:
+                if plan.autocast is not None or view is not None:
                     return self._run(plan, (x,), {})
+                # What `Module.__call__` looks at before it calls `forward`, two calls cheaper.
+                state = self.__dict__
+                hooked = (
+                    state["_forward_hooks"]
+                    or state["_forward_pre_hooks"]
+                    or state["_backward_hooks"]
+                    or state["_backward_pre_hooks"]
+                    or _hooks._global_forward_hooks
+                    or _hooks._global_forward_pre_hooks
+                    or _hooks._global_backward_hooks
+                    or _hooks._global_backward_pre_hooks
+                    or self._compiled_call_impl is not None
+                    or _tracing_state()
+                )
+                call = self._wrapped_call_impl if hooked else self.forward
                 try:
                     if plan.takes_training:
                         training = CONTEXT.training
-                        return _module_call(
-                            self, x, training=self.training if training is None else training
-                        )
-                    return _module_call(self, x)
+                        if training is None:
+                            training = self.training or plan.silent
+                        return call(x, training=training)
+                    return call(x)
                 except (RuntimeError, IndexError) as error:
                     self._explain_failure(error, args, kwargs)
                     raise
-        if plan.covers(args, kwargs):
+        if not plan.creates_mask and plan.covers(args, kwargs):
             return self._run(plan, args, kwargs)
+        if plan.covers(args, kwargs, masked=True):
+            return self._run_masked(plan, args, kwargs)
         return self._full_call(args, kwargs)
 
-    def _run(self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, plan: CallPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `forward` with `training` resolved and weights seen in the compute dtype."""
-        if plan.takes_training and kwargs.get("training") is None:
-            training = CONTEXT.training
-            kwargs["training"] = self.training if training is None else training
+        outer = CONTEXT.training
+        training = kwargs.get("training")
+        if training is not None:
+            CONTEXT.training = training  # for the layers inside
+        elif plan.takes_training:
+            kwargs["training"] = (self.training or plan.silent) if outer is None else outer
+        if not plan.accepts_training:
+            kwargs.pop("training", None)
         former = None
         if plan.autocast is not READING.autocast:
             former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
@@ -438,8 +429,17 @@ class Layer(Quantizing, CallEffects, Operation):
             self._explain_failure(error, args, kwargs)
             raise
         finally:
+            if training is not None:
+                CONTEXT.training = outer
             if former is not None:
                 CONTEXT.set_view(*former)
+
+    def _run_masked(self, plan: CallPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Hand the masks of the inputs to `call`, and theirs to the outputs."""
+        arguments, previous = plan.place_masks(args, kwargs)
+        outputs = self._run(plan, args, kwargs)
+        self._attach_mask(args[0], outputs, previous, arguments)
+        return outputs
 
     def _explain_failure(self, error: Exception, args: Any, kwargs: Any) -> None:
         """Say which layer torch refused and what it was given; users' layers speak for themselves.
@@ -482,9 +482,9 @@ class Layer(Quantizing, CallEffects, Operation):
 
     def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
         """Call the built layer with the masks given as arguments and no others."""
-        plan = self._plan or _Plan(self)
+        plan = self._plan or CallPlan(self)
         if plan.cast is not None:
-            args = tuple(_cast_arguments(arg, plan.cast) for arg in args)
+            args = tuple(cast_arguments(arg, plan.cast) for arg in args)
         return self._run(plan, args, kwargs)
 
     def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -510,14 +510,14 @@ class Layer(Quantizing, CallEffects, Operation):
                     outputs = self._symbolic_outputs(args, arguments)
             else:
                 with self._name_scope():
-                    outputs = self._run(_Plan(self), args, arguments)
+                    outputs = self._run(CallPlan(self), args, arguments)
                 if self._activity_regularizer is not None:
                     self._regularize_activity(outputs)
             if not self.built:
                 self.__dict__["built"] = True
                 self._adopt_stray_weights()
                 self._lock_state()
-            self._attach_mask(spec, outputs, previous_mask)
+            self._attach_mask(spec.first, outputs, previous_mask, spec.arguments)
         finally:
             CONTEXT.training, CONTEXT.arguments = outer_training, outer_arguments
             if outermost:
@@ -530,19 +530,19 @@ class Layer(Quantizing, CallEffects, Operation):
 
     def _make_plan(self) -> None:
         """Allow the fast path, if nothing that only the slow one does is ever needed."""
-        plain_output = not self._adds_losses and not self.creates_mask
-        regular = plain_output and self._activity_regularizer is None
-        simple = self._input_spec is None or (
-            isinstance(self._input_spec, InputSpec)
-            and self._input_spec.shape is None
-            and self._input_spec.dtype is None
-            and self._input_spec.max_ndim is None
-            and len(self._input_spec.axes) <= 1
+        regular = not self._adds_losses and self._activity_regularizer is None
+        spec = only_spec(self._input_spec)
+        simple = spec is None or (
+            isinstance(spec, InputSpec)
+            and spec.shape is None
+            and spec.dtype is None
+            and spec.max_ndim is None
+            and len(spec.axes) <= 1
         )
         default = self._call_signature.training_default
         hands_on = len(self._call_context_args) > 1
         if self.built and regular and simple and not hands_on and default in (None, False):
-            self.__dict__["_plan"] = _Plan(self)
+            self.__dict__["_plan"] = CallPlan(self)
 
     def _convert_input(self, x: Any) -> Any:
         """Make a tensor of an array, and cast floating ones to the compute dtype."""
@@ -596,16 +596,7 @@ class Layer(Quantizing, CallEffects, Operation):
             CONTEXT.training = training
             if signature.takes_training:
                 kwargs["training"] = training
-        tensors = spec.tensors
-        if len(tensors) == 1:
-            if signature.takes_mask and spec.arguments.get("mask") is None:
-                masks = map_structure(get_keras_mask, next(iter(tensors.values())))
-                kwargs["mask"] = masks
-        else:
-            for name, value in tensors.items():
-                key = f"{name}_mask"
-                if key in signature.names and spec.arguments.get(key) is None:
-                    kwargs[key] = map_structure(get_keras_mask, value)
+        place_masks(signature, spec.arguments, spec.tensors, kwargs)
         previous = kwargs.get("mask")
         if previous is None:
             previous = map_structure(get_keras_mask, spec.first)
@@ -641,14 +632,16 @@ class Layer(Quantizing, CallEffects, Operation):
         self.__dict__.update(_call_context_args=self._call_context_args | set(names), _plan=None)
 
     def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        former = CONTEXT.set_view(_Plan(self).autocast, CONTEXT.meta)
+        former = CONTEXT.set_view(CallPlan(self).autocast, CONTEXT.meta)
         try:
             outputs = self.compute_output_spec(*args, **kwargs)
         finally:
             CONTEXT.set_view(*former)
         return map_structure(_as_fresh_output, outputs)
 
-    def _attach_mask(self, spec: CallSpec, outputs: Any, previous_mask: Any) -> None:
+    def _attach_mask(
+        self, inputs: Any, outputs: Any, previous_mask: Any, arguments: dict[str, Any]
+    ) -> None:
         if not self._supports_masking:
             if any(mask is not None for mask in flatten(previous_mask)):
                 warnings.warn(
@@ -662,10 +655,10 @@ class Layer(Quantizing, CallEffects, Operation):
         flat = flatten(outputs)
         if all(get_keras_mask(output) is not None for output in flat):
             return
-        if any_symbolic(spec.first, outputs):
-            masks = self._symbolic_mask(spec.first, previous_mask)
+        if any_symbolic(inputs, outputs):
+            masks = self._symbolic_mask(inputs, previous_mask)
         else:
-            masks = self.compute_mask(spec.first, previous_mask)
+            masks = self.compute_mask(inputs, previous_mask)
         if masks is None:
             return
         for output, mask in zip(flat, flatten(masks), strict=False):
@@ -703,7 +696,7 @@ class Layer(Quantizing, CallEffects, Operation):
             return Operation.compute_output_spec(self, *args, **kwargs)
         spec = CallSpec(self, args, kwargs)
         shapes = shape_arguments(self.compute_output_shape, spec.shapes(), self)
-        return _specs_of(self.compute_output_shape(**shapes), self.compute_dtype)
+        return specs_of(self.compute_output_shape(**shapes), self.compute_dtype)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the shape of the output for the shape of the input.
@@ -721,7 +714,7 @@ class Layer(Quantizing, CallEffects, Operation):
         shapes.update((key.removesuffix("_shape"), shape) for key, shape in kwargs.items())
         if kwargs and not args and "input" in shapes and "input" not in self._call_signature.names:
             shapes[self._call_signature.names[0]] = shapes.pop("input")
-        inputs = {key: _specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
+        inputs = {key: specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
         if not self.built and type(self).build is not Layer.build:
             twin = type(self).from_config(self.get_config())
             return twin._output_shape_of(inputs)
@@ -794,54 +787,6 @@ class _MaskOf(Operation):
         self.name, self.call = layer.name, layer.compute_mask
 
 
-def _recorded_build(build: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a `build` method: name scope, the shapes for `get_build_config`, and `built`."""
-
-    @functools.wraps(build)
-    def wrapped(self: Layer, *args: Any, **kwargs: Any) -> None:
-        self._require_init()
-        if self._building:  # `super().build(…)` within an overriding one
-            build(self, *args, **kwargs)
-            return
-        self.__dict__["_building"] = True
-        try:
-            with real_mode(), self._name_scope():
-                self.__dict__["_path"] = current_path()
-                self._settle_policy()
-                build(self, *args, **kwargs)
-            bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
-            self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])
-            self.built = True
-            self._adopt_stray_weights()
-            self._lock_state()
-        finally:
-            self.__dict__["_building"] = False
-
-    return wrapped
-
-
-def _as_shapes(shape: Any) -> Any:
-    """Turn the lists of a JSON file back into tuples where they are shapes."""
-    if isinstance(shape, (list, tuple)):
-        if all(size is None or isinstance(size, int) for size in shape):
-            return tuple(shape)
-        return [_as_shapes(item) for item in shape]
-    if isinstance(shape, dict):
-        return {key: _as_shapes(item) for key, item in shape.items()}
-    return shape
-
-
-def _specs_of(shapes: Any, dtype: str) -> Any:
-    """Make a `KerasTensor` of each shape in a structure."""
-    if isinstance(shapes, dict):
-        return {key: _specs_of(shape, dtype) for key, shape in shapes.items()}
-    if shapes is None:
-        return None
-    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
-        return KerasTensor(tuple(shapes), dtype)
-    return type(shapes)(_specs_of(shape, dtype) for shape in shapes)
-
-
 def _as_fresh_output(output: Any) -> Any:
     """Return a symbolic output that is not one of the inputs handed through."""
     if isinstance(output, KerasTensor) and output._keras_history is not None:
@@ -849,11 +794,3 @@ def _as_fresh_output(output: Any) -> Any:
         fresh._keras_mask = output._keras_mask
         return fresh
     return output
-
-
-def _cast_arguments(x: Any, dtype: torch.dtype) -> Any:
-    if isinstance(x, Tensor):
-        return x.to(dtype) if x.dtype is not dtype and x.is_floating_point() else x
-    if isinstance(x, (list, tuple)):
-        return type(x)(_cast_arguments(item, dtype) for item in x)
-    return x

@@ -40,16 +40,22 @@ class Masking(Layer):
         self._build_at_init()
 
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor:
-        return self._differs(as_tensor(inputs)).any(dim=-1)
+        return self._differs(as_tensor(inputs))
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
-        return torch.where(self._differs(inputs).any(dim=-1, keepdim=True), inputs, 0)
+        return torch.where(self._differs(inputs).unsqueeze(-1), inputs, 0)
 
     def _differs(self, inputs: torch.Tensor) -> torch.Tensor:
         value = self.mask_value
         if not isinstance(value, (int, float)):
             value = torch.as_tensor(value, device=inputs.device)
-        return inputs != value
+            differs = inputs != value
+        else:  # on a CPU, a cast is three times as fast as a comparison
+            differs = inputs != value if value else inputs.to(torch.bool)
+        if torch.compiler.is_compiling():  # or exporting: ONNX has no views of other dtypes
+            return differs.any(-1)
+        # There too, the maximum of bytes is found 15 times as fast as `any` of booleans.
+        return differs.view(torch.uint8).amax(-1).view(torch.bool)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return tuple(input_shape)

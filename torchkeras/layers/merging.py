@@ -137,6 +137,10 @@ class Merge(Layer):
         batch = batches.pop() if len(batches) == 1 else None
         return (batch, *self._broadcast_shape(input_shape))
 
+    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+        """Return the combination as a symbolic tensor."""
+        return super().compute_output_spec(inputs, **kwargs)
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return where any input is in use; no mask if an input has none."""
         if mask is None:
@@ -449,6 +453,8 @@ class Dot(Merge):
         i, j = self._axis_pair(a.dim(), b.dim())
         if self.normalize:
             a, b = _unit_length(a, i), _unit_length(b, j)
+        if a.dim() == b.dim() == 2:
+            return (a * b).sum(1, keepdim=True)
         rest_a, rest_b = a.shape[:i] + a.shape[i + 1 :], b.shape[1:j] + b.shape[j + 1 :]
         a = a.movedim(i, -1).flatten(1, -2) if a.dim() > 2 else a.unsqueeze(1)
         b = b.movedim(j, 1).flatten(2) if b.dim() > 2 else b.unsqueeze(2)

@@ -197,11 +197,11 @@ class Quantizable(LoRA):
         if mode in (None, "float8"):
             setattr(self, self._lora_target, make(shape))
 
-    def quantized_build(self, input_shape: Any, mode: str, config: Any = None) -> None:
+    def quantized_build(self, kernel_shape: Any, mode: str, config: Any = None) -> None:
         """Make the weights of a mode, without values.
 
         Args:
-            input_shape: The shape of the floating weight.
+            kernel_shape: The shape of the floating weight.
             mode: How it is quantized.
             config: A `QuantizationConfig`, or `None` for what the dtype policy says.
 
@@ -210,7 +210,7 @@ class Quantizable(LoRA):
         """
         if mode not in self._quantization_modes:
             raise self._quantization_mode_error(mode)
-        self._keep_shape(input_shape)
+        self._keep_shape(kernel_shape)
         getattr(self, f"_{mode}_build")(config)
         self.__dict__["_is_quantized"] = True
 

@@ -162,10 +162,16 @@ class _OwnCellRNN(RNN):
         if sequences.shape[-1] != self._width or sequences.dim() != 3:
             self._refuse_shape(sequences)
         half = len(self.state_size)
-        given = initial_state or [None] * (2 * half)
-        forward_states = self._states_for(sequences, given[:half] if initial_state else None)
-        backward_states = backward._states_for(sequences, given[half:] if initial_state else None)
-        states = [torch.stack(pair) for pair in zip(forward_states, backward_states, strict=True)]
+        if not initial_state and self._zero_start and backward._zero_start:
+            states = [self._zeros(sequences, 2)] * half
+        else:
+            given = initial_state or [None] * (2 * half)
+            pairs = zip(
+                self._states_for(sequences, given[:half] if initial_state else None),
+                backward._states_for(sequences, given[half:] if initial_state else None),
+                strict=True,
+            )
+            states = [torch.stack(pair) for pair in pairs]
         x = sequences.to(states[0].dtype)
         weights = [*self._weights(), *backward._weights()]
         outputs, states = self._torch_kernel(x, states, weights, *self._options(True))
@@ -173,14 +179,16 @@ class _OwnCellRNN(RNN):
 
     def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
         if given is None and self._zero_start and not self.stateful:
-            shape = (sequences.shape[0], self.cell.units)
-            dtype = to_torch(self.compute_dtype)
-            zeros = torch.zeros(shape, dtype=dtype, device=sequences.device)
-            return [zeros] * len(self.state_size)
+            return [self._zeros(sequences)] * len(self.state_size)
         states = super()._states_for(sequences, given)
         if self._own_cell:
             self._check_states(sequences, states)
         return states
+
+    def _zeros(self, sequences: Tensor, *directions: int) -> Tensor:
+        shape = (*directions, sequences.shape[0], self.cell.units)
+        dtype = to_torch(self.compute_dtype)
+        return torch.zeros(shape, dtype=dtype, device=sequences.device)
 
     # torch's kernels trust their arguments: what does not fit reads memory out of bounds.
 

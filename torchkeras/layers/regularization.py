@@ -1,8 +1,8 @@
 """Layers that act in training only: dropout and noise; and a penalty on activations.
 
-The random ones own a `seed_generator`, whose state is saved with the model, as in Keras. Without a
-seed the elements to drop are torch's business (`F.dropout`), as in Keras on torch; with a seed, or
-a `noise_shape`, they are Keras's bit for bit.
+The random ones own a `seed_generator`, whose state is a variable of the model but, as in Keras, no
+weight. Without a seed the elements to drop are torch's business (`F.dropout`), as in Keras on
+torch; with a seed, or a `noise_shape`, they are Keras's bit for bit.
 """
 
 from __future__ import annotations
@@ -348,7 +348,9 @@ class AlphaDropout(_Noise):
         kept = (draws >= self.rate).to(inputs.dtype)
         scale = ((1 - self.rate) * (1 + self.rate * _SELU_LIMIT**2)) ** -0.5
         offset = -scale * _SELU_LIMIT * self.rate
-        return scale * (inputs * kept + _SELU_LIMIT * (1 - kept)) + offset
+        # scale * (inputs * kept + limit * (1 - kept)) + offset
+        dropped = (kept * (-scale * _SELU_LIMIT)).add_(scale * _SELU_LIMIT + offset)
+        return torch.addcmul(dropped, inputs, kept.mul_(scale))
 
 
 @builtin("keras.layers.ActivityRegularization")

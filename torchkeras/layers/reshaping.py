@@ -17,7 +17,12 @@ from ..config import standardize_data_format
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..ops.image_size import resize
-from ..ops.windows import standardize_tuple, torch_padding
+from ..ops.windows import (
+    standardize_tuple,
+    to_channels_first,
+    to_channels_last,
+    torch_padding,
+)
 from ..registry import builtin
 from .input_spec import InputSpec
 from .layer import Layer
@@ -514,9 +519,19 @@ class _UpSampling(Layer):
         self.input_spec = InputSpec(ndim=len(factors) + 2)
         self._first = 2 if self.data_format == "channels_first" else 1
         self._factors = tuple(factors)
+        rank = len(self._factors)
+        # torch's kernel is faster than repetition, but for series, which it would copy.
+        self._scales = [float(factor) for factor in self._factors] if rank > 1 else None
+        self._to_first = to_channels_first(rank) if self._first == 1 else None
+        self._to_last = to_channels_last(rank)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs with each step repeated."""
+        if self._scales is not None and inputs.is_floating_point():
+            x = inputs if self._to_first is None else torch.permute(inputs, self._to_first)
+            # Unlike "nearest", "nearest-exact" does not land on the edge between two pixels.
+            x = F.interpolate(x, scale_factor=self._scales, mode="nearest-exact")
+            return x if self._to_first is None else torch.permute(x, self._to_last)
         for axis, factor in enumerate(self._factors, start=self._first):
             if factor > 1:
                 inputs = inputs.repeat_interleave(factor, axis)

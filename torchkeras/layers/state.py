@@ -35,6 +35,8 @@ class LayerState(torch.nn.Module):
     """The half of `Layer` that keeps its state; not used by itself."""
 
     _static_masks: bool  # set by `Layer`; true of the library's own layers
+    # Set where `TorchModuleWrapper` is defined: makes a layer of a module of PyTorch's.
+    _wrap_module: Callable[[Any], Any] | None = None
 
     def _require_init(self) -> None:
         if "_call_signature" not in self.__dict__:
@@ -55,6 +57,8 @@ class LayerState(torch.nn.Module):
                 return
             if isinstance(value, Metric) and all(value is not known for known in self._metrics):
                 self._metrics.append(value)
+            if self._wrap_module is not None:
+                value = self._wrap_module(value)
         _module_setattr(self, name, value)
 
     def _may_hold(self, *values: Any) -> bool:
@@ -291,7 +295,30 @@ class LayerState(torch.nn.Module):
         self._stray_weights.append(weight)
         return weight
 
-    add_variable = add_weight
+    def add_variable(
+        self,
+        shape: Sequence[int] | int,
+        initializer: Any,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Variable:
+        """Make a weight of the layer, as `add_weight` does with the same arguments by name."""
+        return self.add_weight(
+            shape=shape,
+            initializer=initializer,
+            dtype=dtype,
+            trainable=trainable,
+            autocast=autocast,
+            regularizer=regularizer,
+            constraint=constraint,
+            name=name,
+            **kwargs,
+        )
 
     def _track_variable(self, variable: Variable) -> None:
         """Take a variable for a weight of the layer, whether or not an attribute will hold it."""

@@ -24,8 +24,25 @@ from ._spatial import SpatialLayer, conv_transpose_output_shape, given_arguments
 __all__ = ["BaseConvTranspose", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"]
 
 Shape = Sequence["int | None"]
+
+
+def _transpose_series(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    strides: tuple[int, ...],
+    padding: tuple[int, ...],
+    output_padding: tuple[int, ...],
+    groups: int,
+    dilation: tuple[int, ...],
+) -> Tensor:
+    """`F.conv_transpose1d` by way of images one pixel high, as in `_spatial`."""
+    steps = (1, *strides), (0, *padding), (0, *output_padding), groups, (1, *dilation)
+    return F.conv_transpose2d(x.unsqueeze(2), weight.unsqueeze(2), bias, *steps).squeeze(2)
+
+
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {
-    1: F.conv_transpose1d,
+    1: _transpose_series,
     2: F.conv_transpose2d,
     3: F.conv_transpose3d,
 }

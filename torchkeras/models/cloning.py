@@ -8,6 +8,7 @@ from typing import Any
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
 from ..naming import explain
+from ..registry import SafeModeScope
 from ..tree import assert_same_structure, flatten, lists_to_tuples, map_structure
 from .functional import Functional
 from .model import Model
@@ -105,7 +106,8 @@ class _Cloner:
         is_layer = isinstance(layer, Layer)
         if self.clone_function is not None and is_layer and not isinstance(layer, InputLayer):
             return self.clone_function(layer)
-        return type(layer).from_config(layer.get_config())
+        with SafeModeScope(False):  # lambdas and modules in the config are of this very program
+            return type(layer).from_config(layer.get_config())
 
 
 def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> Sequential:

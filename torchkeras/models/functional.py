@@ -19,7 +19,7 @@ from ..dtypes import to_torch
 from ..graph.context import CONTEXT
 from ..graph.function import run_through_graph
 from ..graph.keras_tensor import KerasTensor
-from ..graph.lower import DisconnectedError, Lowering, attach_mask, sort_graph
+from ..graph.lower import DisconnectedError, Lowering, attach_mask, sort_graph, training_or
 from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
@@ -112,7 +112,7 @@ class Functional(LoweredModel):
             if isinstance(operation, torch.nn.Module):
                 keys[operation] = hold(self, operation)
         lowering = Lowering(graph, self.inputs, self._returned(), keys)
-        if lowering.constants._parameters or lowering.constants._buffers:
+        if lowering.held:
             self._modules["_constants"] = lowering.constants
         self.__dict__["fx_graph"] = lowering.fx_graph
         self.__dict__["lowered"] = lowered = lowering.function()
@@ -165,7 +165,9 @@ class Functional(LoweredModel):
 
     def _interpret(self, flat: tuple[Any, ...]) -> Any:
         """Run the graph call by call: masks that come in with the data travel on the tensors."""
-        return run_through_graph(self._sorted, self.inputs, flat, self._returned())
+        return run_through_graph(
+            self._sorted, self.inputs, flat, self._returned(), call_fn=_in_this_mode
+        )
 
     def _run_through_graph(
         self,
@@ -489,6 +491,13 @@ def _check_tensors(struct: Any, what: str) -> None:
                     fix="make it with `Input(...)`, or by calling layers on such a tensor.",
                 )
             )
+
+
+def _in_this_mode(operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call an operation of the graph; the `training` of the model's call goes before its own."""
+    if isinstance(kwargs.get("training"), bool):
+        kwargs["training"] = training_or(kwargs["training"])
+    return operation(*args, **kwargs)
 
 
 def _copy_spec(tensor: KerasTensor) -> KerasTensor:

@@ -90,7 +90,9 @@ class LoweredModel(Model):
     def _lock_state(self) -> None:
         """Stay open: layers may be attached to the model after its graph is made."""
 
-    def _attach_mask(self, spec: Any, outputs: Any, previous_mask: Any) -> None:
+    def _attach_mask(
+        self, inputs: Any, outputs: Any, previous_mask: Any, arguments: dict[str, Any]
+    ) -> None:
         """The layers inside have attached what masks there are."""
 
     def _run(self, plan: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -73,16 +73,15 @@ class Model(Trainer, Layer):
         cls._static_masks = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        slow = self._plan is None or kwargs or CONTEXT.view is not None
-        if slow or torch.compiler.is_compiling():
+        if self._plan is None or CONTEXT.meta or torch.compiler.is_compiling():
             return self._full_call(args, kwargs)
         if CONTEXT.entered:
-            return Layer.__call__(self, *args)
+            return Layer.__call__(self, *args, **kwargs)
         CONTEXT.entered = True
         if CONTEXT.lossy:
             self._clear_losses()
         try:
-            return Layer.__call__(self, *args)
+            return Layer.__call__(self, *args, **kwargs)
         finally:
             CONTEXT.entered = False
 
@@ -291,8 +290,8 @@ class Model(Trainer, Layer):
     def _state(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
         state = super()._state()
-        functions = ("train_function", "test_function", "predict_function", "_train_step")
-        for key in (*functions, "history"):
+        functions = ("train_function", "test_function", "predict_function")
+        for key in (*functions, "_train_step", "_test_step", "history"):
             state[key] = None
         state["_compiled_trainable_state"] = None
         return state

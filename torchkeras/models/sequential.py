@@ -210,10 +210,14 @@ class Sequential(LoweredModel):
     def _input_dtypes(self) -> list[torch.dtype | None]:
         return self._functional._input_dtypes
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
         """Pass the input through all layers."""
         if self._functional is not None:
-            return self._functional.call(inputs, training=training, mask=mask)
+            if kwargs:  # layers get what is registered for all calls inside without our help
+                kwargs = {k: v for k, v in kwargs.items() if k not in self._call_context_args}
+            return self._functional.call(inputs, training=training, mask=mask, **kwargs)
         outputs = inputs
         for layer in self.layers:
             kwargs = {}
@@ -225,7 +229,9 @@ class Sequential(LoweredModel):
             mask = map_structure(get_keras_mask, outputs)
         return outputs
 
-    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def compute_output_spec(
+        self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any
+    ) -> Any:
         """Return the output as a symbolic tensor."""
         if self._functional is not None:
             return self._functional.compute_output_spec(inputs)

@@ -18,7 +18,7 @@ from ..registry import (
     find_builtin,
     serialize_keras_object,
 )
-from ..tree import map_structure
+from ..tree import flatten, map_structure
 
 __all__ = ["functional_config", "functional_from_config", "layer_from_config"]
 
@@ -156,6 +156,10 @@ def _make_calls(pending: list[tuple[Any, list[Any]]], created: dict[str, Any]) -
                     args, kwargs = _deserialize_node(nodes[0], created)
                 except _NotYet:
                     break
+                if not any(isinstance(x, KerasTensor) for x in flatten((args, kwargs))):
+                    raise ValueError(  # it would compute at once, and no graph records that
+                        f"The config calls '{layer.name}' on nothing that the model computes."
+                    )
                 layer(*args, **kwargs)
                 nodes.pop(0)
                 progress = True

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from ..dtypes import as_tensor
-from ..naming import explain
 from .affine import (
     compute_quantization_parameters,
     dequantize_with_sz_map,
     quantize_with_sz_map,
 )
 from .config import AWQConfig
-from .gptq import rows_of, weights_to_calibrate
+from .layer_calibrator import LayerCalibrator
 
 __all__ = ["AWQ", "awq_quantize_matrix", "awq_search_optimal_scales"]
 
@@ -97,24 +96,15 @@ def awq_quantize_matrix(
     return levels, scale, zero, scales, groups.float()
 
 
-class AWQ:
-    """Calibrates one layer: looks at its inputs, then quantizes its kernel.
+class AWQ(LayerCalibrator):
+    """Calibrates one layer by the magnitudes of its inputs; see `LayerCalibrator`."""
 
-    Args:
-        layer: A `Dense` or `EinsumDense` layer.
-        config: What `layer.quantize("awq", config)` was told.
-
-    Raises:
-        TypeError: The layer has no kernel to calibrate.
-    """
+    method = "AWQ"
+    _mismatch = "activations"
 
     def __init__(self, layer: Any, config: AWQConfig | None = None) -> None:
-        weights = weights_to_calibrate(layer, "AWQ")
-        self.original_layer = self.layer = layer
-        self.config = config or AWQConfig(dataset=None, tokenizer=None)
-        self.num_samples = 0
-        self.columns, self.rows = weights.shape
-        self.activation_magnitudes = torch.zeros(self.rows, device=weights.device)
+        super().__init__(layer, config or AWQConfig(dataset=None, tokenizer=None))
+        self.activation_magnitudes = torch.zeros(self.rows, device=self._device)
 
     def update_activation_magnitudes(self, input_batch: Any) -> None:
         """Note the largest magnitudes of a batch of inputs, `(…, I)`.
@@ -122,15 +112,7 @@ class AWQ:
         Raises:
             ValueError: They are None, empty, or of another width than the kernel.
         """
-        x = rows_of(input_batch)
-        if x.shape[1] != self.rows:
-            raise ValueError(
-                explain(
-                    "The activations do not match input features.",
-                    given=f"inputs of shape {tuple(x.shape)}",
-                    expected=f"(…, {self.rows})",
-                )
-            )
+        x = self._rows(input_batch)
         largest = x.abs().amax(0).to(self.activation_magnitudes.device)
         self.activation_magnitudes = torch.maximum(self.activation_magnitudes, largest)
         self.num_samples += len(x)
@@ -140,7 +122,7 @@ class AWQ:
     def quantize_layer(self) -> None:
         """Quantize the kernel of the layer, which uses it from then on."""
         levels, scale, zero, awq_scales, g_idx = awq_quantize_matrix(
-            weights_to_calibrate(self.layer, "AWQ"),
+            self._weights(),
             self.activation_magnitudes,
             num_grid_points=self.config.num_grid_points,
             group_size=self.config.group_size,

@@ -25,9 +25,10 @@ from .affine import (
     quantize_with_zero_point,
 )
 from .config import GPTQConfig
+from .layer_calibrator import LayerCalibrator
 from .quantizer import Quantizer
 
-__all__ = ["GPTQ", "GPTQQuantizer", "gptq_quantize_matrix", "rows_of", "weights_to_calibrate"]
+__all__ = ["GPTQ", "GPTQQuantizer", "gptq_quantize_matrix"]
 
 
 class GPTQQuantizer(Quantizer):
@@ -142,38 +143,6 @@ def gptq_quantize_matrix(
     return levels[:, back], torch.cat(scales, 1), torch.cat(zeros, 1), groups[back]
 
 
-def weights_to_calibrate(layer: Any, method: str) -> Tensor:
-    """Return the floating weights of a layer, transposed, `(O, I)`.
-
-    Raises:
-        TypeError: It is no layer with a kernel that can be calibrated.
-    """
-    if not hasattr(layer, "kernel_to_calibrate"):
-        raise TypeError(
-            explain(
-                f"Unsupported layer type for {method}: {type(layer).__name__}.",
-                expected="a Dense or EinsumDense layer",
-            )
-        )
-    return layer.kernel_to_calibrate().t()
-
-
-def rows_of(inputs: Any) -> Tensor:
-    """Return inputs of a layer as rows of float32.
-
-    Raises:
-        ValueError: They are None, empty, or of rank below 2.
-    """
-    if inputs is None:
-        raise ValueError("Input tensor cannot be None.")
-    inputs = as_tensor(inputs)
-    if inputs.dim() < 2:
-        raise ValueError(f"Input tensor must have a rank of at least 2, not {inputs.dim()}.")
-    if inputs.numel() == 0:
-        raise ValueError(f"Input tensor cannot be empty. Its shape is {tuple(inputs.shape)}.")
-    return inputs.reshape(-1, inputs.shape[-1]).float()
-
-
 def _spread(hessian: Tensor) -> Tensor:
     """Return how the error of each column is spread, columns before it being fixed already.
 
@@ -195,25 +164,16 @@ def _spread(hessian: Tensor) -> Tensor:
         ) from error
 
 
-class GPTQ:
-    """Calibrates one layer: looks at its inputs, then quantizes its kernel.
+class GPTQ(LayerCalibrator):
+    """Calibrates one layer by the Hessian of its inputs; see `LayerCalibrator`."""
 
-    Args:
-        layer: A `Dense` or `EinsumDense` layer.
-        config: What `layer.quantize("gptq", config)` was told.
-
-    Raises:
-        TypeError: The layer has no kernel to calibrate.
-    """
+    method = "GPTQ"
+    _mismatch = "dimensions of the Hessian"
 
     def __init__(self, layer: Any, config: GPTQConfig | None = None) -> None:
-        weights = weights_to_calibrate(layer, "GPTQ")
-        self.original_layer = self.layer = layer
-        self.config = config or GPTQConfig(dataset=None, tokenizer=None)
+        super().__init__(layer, config or GPTQConfig(dataset=None, tokenizer=None))
         self.quantizer = GPTQQuantizer(self.config, compute_dtype=layer.variable_dtype)
-        self.num_samples = 0
-        self.columns, self.rows = weights.shape
-        self.hessian = torch.zeros(self.rows, self.rows, device=weights.device)
+        self.hessian = torch.zeros(self.rows, self.rows, device=self._device)
 
     def update_hessian_with_batch(self, input_batch: Any) -> None:
         """Take a batch of inputs, `(…, I)`, into the mean that the Hessian is.
@@ -221,15 +181,7 @@ class GPTQ:
         Raises:
             ValueError: They are None, empty, or of another width than the kernel.
         """
-        x = rows_of(input_batch)
-        if x.shape[1] != self.rows:
-            raise ValueError(
-                explain(
-                    "The dimensions of the Hessian do not match input features.",
-                    given=f"inputs of shape {tuple(x.shape)}",
-                    expected=f"(…, {self.rows})",
-                )
-            )
+        x = self._rows(input_batch)
         gram = x.t() @ x
         total = self.num_samples + len(x)
         mean = (gram + gram.t()) / total  # twice the mean of the symmetric part
@@ -244,7 +196,7 @@ class GPTQ:
         Args:
             blocksize: Columns whose errors reach the columns beyond them together.
         """
-        weights, hessian = weights_to_calibrate(self.layer, "GPTQ"), self.hessian.clone()
+        weights, hessian = self._weights(), self.hessian.clone()
         diagonal = hessian.diagonal()
         diagonal[diagonal == 0] = 1.0  # inputs that were always zero
         diagonal += self.config.hessian_damping * diagonal.mean()

@@ -1,0 +1,108 @@
+"""Names of Keras 2 that scripts still use: `ThresholdedReLU`, `experimental.preprocessing`, …"""
+
+import importlib
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import Input, Model, Sequential, dropin, layers, saving
+from torchkeras.layers import experimental, legacy
+
+X = torch.tensor([[-3.0, -0.5, 0.0, 0.5, 1.0, 1.5]])
+
+
+@pytest.fixture
+def tf_layers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        dropin.install()
+    yield importlib.import_module("tensorflow.keras.layers")
+    dropin.uninstall()
+
+
+@pytest.mark.parametrize("name", legacy.__all__)
+def test_legacy_names(tf_layers, name):
+    assert getattr(tf_layers, name) is getattr(layers, name) is getattr(legacy, name)
+    assert getattr(importlib.import_module("keras.src.legacy.layers"), name) is getattr(
+        layers, name
+    )
+
+
+@pytest.mark.parametrize("name", experimental.preprocessing.__all__)
+def test_experimental_preprocessing(tf_layers, name):
+    module = importlib.import_module("tensorflow.keras.layers.experimental.preprocessing")
+    assert module is tf_layers.experimental.preprocessing
+    if name != "PreprocessingLayer":
+        assert getattr(module, name) is getattr(layers, name)
+
+
+def test_experimental_einsum_dense(tf_layers):
+    assert tf_layers.experimental.EinsumDense is layers.EinsumDense
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_cudnn_names_say_what_to_use(name):
+    with pytest.raises(AttributeError, match=f"CuDNN{name}.*use `{name}`"):
+        getattr(layers, f"CuDNN{name}")
+    with pytest.raises(AttributeError, match="'Nothing'$"):
+        layers.Nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(("theta", "kept"), [(0.0, [0.5, 1.0, 1.5]), (1.0, [1.5])])
+def test_thresholded_relu(theta, kept):
+    layer = layers.ThresholdedReLU(theta)
+    output = layer(X)
+    assert output[output != 0].tolist() == kept
+    assert layer.compute_output_shape((None, 6)) == (None, 6) and layer.supports_masking
+    again = layers.ThresholdedReLU.from_config(layer.get_config())
+    assert again.theta == theta and again.name == layer.name
+
+
+@pytest.mark.parametrize("theta", [None, -1.0])
+def test_thresholded_relu_wants_a_threshold(theta):
+    with pytest.raises(ValueError, match=f"at least 0[^$]*theta={theta}"):
+        layers.ThresholdedReLU(theta)
+
+
+def test_thresholded_relu_in_files(tmp_path):
+    model = Sequential([Input((6,)), layers.Dense(4), layers.ThresholdedReLU(0.1)])
+    model.save(tmp_path / "m.keras")
+    model.save(tmp_path / "m.h5")
+    for file in ("m.keras", "m.h5"):
+        again = saving.load_model(tmp_path / file)
+        torch.testing.assert_close(again(X), model(X))
+
+
+def test_thresholded_relu_of_a_config_of_keras_2():
+    config = {"class_name": "ThresholdedReLU", "config": {"name": "t", "theta": 0.5}}
+    config["module"] = "keras.layers"
+    assert layers.deserialize(config).theta == 0.5
+
+
+@pytest.mark.parametrize(("cls", "axis"), [("RandomHeight", 1), ("RandomWidth", 2)])
+def test_random_sizes(cls, axis):
+    cls = getattr(layers, cls)
+    images = torch.arange(2 * 4 * 4 * 3.0).reshape(2, 4, 4, 3)
+    expected = [2, 4, 4, 3]
+    expected[axis] = 6
+    assert list(cls((0.5, 0.5))(images).shape) == expected
+    layer = cls(0.9, seed=1)
+    sizes = {layer(images).shape[axis] for _ in range(20)}
+    assert len(sizes) > 3 and sizes <= set(range(1, 8))
+    again = cls.from_config(layer.get_config())
+    first = cls.from_config(layer.get_config())
+    assert [again(images).shape for _ in range(5)] == [first(images).shape for _ in range(5)]
+    np.testing.assert_array_equal(layer(images, training=False), images)
+    shape = [None, 4, 4, 3]
+    shape[axis] = None
+    assert layer.compute_output_shape((None, 4, 4, 3)) == tuple(shape)
+    inputs = Input((4, 4, 3))
+    assert Model(inputs, layer(inputs)).output_shape == tuple(shape)
+
+
+@pytest.mark.parametrize("factor", [(0.5, 0.2), (-2.0, 0.0), -0.5])
+def test_random_sizes_want_an_interval(factor):
+    with pytest.raises(ValueError, match="two of at least -1"):
+        layers.RandomHeight(factor)

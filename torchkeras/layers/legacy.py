@@ -1,0 +1,153 @@
+"""Layers of Keras 2 that Keras 3 keeps under `tf.keras` only: older scripts and files name them.
+
+Sources: `tf.keras.layers` of Keras 3 (names, arguments, configs); `keras._legacy.layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..dtypes import as_tensor
+from ..naming import explain
+from ..ops.image import resize
+from ..random import SeedGenerator, uniform
+from ..registry import builtin
+from .augmentation import on_host
+from .data_layer import DataLayer
+from .layer import Layer
+
+__all__ = ["RandomHeight", "RandomWidth", "ThresholdedReLU"]
+
+
+@builtin("keras._legacy.layers.ThresholdedReLU", "keras.layers.ThresholdedReLU")
+class ThresholdedReLU(Layer):
+    """The input where it is above a threshold, else 0. `ReLU` has a threshold too, and a slope.
+
+    Args:
+        theta: The threshold.
+        kwargs: Arguments of `Layer`.
+    Shapes: Result: as `inputs`.
+    Raises:
+        ValueError: `theta` is `None` or negative.
+
+    Example:
+        >>> import torch
+        >>> ThresholdedReLU(1.0)(torch.tensor([-2.0, 0.5, 2.0])).tolist()
+        [0.0, 0.0, 2.0]
+    """
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if theta is None or theta < 0:
+            raise ValueError(
+                explain(
+                    f"ThresholdedReLU '{self.name}': `theta` must be a number of at least 0.",
+                    given=f"theta={theta}",
+                )
+            )
+        self.theta = float(theta)
+        self.supports_masking = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return `inputs` where above the threshold."""
+        return F.threshold(inputs, self.theta, 0.0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return `input_shape`."""
+        return input_shape
+
+
+class _RandomSize(DataLayer):
+    """What both layers share; the subclass says which axis they stretch, and what it is called."""
+
+    _axis: int
+    _side: str
+
+    def __init__(
+        self,
+        factor: float | Sequence[float],
+        interpolation: str = "bilinear",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        low, high = factor if isinstance(factor, (tuple, list)) else (-factor, factor)
+        if not -1.0 <= low <= high:
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} '{self.name}': the `factor` argument must be a number"
+                    " above 0, or two of at least -1 with the lower bound first.",
+                    given=f"factor={factor}",
+                )
+            )
+        self.factor = factor
+        setattr(self, f"{self._side}_lower", low)
+        setattr(self, f"{self._side}_upper", high)
+        self._bounds = (1.0 + low, 1.0 + high)
+        self.interpolation = interpolation
+        self.seed = seed
+        self.generator = SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Tensor:
+        """Return the stretched images."""
+        images = as_tensor(inputs, self.compute_dtype)
+        if not training:
+            return images
+        factor = on_host(lambda: uniform((), *self._bounds, seed=self.generator))
+        size = list(images.shape[-3:-1])
+        size[self._axis] = max(1, int(factor * size[self._axis]))
+        return resize(images, tuple(size), self.interpolation, data_format="channels_last")
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape with one size unknown."""
+        shape = list(input_shape)
+        shape[self._axis - 3] = None
+        return tuple(shape)
+
+
+@builtin("keras._legacy.layers.RandomHeight", "keras.layers.RandomHeight")
+class RandomHeight(_RandomSize):
+    """Gives all images of a batch another height, drawn at random, in training.
+
+    Args:
+        factor: How much higher, as a part of the height: `f` means [-f, f].
+        interpolation: As of `ops.image.resize`.
+        seed: Of the random numbers.
+        kwargs: Arguments of `Layer`.
+    Shapes: inputs: `(..., H, W, C)`; result: the same with another H.
+    Raises:
+        ValueError: `factor` is no interval above -1.
+
+    Example:
+        >>> import torch
+        >>> RandomHeight((0.5, 0.5))(torch.ones(1, 4, 4, 3)).shape
+        torch.Size([1, 6, 4, 3])
+    """
+
+    _axis, _side = 0, "height"
+
+
+@builtin("keras._legacy.layers.RandomWidth", "keras.layers.RandomWidth")
+class RandomWidth(_RandomSize):
+    """Gives all images of a batch another width, drawn at random, in training.
+
+    Args:
+        factor: How much wider, as a part of the width: `f` means [-f, f].
+        interpolation: As of `ops.image.resize`.
+        seed: Of the random numbers.
+        kwargs: Arguments of `Layer`.
+    Shapes: inputs: `(..., H, W, C)`; result: the same with another W.
+    Raises:
+        ValueError: `factor` is no interval above -1.
+
+    Example:
+        >>> import torch
+        >>> RandomWidth((-0.5, -0.5))(torch.ones(1, 4, 4, 3)).shape
+        torch.Size([1, 4, 2, 3])
+    """
+
+    _axis, _side = 1, "width"
