@@ -1,13 +1,16 @@
-"""The command line: `torchkeras run FILE` or `run -m MODULE`; `python -m torchkeras` is the same.
+"""The command line: `torchkeras run | inspect | convert`; `python -m torchkeras` is the same.
 
-Inside, `keras`, `tf_keras`, `tensorflow.keras` and `tensorflow` mean torchkeras; all else is as if
-Python itself had been started on the script: `sys.argv`, `sys.path[0]`, `__name__`, exit status,
-and tracebacks that begin in the script.
+`run FILE` or `run -m MODULE` runs a script. Inside, `keras`, `tf_keras`, `tensorflow.keras` and
+`tensorflow` mean torchkeras; all else is as if Python itself had been started on the script:
+`sys.argv`, `sys.path[0]`, `__name__`, exit status, and tracebacks that begin in the script.
+`inspect` shows what a model file contains, `convert` writes it in another format.
 """
 
 from __future__ import annotations
 
+import argparse
 import builtins
+import importlib
 import os
 import runpy
 import signal
@@ -22,12 +25,16 @@ import torch
 
 from .dropin import install
 from .dropin.keras import __version__ as keras_version
+from .saving.conversion import convert_file
+from .saving.inspection import inspect_file, report
 
 __all__ = ["main"]
 
 _USAGE = """\
 usage: torchkeras run FILE [args ...]
        torchkeras run -m MODULE [args ...]
+       torchkeras inspect FILE ...
+       torchkeras convert IN OUT [options]
        torchkeras --help | --version
 
 Run a Keras script on PyTorch, unchanged: inside it `keras`, `tensorflow.keras` and `tf_keras`
@@ -36,6 +43,11 @@ mean torchkeras, whether or not Keras or TensorFlow is installed.
   FILE         a Python script, or a folder or zip file with a __main__.py
   -m MODULE    a module, found as `python -m` finds it, with the current folder first
   args         what the script sees as sys.argv[1:]
+
+Show what model files contain: architecture, weights, sizes, versions. Nothing in them is run.
+
+Convert a model file, OUT's ending says to what: .keras, .h5, .safetensors, .weights.h5,
+.weights.json (several files), or / for a folder. See `torchkeras convert --help`.
 """
 
 
@@ -56,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         own = sys.modules[__package__].__version__
         print(f"torchkeras {own} (Keras API {keras_version}, PyTorch {torch.__version__})")
         return 0
+    if command in ("inspect", "convert"):
+        return _handle_files(command, arguments)
     if command != "run":
         return _refuse(f"unknown command {command!r}")
     as_module = arguments[:1] == ["-m"]
@@ -71,6 +85,66 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _refuse(message: str) -> int:
     print(f"torchkeras: {message}\n{_USAGE}", end="", file=sys.stderr)
     return 2
+
+
+def _handle_files(command: str, arguments: list[str]) -> int:
+    """Carry out `inspect` or `convert`; what is wrong with a file is one message and status 1."""
+    parser = argparse.ArgumentParser(f"torchkeras {command}")
+    if command == "inspect":
+        parser.description = "Show what model files contain, without building anything."
+        parser.add_argument("files", nargs="+", metavar="FILE")
+    else:
+        parser.description = "Write a model file in another format."
+        parser.add_argument("source", metavar="IN", help="a model file, or weights")
+        parser.add_argument("target", metavar="OUT", help="its ending says the format")
+        parser.add_argument("--model", help="a file with a model for the weights in IN")
+        parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+        parser.add_argument(
+            "--no-optimizer", action="store_true", help="drop the optimizer's state"
+        )
+        parser.add_argument("--max-shard-gb", type=float, help="for .weights.json: size of a file")
+        parser.add_argument(
+            "--import",
+            dest="modules",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="import it first: it registers classes of yours",
+        )
+        parser.add_argument(
+            "--unsafe", action="store_true", help="run Python byte code in IN; only if you trust it"
+        )
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as leave:  # of argparse, after --help or a mistake
+        return int(leave.code or 0)
+    try:
+        if command == "inspect":
+            print("\n\n".join(report(inspect_file(file)) for file in options.files))
+        else:
+            _convert(options)
+    except (OSError, ValueError) as error:
+        print(f"torchkeras: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> None:
+    if os.path.exists(options.target) and not options.force:
+        raise ValueError(f"{options.target} exists already.\nFix: pass --force to replace it.")
+    if options.modules:
+        install()
+        sys.path.insert(0, os.getcwd())
+        for name in options.modules:
+            importlib.import_module(name)
+    convert_file(
+        options.source,
+        options.target,
+        model=options.model,
+        safe_mode=not options.unsafe,
+        include_optimizer=not options.no_optimizer,
+        max_shard_size=options.max_shard_gb,
+    )
 
 
 def _run(arguments: list[str], as_module: bool) -> int:

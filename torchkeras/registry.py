@@ -40,11 +40,13 @@ __all__ = [
     "builtin",
     "custom_object_scope",
     "deserialize_keras_object",
+    "dump_code",
     "enable_unsafe_deserialization",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
     "in_safe_mode",
+    "load_code",
     "register_keras_serializable",
     "serialize_dict",
     "serialize_keras_object",
@@ -424,7 +426,7 @@ def _serialize_special(obj: Any) -> Any:
             " a named function registered by `@keras.saving.register_keras_serializable()`.",
             stacklevel=4,
         )
-        return _special("__lambda__", value=_dump_code(obj))
+        return _special("__lambda__", value=dump_code(obj))
     return None
 
 
@@ -487,16 +489,21 @@ def _note_shared(obj: Any, config: dict[str, Any]) -> None:
         seen[id(obj)] = config
 
 
-def _dump_code(fn: types.FunctionType) -> tuple[Any, ...]:
+def dump_code(fn: types.FunctionType) -> tuple[Any, ...]:
+    """Return a function's byte code as text, its defaults and the values it closes over."""
     code = codecs.encode(marshal.dumps(fn.__code__), "base64").decode("ascii")
     closure = tuple(cell.cell_contents for cell in fn.__closure__) if fn.__closure__ else None
     return code, fn.__defaults__, closure
 
 
-def _load_code(dumped: Any) -> types.FunctionType:
+def load_code(dumped: Any) -> types.FunctionType:
     """Rebuild a function from byte code; reached only where the user turned safe mode off."""
     text, defaults, closure = dumped if isinstance(dumped, (list, tuple)) else (dumped, None, None)
-    code = marshal.loads(codecs.decode(text.encode("ascii"), "base64"))
+    try:
+        raw = codecs.decode(text.encode("ascii"), "base64")
+    except ValueError:  # files of the first Kerases have the bytes themselves
+        raw = text.encode("raw_unicode_escape")
+    code = marshal.loads(raw)
     cells = tuple(types.CellType(value) for value in closure) if closure else None
     arguments = tuple(defaults) if defaults else None
     return types.FunctionType(code, {"torch": torch, "np": np}, code.co_name, arguments, cells)
@@ -686,7 +693,7 @@ def _load_lambda(inner: dict[str, Any]) -> types.FunctionType:
                 " `keras.config.enable_unsafe_deserialization()`.",
             )
         )
-    return _load_code(inner["value"])
+    return load_code(inner["value"])
 
 
 def _load_type_spec(inner: Any) -> Any:
@@ -704,12 +711,22 @@ def _load_slice(inner: dict[str, Any]) -> slice:
     return slice(*(deserialize_keras_object(inner[part]) for part in _SLICE_PARTS))
 
 
+def _load_array(inner: dict[str, Any]) -> np.ndarray:
+    dtype = np.dtype(inner["dtype"])
+    if dtype.kind in "US" or dtype.hasobject or dtype.kind == "V":
+        # A dtype of text has a width, by which one letter can take a gigabyte.
+        if dtype.kind not in "US":
+            raise ValueError(f"An array of dtype '{dtype}' cannot be read from a config.")
+        dtype = np.dtype(dtype.kind)
+    return np.array(inner["value"], dtype=dtype)
+
+
 _SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__keras_tensor__": _load_keras_tensor,
     "__tensor__": lambda inner: torch.tensor(
         inner["value"], dtype=to_torch(inner["dtype"]), device=default_device()
     ),
-    "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
+    "__numpy__": _load_array,
     "__bytes__": lambda inner: inner["value"].encode("utf-8"),
     "__ellipsis__": lambda inner: Ellipsis,
     "__slice__": _load_slice,

@@ -118,7 +118,7 @@ def test_killed_at_any_moment_leaves_a_whole_file(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as server:
-        for _ in range(40):
+        for _ in range(10):
             server.stdin.write(b"go\n")
             server.stdin.flush()
             pid = int(server.stdout.readline())

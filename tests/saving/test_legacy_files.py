@@ -290,6 +290,8 @@ def test_arguments_that_no_longer_exist():
     assert layer("BatchNormalization", {"axis": [3], "fused": True}) == {"axis": 3}
     with pytest.warns(UserWarning, match="hard_sigmoid"):
         layer("LSTM", {"units": 2, "recurrent_activation": "hard_sigmoid"})
+    old = {"rate": 0.5, "trainable": True, "noise_shape": None, "seed": None}
+    assert layer("SpatialDropout1D", old) == {"rate": 0.5, "seed": None}
     policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
     assert layer("Dense", {"units": 1, "dtype": policy})["dtype"]["class_name"] == "DTypePolicy"
 

@@ -6,10 +6,6 @@ import io
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 
 import h5py
@@ -451,8 +447,9 @@ def test_byte_code_and_pickles_need_trust(tmp_path):
     module = torch.nn.Linear(4, 4)
     model = keras.Sequential([L.Input((4,)), L.TorchModuleWrapper(module)])
     model.save(tmp_path / "t.keras")
-    with pytest.raises(ValueError, match="custom_objects"):
+    with pytest.raises(ValueError, match=r"(?s)torch.load.*custom_objects.*safe_mode"):
         load_model(tmp_path / "t.keras")
+    assert load_model(tmp_path / "t.keras", safe_mode=False).layers[-1].weight.equal(module.weight)
 
 
 def test_configuration_out_of_proportion(tmp_path):
@@ -521,52 +518,3 @@ def test_flipped_bytes(tmp_path, name):
             assert "<BytesIO>" in str(error)
             refused += 1
     assert refused > 10
-
-
-KILLED = """
-import os, sys
-import numpy as np
-import torchkeras as keras
-model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(512), keras.layers.Dense(64)])
-model.compile("adam", "mse")
-model.optimizer.build(model.trainable_variables)
-print("ready", flush=True)
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        version = os.getpid() % 1000
-        while True:
-            version += 1
-            model.set_weights([np.full_like(w, version) for w in model.get_weights()])
-            model.save(sys.argv[1])
-    print(pid, flush=True)
-    os.waitpid(pid, 0)
-    print("dead", flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-@pytest.mark.parametrize("name", ["m.keras", "m.safetensors"])
-def test_killed_while_saving(tmp_path, name):
-    """At any moment the file is a whole model, all of one version."""
-    path = tmp_path / name
-    draw = random.Random(0)
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", KILLED, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as server:
-        assert server.stdout.readline() == b"ready\n"
-        for _ in range(20):
-            server.stdin.write(b"go\n")
-            server.stdin.flush()
-            pid = int(server.stdout.readline())
-            deadline = time.monotonic() + 60
-            while not path.exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(draw.uniform(0.0, 0.1))
-            os.kill(pid, signal.SIGKILL)
-            assert server.stdout.readline() == b"dead\n"
-            values = {float(w.flat[0]) for w in load_model(path).get_weights()}
-            assert len(values) == 1
-    assert len(os.listdir(tmp_path)) <= 2

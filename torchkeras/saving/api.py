@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..naming import explain
-from .errors import FileFormatError
+from .errors import FileFormatError, file_errors_only
 from .h5_guard import open_h5
 from .keras_archive import (
     load_archive,
     load_archive_weights,
     load_folder,
+    load_folder_weights,
     save_archive,
     save_folder,
 )
@@ -133,7 +134,8 @@ def load_model(
         FileFormatError: The file is missing, damaged, hostile, or of another kind.
     """
     loader = _LOADERS[sniff(filepath)]
-    return loader(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
+    with file_errors_only(filepath):
+        return loader(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
 
 
 def save_weights(
@@ -226,18 +228,18 @@ def load_weights(
             f"`objects_to_skip` only supports loading '.weights.h5' files. Received: {filepath}"
         )
     _check_built(model, "loading weights into")
-    if kind == ARCHIVE:
-        load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
-    elif kind == FOLDER:
-        path = os.path.join(os.fspath(filepath), "model.weights.h5")
-        load_weights_h5(model, path, skip_mismatch=skip_mismatch)
-    elif kind == SAFETENSORS:
-        load_safetensors_weights(model, filepath, skip_mismatch=skip_mismatch)
-    elif is_weights:
-        skip = _skipper(objects_to_skip)
-        load_weights_h5(model, filepath, skip_mismatch=skip_mismatch, skip=skip)
-    else:
-        load_h5_weights(model, filepath, by_name=bool(by_name), skip_mismatch=skip_mismatch)
+    with file_errors_only(filepath):
+        if kind == ARCHIVE:
+            load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
+        elif kind == FOLDER:
+            load_folder_weights(model, filepath, skip_mismatch=skip_mismatch)
+        elif kind == SAFETENSORS:
+            load_safetensors_weights(model, filepath, skip_mismatch=skip_mismatch)
+        elif is_weights:
+            skip = _skipper(objects_to_skip)
+            load_weights_h5(model, filepath, skip_mismatch=skip_mismatch, skip=skip)
+        else:
+            load_h5_weights(model, filepath, by_name=bool(by_name), skip_mismatch=skip_mismatch)
 
 
 def _shard_map(path: Any) -> str:
@@ -264,7 +266,8 @@ def _load_sharded(
     if not os.path.exists(path):
         sniff(path)  # says that it is missing
     _check_built(model, "loading weights into")
-    load_sharded(model, path, skip_mismatch=skip_mismatch, skip=_skipper(objects_to_skip))
+    with file_errors_only(path):
+        load_sharded(model, path, skip_mismatch=skip_mismatch, skip=_skipper(objects_to_skip))
 
 
 def model_to_bytes(model: Any) -> bytes:
@@ -278,7 +281,9 @@ def model_from_bytes(
     data: bytes, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
     """Return the model that `model_to_bytes` was given."""
-    return load_archive(io.BytesIO(data), custom_objects, safe_mode=safe_mode)
+    stream = io.BytesIO(data)
+    with file_errors_only(stream):
+        return load_archive(stream, custom_objects, safe_mode=safe_mode)
 
 
 def ask_to_proceed_with_overwrite(filepath: Any) -> bool:

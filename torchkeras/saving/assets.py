@@ -1,15 +1,20 @@
-"""Files that layers save beside their weights, such as vocabularies: a folder per layer."""
+"""Files that layers save beside their weights, such as vocabularies: a folder per layer.
+
+A folder may come from a stranger: nothing in it may lead out of it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 
 from ..naming import explain
+from .errors import FileFormatError
 
-__all__ = ["AssetFolder", "new_asset_folder"]
+__all__ = ["AssetFolder", "check_folder", "new_asset_folder"]
 
 
 class AssetFolder:
@@ -79,6 +84,34 @@ class AssetFolder:
             for name in sorted(names):
                 path = os.path.join(folder, name)
                 yield os.path.relpath(path, self.root).replace(os.sep, "/"), path
+
+
+def check_folder(folder: str) -> None:
+    """Refuse a folder with links that lead out of it, or with pipes, sockets and devices.
+
+    Raises:
+        FileFormatError: It has one of those.
+    """
+    root = os.path.realpath(folder)
+    for place, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = os.path.join(place, name)
+            if os.path.commonpath([root, os.path.realpath(path)]) != root:
+                problem = "is a link that leads out of the folder"
+            elif os.path.exists(path) and not _is_ordinary(path):
+                problem = "is neither a file nor a folder"
+            else:
+                continue
+            raise FileFormatError(
+                folder,
+                f"'{os.path.relpath(path, root)}' {problem}",
+                fix="if you trust it, copy what it means to there (`cp -rL`).",
+            )
+
+
+def _is_ordinary(path: str) -> bool:
+    mode = os.stat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def new_asset_folder() -> AssetFolder:

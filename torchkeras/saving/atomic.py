@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["replacing"]
+__all__ = ["remove_if_dead", "replacing"]
 
 _SUFFIX = ".saving"
 _STALE_S = 24 * 3600.0  # where locks do not work, older leftovers count as dead
@@ -63,7 +63,8 @@ def replacing(path: Any) -> Iterator[IO[bytes]]:
             file.close()
         os.replace(file.name, destination)
     except BaseException:
-        file.close()
+        with contextlib.suppress(OSError):  # a full disk: what is buffered cannot be written
+            file.close()
         with contextlib.suppress(OSError):
             os.unlink(file.name)
         raise
@@ -123,10 +124,11 @@ def _remove_leftovers(folder: str, name: str) -> None:
     for leftover in names:
         token = leftover[len(prefix) : -len(_SUFFIX)]
         if leftover.startswith(prefix) and leftover.endswith(_SUFFIX) and len(token) == 12:
-            _remove_if_dead(os.path.join(folder, leftover))
+            remove_if_dead(os.path.join(folder, leftover))
 
 
-def _remove_if_dead(path: str) -> None:
+def remove_if_dead(path: str) -> None:
+    """Remove a file that a saver was writing when it was killed; leave that of a living one."""
     with contextlib.suppress(OSError):
         with open(path, "rb") as file:
             locked = _lock(file)

@@ -1,4 +1,4 @@
-"""Limits on memory: what may be copied into it, and what a configuration may allocate.
+"""Limits on memory and work: what may be copied, and what a configuration may allocate and compute.
 
 The configuration in a file can ask for weights of any size, while the file holds only a few bytes
 of them. Every weight of a saved model is in its file, so building it cannot need much more memory
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import FileFormatError
 
-__all__ = ["AllocationBudget", "fits_in_memory"]
+__all__ = ["AllocationBudget", "check_counts", "fits_in_memory"]
 
 # Weights are copied into memory, instead of to a disk, up to this share of the machine's ...
 _MEMORY_UPPER_BOUND = 0.5
@@ -26,7 +26,10 @@ _IN_MEMORY = 64 << 20  # ... and up to this size: beyond it, a second copy costs
 _PER_TENSOR = 16
 _PER_TENSOR_FLOOR = 64 << 20
 _TOTAL = 64
-_TOTAL_FLOOR = 1 << 30
+_TOTAL_FLOOR = 1 << 28
+_CALLS = 100_000  # of torch operations; a model of a thousand layers needs a fifth ...
+_BYTES_PER_CALL = 1000  # ... and larger files may have more of them
+_OUTPUTS = 100_000  # of one operation, such as a split
 
 
 def fits_in_memory(size: int) -> bool:
@@ -44,6 +47,39 @@ def _physical_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows
         return 1 << 30
+
+
+def check_counts(config: Any, source: Any) -> None:
+    """Refuse counts of absurd size in a configuration: of lists and arrays that are no tensors.
+
+    Args:
+        config: JSON of bounded depth.
+        source: The file, for the message.
+
+    Raises:
+        FileFormatError: An argument such as `num_thresholds` is beyond a million.
+    """
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if isinstance(value, (dict, list)):
+                waiting.append(value)
+            elif isinstance(value, (int, float)) and value > _COUNT_LIMIT and _is_count(key):
+                raise FileFormatError(
+                    source,
+                    f"its configuration has {key}={value}, which no model needs",
+                    fix="if you trust the file, load it with `safe_mode=False`.",
+                )
+
+
+def _is_count(key: Any) -> bool:
+    names = ("chain_depth", "fft_length", "repetitions")
+    free = ("num_bins", "num_tokens")  # what is counted modulo them takes no memory
+    return isinstance(key, str) and (key in names or (key.startswith("num_") and key not in free))
+
+
+_COUNT_LIMIT = 1_000_000
 
 
 class AllocationBudget(TorchDispatchMode):
@@ -66,6 +102,7 @@ class AllocationBudget(TorchDispatchMode):
         self.size = size
         self.largest = size * _PER_TENSOR + _PER_TENSOR_FLOOR
         self.left = size * _TOTAL + _TOTAL_FLOOR
+        self.calls_left = _CALLS + size // _BYTES_PER_CALL
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -73,6 +110,14 @@ class AllocationBudget(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self.calls_left -= 1
+        if self.calls_left < 0 or _count_outputs(func, args) > _OUTPUTS:
+            raise FileFormatError(
+                self.source,
+                "its configuration asks for more computation than building a model takes",
+                operation=func.name(),
+                fix="if you trust the file, load it with `safe_mode=False`.",
+            )
         shape = _created_shape(func, args, kwargs)
         if shape is not None and torch.device(kwargs.get("device") or "cpu").type != "meta":
             dtype = kwargs.get("dtype") or torch.get_default_dtype()
@@ -104,4 +149,16 @@ def _created_shape(func: Any, args: Any, kwargs: Any) -> list[int] | None:
     return [int(n) for size in sizes for n in size] if sizes else None
 
 
+def _count_outputs(func: Any, args: Any) -> int:
+    """Return how many tensors a function that takes one apart will return, before it does."""
+    name = func.overloadpacket.__name__
+    if name not in _SPLITS:
+        return 1
+    x, dim = args[0], args[-1] if len(args) > _SPLITS[name] else 0
+    size = x.shape[dim] if x.ndim else 1
+    return size if name == "unbind" else int(size) // max(1, int(args[1]))
+
+
+# Functions that return a part for each position, and the number of the argument before `dim`.
+_SPLITS = {"unbind": 1, "split": 2, "unsafe_split": 2}
 _SIZE_ARGUMENTS: dict[Any, list[tuple[int, str]]] = {}

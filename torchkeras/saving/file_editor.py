@@ -18,7 +18,7 @@ from .errors import FileFormatError
 from .h5_guard import H5File, load_json, open_h5
 from .walk import save_state
 from .weights_h5 import H5Writer
-from .zip_guard import open_member, open_zip, read_member
+from .zip_guard import open_member, open_zip, read_text
 
 __all__ = ["KerasFileEditor"]
 
@@ -59,7 +59,7 @@ class KerasFileEditor:
         self.config: Any = None
         if self.filepath.endswith(".keras"):
             with open(self.filepath, "rb") as stream, open_zip(stream, self.filepath) as archive:
-                texts = [read_member(archive, name, self.filepath) for name in _TEXTS]
+                texts = [read_text(archive, name, self.filepath) for name in _TEXTS]
                 self.metadata, self.config = (load_json(text, self.filepath) for text in texts)
                 with (
                     open_member(archive, "model.weights.h5", self.filepath) as weights,

@@ -5,6 +5,10 @@ can declare arrays far larger than the file. So every step looks at the kind of 
 follows it, at a dataset's storage before it opens the data, and at the declared size before memory
 is allocated. Only numbers, booleans and fixed-length strings are read; only the filters that come
 with h5py are accepted, as others would be loaded from plug-ins.
+
+A small file can also be read as a large one if its parts are met again and again: groups with two
+names, names listed twice, texts that many attributes refer to. Each part is read under one name,
+and all that is read is counted.
 """
 
 from __future__ import annotations
@@ -21,16 +25,22 @@ import numpy as np
 import torch
 
 from .errors import FileFormatError, describe
+from .h5_heaps import HeapCheck
 
 __all__ = ["H5File", "check_depth", "load_json", "open_h5", "read_attributes"]
 
 T = TypeVar("T")
 
 _ATTRIBUTE_LIMIT = 1 << 16
-# deflate, shuffle, fletcher32, n-bit, scale-offset, LZF
-_FILTERS = frozenset({1, 2, 3, 5, 6, 32000})
+# deflate, shuffle, fletcher32, LZF; others have a record of faults, and weights do not use them
+_FILTERS = frozenset({1, 2, 3, 32000})
 # Deflate cannot shrink by more than 1032; a chunk of one repeated value comes close to it.
 _MAX_EXPANSION = 1100
+# Above this size, values of more than so many times the file's bytes are a bomb all the same.
+_BOMB_FLOOR = 64 << 20
+_BOMB_EXPANSION = 100
+# So many times the file's bytes of attributes may be read: each one is, at most a few times.
+_TEXT_EXPANSION = 4
 _MAX_DEPTH = 200
 _OPAQUE = {"bfloat16": torch.bfloat16, "float8_e4m3fn": torch.float8_e4m3fn}
 _OPAQUE["float8_e5m2"] = torch.float8_e5m2
@@ -112,12 +122,27 @@ class H5File:
         handle: The `h5py.File`, or a group of it.
         source: Its path or file object, for messages.
         size: The length of the file in bytes; no declared size may exceed what this can hold.
+        stored: The bytes it takes where it lies compressed in an archive.
+        heaps: The check of its heaps; `None` if the file was opened elsewhere.
     """
 
-    def __init__(self, handle: Any, source: Any, size: int) -> None:
+    def __init__(
+        self,
+        handle: Any,
+        source: Any,
+        size: int,
+        stored: int | None = None,
+        heaps: HeapCheck | None = None,
+    ) -> None:
         self.handle = handle
+        self.heaps = heaps
         self.source = source
         self.size = size
+        self.stored = size if stored is None else stored
+        self._places = {_address(handle): (None, "/")}  # of groups and datasets, by address
+        self._counted: set[int] = set()  # the datasets whose values are in the next
+        self._values_left = max(_BOMB_FLOOR, _BOMB_EXPANSION * self.stored)
+        self._text_left = _BOMB_FLOOR + _TEXT_EXPANSION * size
 
     @_guarded
     def group(self, path: str, parent: Any = None) -> Any:
@@ -164,19 +189,30 @@ class H5File:
             return torch.from_numpy(raw.reshape(-1).copy()).view(opaque).reshape(values.shape)
         return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
+    @_guarded
+    def dtype_name(self, dataset: Any) -> str:
+        """Return the name of a checked dataset's dtype, also where NumPy lacks it."""
+        return str(self._opaque(dataset) or dataset.dtype).removeprefix("torch.")
+
     def _step(self, group: Any, name: str) -> Any:
         from h5py import h5l
 
         key = name.encode()
         if not name or name == "." or not group.id.links.exists(key):
             return None
-        kind = group.id.links.get_info(key).type
+        link = group.id.links.get_info(key)
+        kind = link.type
         if kind != h5l.TYPE_HARD:
             kinds = {
                 h5l.TYPE_SOFT: "a soft link (SoftLink)",
                 h5l.TYPE_EXTERNAL: "an external link (ExternalLink)",
             }
             raise self._bad(f"'{name}' is {kinds.get(kind, 'a user-defined link')}")
+        place = (_address(group), name)
+        if self._places.setdefault(link.u, place) != place:
+            raise self._bad(f"'{name}' is also '{self._places[link.u][1]}' (by a hard link)")
+        if self.heaps is not None:
+            self.heaps.group(link.u)
         return group[name]
 
     def _check(self, dataset: Any, path: str) -> None:
@@ -197,9 +233,16 @@ class H5File:
             raise self._bad(f"'{path}' holds {dtype} values, not numbers")
         if dtype.kind == "V" and self._opaque(dataset) is None:
             raise self._bad(f"'{path}' holds opaque values of an unknown dtype")
-        declared = math.prod(dataset.shape) * dtype.itemsize
+        # A chunk is unpacked whole, whatever part of it is read.
+        values = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
+        declared = values * dtype.itemsize
         stored = min(dataset.id.get_storage_size(), self.size)
-        if declared > stored * (_MAX_EXPANSION if filters else 1):
+        possible = declared <= stored * (_MAX_EXPANSION if filters else 1)
+        address = _address(dataset)
+        if address not in self._counted:
+            self._counted.add(address)
+            self._values_left -= declared
+        if not possible or self._values_left < 0:
             raise FileFormatError(
                 self.source,
                 f"'{path}' declares more values than the file can hold; it is a shape bomb",
@@ -222,40 +265,61 @@ class H5File:
             return None
         handle = node.attrs.get_id(name)
         # HDF5 reports an error for the storage of an empty list. Lists of strings of any length
-        # refer to bytes elsewhere; each may refer to the same ones, so their number is limited.
-        stored = handle.get_storage_size() if math.prod(handle.shape or ()) else 0
-        limit = min(self.size, _ATTRIBUTE_LIMIT) if handle.dtype.hasobject else self.size
-        if stored > limit:
+        # refer to bytes elsewhere, and each may refer to the same ones.
+        count, is_text = math.prod(handle.shape or ()), handle.dtype.hasobject
+        stored = handle.get_storage_size() if count else 0
+        limit = min(self.size, _ATTRIBUTE_LIMIT) if is_text else self.size
+        if stored > limit or (is_text and count and self._repeats_text(node, name, count)):
             raise self._bad(f"its attribute '{name}' declares more than the file can hold")
         value = node.attrs[name]
-        if isinstance(value, np.ndarray):
-            return [_text(item) for item in value.reshape(-1).tolist()]
-        return _text(value)
+        items = value.reshape(-1).tolist() if isinstance(value, np.ndarray) else [value]
+        self._text_left -= sum(len(item) if isinstance(item, (str, bytes)) else 8 for item in items)
+        if self._text_left < 0:
+            raise self._bad("its attributes hold more text than the file (one text many times)")
+        texts = [_text(item) for item in items]
+        return texts if isinstance(value, np.ndarray) else texts[0]
+
+    def _repeats_text(self, node: Any, name: str, count: int) -> bool:
+        if self.heaps is None:
+            return False
+        size = self.heaps.text_size(_address(node), name.encode(), count)
+        if size is None:
+            raise self._bad(
+                f"its attribute '{name}' is kept in a way that no version of Keras uses"
+            )
+        return size > max(self.size, _BOMB_FLOOR)
 
     def _bad(self, problem: str) -> FileFormatError:
         return FileFormatError(self.source, problem, fix=_DISTRUST)
 
 
 def read_attributes(file: H5File, node: Any, name: str) -> list[str]:
-    """Read a list of names that may be cut into `name0`, `name1`, … (attributes hold 64 KB)."""
+    """Read a list of names that may be cut into `name0`, `name1`, … (attributes hold 64 KB).
+
+    Raises:
+        FileFormatError: A name is listed twice.
+    """
     whole = file.attribute(node, name)
-    if whole is not None:
-        return whole if isinstance(whole, list) else [whole]
-    names: list[str] = []
+    names: list[str] = list(whole if isinstance(whole, list) else [whole] if whole else [])
     part = 0
-    while (chunk := file.attribute(node, f"{name}{part}")) is not None:
+    while whole is None and (chunk := file.attribute(node, f"{name}{part}")) is not None:
         names.extend(chunk if isinstance(chunk, list) else [chunk])
         part += 1
+    if len(set(names)) != len(names):
+        raise FileFormatError(file.source, f"its list '{name}' has a name twice", fix=_DISTRUST)
     return names
 
 
 @contextlib.contextmanager
-def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
+def open_h5(
+    source: Any, stream: IO[bytes] | None = None, stored: int | None = None
+) -> Iterator[H5File]:
     """Open an HDF5 file for checked reading.
 
     Args:
         source: A path, a file object opened for reading, or an open `h5py` group.
         stream: Where the bytes are, if not in `source` itself (a member of an archive).
+        stored: How many bytes they take there.
 
     Raises:
         FileFormatError: It is no HDF5 file, or is incomplete.
@@ -271,15 +335,26 @@ def open_h5(source: Any, stream: IO[bytes] | None = None) -> Iterator[H5File]:
     try:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
+        heaps = HeapCheck(stream)
         try:
+            heaps.root()
+            stream.seek(0)
             handle = h5py.File(stream, "r")
+            opened = H5File(handle, describe(source), size, stored, heaps)
         except _DAMAGE as error:
             raise damaged(source, error, size) from error
         with handle:
-            yield H5File(handle, describe(source), size)
+            yield opened
     finally:
         if owned is not None and owned is not source:
             owned.close()
+
+
+def _address(node: Any) -> int:
+    """Return where in its file an open group or dataset is."""
+    from h5py import h5o
+
+    return h5o.get_info(node.id).addr
 
 
 def _is_group(node: Any) -> bool:

@@ -19,15 +19,15 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from ..registry import ObjectSharingScope, deserialize_keras_object, serialize_keras_object
-from .assets import AssetFolder, new_asset_folder
+from .assets import AssetFolder, check_folder, new_asset_folder
 from .atomic import replacing
-from .budget import AllocationBudget, fits_in_memory
-from .errors import FileFormatError, describe
+from .budget import AllocationBudget, check_counts, fits_in_memory
+from .errors import FileFormatError, describe, file_errors_only
 from .h5_guard import load_json, open_h5
 from .legacy_config import modernize, optimizer_state
 from .walk import load_state
 from .weights_h5 import H5Reader, load_weights, write_h5
-from .zip_guard import open_member, open_zip, read_member, unpack_folder
+from .zip_guard import open_member, open_zip, read_text, unpack_folder
 
 __all__ = [
     "KERAS_VERSION",
@@ -35,6 +35,7 @@ __all__ = [
     "load_archive",
     "load_archive_weights",
     "load_folder",
+    "load_folder_weights",
     "model_config",
     "model_json",
     "save_archive",
@@ -172,14 +173,15 @@ def load_archive(
         FileFormatError: The archive is damaged, hostile, or does not fit what it describes.
     """
     with _opened(file) as stream, open_zip(stream, file) as archive:
-        metadata = load_json(read_member(archive, _METADATA, file), file, "metadata")
-        config = load_json(read_member(archive, _CONFIG, file), file)
+        metadata = load_json(read_text(archive, _METADATA, file), file, "metadata")
+        config = load_json(read_text(archive, _CONFIG, file), file)
         names = set(archive.namelist())
         if _WEIGHTS not in names:
             raise _without_weights(file)
+        stored = archive.getinfo(_WEIGHTS).compress_size
         with open_member(archive, _WEIGHTS, file) as weights, _unpacked(archive, file) as assets:
             return _assemble(
-                file, config, metadata, weights, assets, custom_objects, compile, safe_mode
+                file, config, metadata, weights, assets, custom_objects, compile, safe_mode, stored
             )
 
 
@@ -195,9 +197,7 @@ def load_folder(
         with open(path, "rb") as stream:
             return load_json(stream.read(), path)
 
-    path = os.path.join(folder, _WEIGHTS)
-    if not os.path.exists(path):
-        raise _without_weights(folder)
+    path = _folder_weights(folder)
     assets = os.path.join(folder, _ASSETS)
     reader = AssetFolder(assets) if os.path.isdir(assets) else None
     with open(path, "rb") as weights:
@@ -213,13 +213,28 @@ def load_folder(
         )
 
 
+def load_folder_weights(model: Any, folder: Any, *, skip_mismatch: bool = False) -> None:
+    """Read only the weights of a folder into a model."""
+    load_weights(model, _folder_weights(folder), skip_mismatch=skip_mismatch)
+
+
+def _folder_weights(folder: Any) -> str:
+    """Return the path of a folder's weights, after a look at all that is in the folder."""
+    check_folder(os.fspath(folder))
+    path = os.path.join(folder, _WEIGHTS)
+    if not os.path.exists(path):
+        raise _without_weights(folder)
+    return path
+
+
 def load_archive_weights(model: Any, file: Any, *, skip_mismatch: bool = False) -> None:
     """Read only the weights of a `.keras` archive into a model."""
     with _opened(file) as stream, open_zip(stream, file) as archive:
         if _WEIGHTS not in archive.namelist():
             raise _without_weights(file)
+        stored = archive.getinfo(_WEIGHTS).compress_size
         with open_member(archive, _WEIGHTS, file) as weights:
-            load_weights(model, file, stream=weights, skip_mismatch=skip_mismatch)
+            load_weights(model, file, weights, stored, skip_mismatch=skip_mismatch)
 
 
 def build_model(
@@ -250,21 +265,11 @@ def build_model(
     config = dict(config)
     if not compile:
         config.pop("compile_config", None)
+    if safe_mode:
+        check_counts(config, source)
     limit = AllocationBudget(source, weights_size) if safe_mode else contextlib.nullcontext()
-    try:
-        with ObjectSharingScope(), limit:
-            model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
-    except FileFormatError:
-        raise
-    except (TypeError, ValueError) as error:
-        error.args = (f"{describe(source)}: {error}",)
-        raise
-    except (AttributeError, LookupError, RecursionError, OverflowError) as error:
-        raise FileFormatError(
-            source,
-            f"no model could be built from its configuration ({type(error).__name__}: {error})",
-            fix="if a class of your own raised it, mend that; else get the file again.",
-        ) from error
+    with file_errors_only(source), ObjectSharingScope(), limit:
+        model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
     if not hasattr(model, "layers") and not hasattr(model, "load_own_variables"):
         raise FileFormatError(
             source,
@@ -283,14 +288,17 @@ def _assemble(
     custom_objects: Any,
     compile: bool,
     safe_mode: bool,
+    stored: int | None = None,
 ) -> Any:
     size = weights.seek(0, os.SEEK_END)
+    if stored is not None:  # what a bomb unpacks to allows nothing
+        size = min(size, stored)
     version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
     is_old = version.partition(".")[0] in ("1", "2")
     if is_old:
         config = modernize(config, source, version, custom_objects)
     model = build_model(source, config, size, custom_objects, compile, safe_mode)
-    with open_h5(source, weights) as file:
+    with open_h5(source, weights, stored) as file:
         reader = H5Reader(file)
         optimizer = getattr(model, "optimizer", None) if is_old else None
         load_state(

@@ -193,7 +193,9 @@ class _Modernizer:
                 registered_name="Functional",
                 config=self._functional(dict(inner)),
             )
-        if isinstance(config.get("compile_config"), dict):
+        if not config.get("compile_config"):  # Keras 3 writes {} for a model inside a layer
+            config.pop("compile_config", None)
+        elif isinstance(config["compile_config"], dict):
             config["compile_config"] = modernize_training(
                 config["compile_config"], self.source, self.custom_objects
             )
@@ -318,7 +320,7 @@ class _Modernizer:
         cls = find_builtin(f"keras.layers.{name}")
         if cls is None:
             return inner
-        known = _parameters(cls) | _BASE_ARGUMENTS
+        known = _parameters(cls)
         for key in [key for key in inner if key not in known]:
             value = inner.pop(key)
             if key in _UNSUPPORTED and value not in _UNSUPPORTED[key]:
@@ -390,6 +392,8 @@ def _parameters(cls: type) -> frozenset[str]:
             names.update(parameters)
             if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
                 break
+    else:
+        names |= _BASE_ARGUMENTS
     return frozenset(names - {"self", "args", "kwargs"})
 
 

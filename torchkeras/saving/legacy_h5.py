@@ -9,6 +9,7 @@ HDF5's limit of 64 KB for an attribute. Weights are matched by position, or by l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,8 +21,9 @@ import numpy as np
 import torch
 
 from ..layers.layer import Layer
-from ..registry import CustomObjectScope
+from ..registry import CustomObjectScope, SafeModeScope
 from .atomic import replacing
+from .budget import AllocationBudget, check_counts
 from .errors import FileFormatError
 from .h5_guard import H5File, load_json, open_h5, read_attributes
 from .keras_archive import KERAS_VERSION, build_model, model_config
@@ -189,7 +191,9 @@ def load_h5(
             )
         _load_by_position(opened, group, model, version, skip_mismatch=False)
         if compile:
-            _compile(opened, model, custom_objects)
+            limit = AllocationBudget(file, opened.size) if safe_mode else contextlib.nullcontext()
+            with SafeModeScope(safe_mode), limit:
+                _compile(opened, model, custom_objects, safe_mode)
     return model
 
 
@@ -356,7 +360,7 @@ def _convert(layer: Any, values: list[Any], version: str) -> list[Any]:
     return values
 
 
-def _compile(opened: H5File, model: Any, custom_objects: Any) -> None:
+def _compile(opened: H5File, model: Any, custom_objects: Any, safe_mode: bool) -> None:
     text = opened.attribute(opened.handle, "training_config")
     if not isinstance(text, str):
         _LOG.warning(
@@ -365,6 +369,8 @@ def _compile(opened: H5File, model: Any, custom_objects: Any) -> None:
         )
         return
     training = load_json(text, opened.source, "training configuration")
+    if safe_mode:
+        check_counts(training, opened.source)
     config = modernize_training(training, opened.source, custom_objects)
     with CustomObjectScope(custom_objects or {}):
         model.compile_from_config(config)

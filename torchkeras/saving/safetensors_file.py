@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 import warnings
@@ -31,10 +32,18 @@ from .keras_archive import KERAS_VERSION, build_model, model_json
 from .walk import load_state, save_state
 from .weights_h5 import NO_VALUES
 
-__all__ = ["load_safetensors", "load_safetensors_weights", "save_safetensors"]
+__all__ = [
+    "ASSETS",
+    "OPTIMIZER",
+    "load_safetensors",
+    "load_safetensors_weights",
+    "open_safetensors",
+    "save_safetensors",
+    "write_safetensors",
+]
 
-_OPTIMIZER = "__optimizer__."
-_ASSETS = "__assets__/"
+OPTIMIZER = "__optimizer__."
+ASSETS = "__assets__/"
 _DTYPES = {
     torch.bool: "BOOL",
     torch.uint8: "U8",
@@ -78,16 +87,16 @@ def save_safetensors(
     if optimizer is not None:
         store: dict[str, Any] = {}
         optimizer.save_own_variables(store)
-        tensors.update((_OPTIMIZER + key, torch.as_tensor(v)) for key, v in store.items())
+        tensors.update((OPTIMIZER + key, torch.as_tensor(v)) for key, v in store.items())
     if aliases:
         metadata["aliases"] = json.dumps(aliases)
     if include_config:
         tensors.update(_assets_of(model))
     if hasattr(file, "write"):
-        _write(file, tensors, metadata)
+        write_safetensors(file, tensors, metadata)
         return
     with replacing(file) as stream:
-        _write(stream, tensors, metadata)
+        write_safetensors(stream, tensors, metadata)
 
 
 def _state_of(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -142,13 +151,18 @@ def _assets_of(model: Any) -> dict[str, torch.Tensor]:
             with open(path, "rb") as asset:
                 data = bytearray(asset.read())
             flat = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0)
-            found[f"{_ASSETS}{name}"] = flat.to(torch.uint8)
+            found[f"{ASSETS}{name}"] = flat.to(torch.uint8)
         return found
 
 
-def _write(
+def write_safetensors(
     stream: IO[bytes], tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]
 ) -> None:
+    """Write tensors and text in the format of `.safetensors`.
+
+    Raises:
+        ValueError: A tensor has a dtype that the format lacks, or no values.
+    """
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
     # Widest dtypes first: then every tensor is aligned to its own size.
@@ -188,9 +202,22 @@ class _File:
         self.source, self.handle, self.size = source, handle, size
         self.metadata = dict(handle.metadata() or {})
         self.names = set(handle.keys())
-        aliases = load_json(self.metadata.get("aliases", "{}"), source, "table of shared tensors")
+        aliases = self.table("aliases", "table of shared tensors")
         self.aliases = {k: v for k, v in aliases.items() if v in self.names}
         self.hidden: set[str] = set()
+
+    def table(self, key: str, what: str) -> dict[str, str]:
+        """Return a table of names in the metadata."""
+        table = load_json(self.metadata.get(key, "{}"), self.source, what)
+        if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+            raise FileFormatError(
+                self.source, f"its {what} is not one of names", fix="get the file again."
+            )
+        return table
+
+    def keras_paths(self) -> dict[str, str]:
+        """Return the path in `.weights.h5` files of each tensor that has one."""
+        return self.table("keras_paths", "table of paths")
 
     def rename(self, own: dict[str, str]) -> None:
         """Give tensors the names that a model has for their paths.
@@ -198,8 +225,7 @@ class _File:
         Args:
             own: The paths of the model's own names.
         """
-        text = self.metadata.get("keras_paths", "{}")
-        stored = load_json(text, self.source, "table of paths")
+        stored = self.keras_paths()
         name_of = {path: name for name, path in stored.items() if name in self.names}
         pairs = {name: name_of[path] for name, path in own.items() if path in name_of}
         renamed = set(pairs.values())
@@ -213,18 +239,31 @@ class _File:
         """Return a tensor's shape without reading it."""
         return tuple(self.handle.get_slice(self.aliases.get(name, name)).get_shape())
 
+    def declared(self, name: str) -> tuple[tuple[int, ...], str, int]:
+        """Return a tensor's shape, dtype and bytes without reading it."""
+        part = self.handle.get_slice(name)
+        shape, kind = tuple(part.get_shape()), part.get_dtype()
+        dtype = next((dtype for dtype, code in _DTYPES.items() if code == kind), None)
+        size = math.prod(shape) * (dtype.itemsize if dtype else 1)
+        return shape, str(dtype or kind).removeprefix("torch."), size
+
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor; its memory is the mapped file's."""
         return self.handle.get_tensor(self.aliases.get(name, name))
 
     def weights(self) -> list[str]:
         """Return the names that belong to the state dict."""
-        own = {n for n in self.names - self.hidden if not n.startswith((_OPTIMIZER, _ASSETS))}
+        own = {n for n in self.names - self.hidden if not n.startswith((OPTIMIZER, ASSETS))}
         return sorted(own | set(self.aliases))
 
 
 @contextlib.contextmanager
-def _open(file: Any) -> Iterator[_File]:
+def open_safetensors(file: Any) -> Iterator[_File]:
+    """Open a `.safetensors` file, or the bytes of one, for reading.
+
+    Raises:
+        FileFormatError: It is incomplete or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     with contextlib.ExitStack() as stack:
@@ -260,7 +299,7 @@ def load_safetensors(
     Raises:
         FileFormatError: The file is damaged, hostile, or has no model in it.
     """
-    with _open(file) as opened:
+    with open_safetensors(file) as opened:
         if "keras_config" not in opened.metadata:
             raise FileFormatError(
                 file,
@@ -281,7 +320,7 @@ def load_safetensors_weights(model: Any, file: Any, *, skip_mismatch: bool = Fal
     Raises:
         FileFormatError: The file is damaged, or does not fit the model.
     """
-    with _open(file) as opened:
+    with open_safetensors(file) as opened:
         _copy_state(model, opened, skip_mismatch)
         _load_optimizer(model, opened)
 
@@ -336,19 +375,19 @@ def _mismatch(
 
 def _load_optimizer(model: Any, opened: _File) -> None:
     optimizer = getattr(model, "optimizer", None)
-    keys = {n[len(_OPTIMIZER) :]: n for n in opened.names if n.startswith(_OPTIMIZER)}
+    keys = {n[len(OPTIMIZER) :]: n for n in opened.names if n.startswith(OPTIMIZER)}
     if optimizer is None or not keys:
         return
     optimizer.load_own_variables({key: opened.tensor(name).clone() for key, name in keys.items()})
 
 
 def _load_assets(model: Any, opened: _File) -> None:
-    names = [name for name in opened.names if name.startswith(_ASSETS)]
+    names = [name for name in opened.names if name.startswith(ASSETS)]
     if not names:
         return
     with new_asset_folder() as assets:
         for name in names:
-            path, _, file_name = name[len(_ASSETS) :].rpartition("/")
+            path, _, file_name = name[len(ASSETS) :].rpartition("/")
             try:
                 if not file_name or file_name in (".", "..") or set(file_name) & set("\\:"):
                     raise ValueError("no file can have this name")

@@ -2,6 +2,10 @@
 
 The JSON has `weight_map`, from the group of each object (`/layers/dense/vars`) to the name of its
 file, or to a list of names if its arrays are spread, and `metadata` with the size of all in bytes.
+
+The map takes its place last, and in one step. Files that an older map lists stay untouched until
+then: names are `m_00000.weights.h5`, … the first time and `m_00000-<random>.weights.h5`, … later.
+Keras opens `m_00000.weights.h5` whatever the map says, so that one becomes a link to the new one.
 """
 
 from __future__ import annotations
@@ -9,12 +13,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import reprlib
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from .atomic import replacing
+from .atomic import remove_if_dead, replacing
 from .errors import FileFormatError
-from .h5_guard import load_json, open_h5
+from .h5_guard import H5File, load_json, open_h5
 from .walk import load_state, save_state
 from .weights_h5 import H5Reader, ReadEntry, read_array, to_array, write_array
 
@@ -53,9 +59,14 @@ class ShardWriter:
         self.total = self.size = 0
         self.handles: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
-        # On success the shards take their places last to first, and the map after them.
+        # On success, in this order: the shards take their places, the map does, old shards go.
+        self._stack.push(lambda kind, *_: kind is None and self._remove_old_shards(path))
         table = self._stack.enter_context(replacing(path))
         self._stack.callback(lambda: table.write(self._table()))
+        self._own = os.path.basename(table.name)
+        self._remove_half_shards()
+        taken = any(self._shard_token(name) is not None for name in self._listing())
+        self.suffix = f"-{self._token(self._own)}" if taken or self._others() else ""
         self.begin()
 
     def __enter__(self) -> ShardWriter:
@@ -68,11 +79,59 @@ class ShardWriter:
         table = {"metadata": {"total_size": self.total}, "weight_map": self.map}
         return json.dumps(table, indent=4).encode()
 
+    # Old shards. A living saver has the file that becomes the map, whose random part its shards
+    # bear too; one that was killed has none, since beginning to save removes it.
+
+    def _listing(self) -> list[str]:
+        return os.listdir(self.folder or ".")
+
+    def _shard_token(self, name: str) -> str | None:
+        """Return the random part of a shard's name, or `None` if it is none of ours."""
+        pattern = rf"{re.escape(self.base)}_\d{{5}}(?:-([0-9a-f]{{12}}))?\.weights\.h5"
+        found = re.fullmatch(pattern, name)
+        return None if found is None else found[1] or ""
+
+    @staticmethod
+    def _token(saving: str) -> str:
+        return saving.rsplit(".", 2)[1]
+
+    def _others(self, names: list[str] | None = None) -> set[str]:
+        """Return the random parts of other savers of this map."""
+        prefix = self._own[: -len(".0123456789ab.saving")]
+        names = self._listing() if names is None else names
+        savers = (n for n in names if n.startswith(f"{prefix}.") and n.endswith(".saving"))
+        return {self._token(name) for name in savers if name != self._own}
+
+    def _remove_half_shards(self) -> None:
+        """Remove what killed savers were writing; `replacing` looks for equal names only."""
+        for name in self._listing():
+            shard = re.fullmatch(r"\.(.+)\.[0-9a-f]{12}\.saving", name)
+            if shard and self._shard_token(shard[1]) is not None:
+                remove_if_dead(os.path.join(self.folder, name))
+
+    def _remove_old_shards(self, path: str) -> None:
+        # First who is alive, then the map: whoever finished in between is in the map.
+        names = self._listing()
+        others = self._others(names)
+        with ShardReader(path) as reader:
+            wanted = set(reader.names())
+        first = f"{self.base}_00000.weights.h5"
+        for name in names:
+            token = self._shard_token(name)
+            if token is None or name in wanted or token in others or (not token and others):
+                continue
+            old = os.path.join(self.folder, name)
+            with contextlib.suppress(OSError):
+                if name == first and self.suffix:
+                    _link(os.path.join(self.folder, next(iter(self.handles))), old)
+                else:
+                    os.unlink(old)
+
     def begin(self) -> None:
         """Go on in a new file."""
         import h5py
 
-        self.name = f"{self.base}_{len(self.handles):05}.weights.h5"
+        self.name = f"{self.base}_{len(self.handles):05}{self.suffix}.weights.h5"
         stream = self._stack.enter_context(replacing(os.path.join(self.folder, self.name)))
         self.handle = self._stack.enter_context(h5py.File(stream, "w"))
         self.handles[self.name] = self.handle
@@ -113,6 +172,15 @@ class ShardWriter:
         for handle in self.handles.values():
             if group in handle:
                 yield handle[group]
+
+
+def _link(target: str, path: str) -> None:
+    """Let a path mean another file as well, in one step."""
+    beside = f"{path}.link"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside)
+    os.link(target, beside)
+    os.replace(beside, path)
 
 
 class _NewEntry(MutableMapping):
@@ -186,17 +254,36 @@ class ShardReader:
         if not isinstance(name, str) or os.path.basename(name) != name or "\\" in name:
             raise FileFormatError(
                 self.path,
-                f"it names a file elsewhere ({name!r})",
+                f"it names a file elsewhere ({reprlib.repr(name)})",
                 fix="no saver writes such a file; get the weights from a source you trust.",
             )
         if name not in self.open:
             shard = os.path.join(os.path.dirname(self.path), name)
-            if not os.path.exists(shard):
+            if not os.path.isfile(shard):  # nor may it be a pipe
                 raise FileFormatError(
                     self.path, f"its part '{name}' is missing", fix="copy all parts beside it."
                 )
+            # A cache may hold links to all of them in one folder.
+            folders = {os.path.realpath(os.path.dirname(self.path) or ".")}
+            folders.add(os.path.dirname(os.path.realpath(self.path)))
+            if os.path.dirname(os.path.realpath(shard)) not in folders:
+                raise FileFormatError(
+                    self.path,
+                    f"its part '{name}' is a link to another folder",
+                    fix="if you trust it, copy the file it means there (`cp -L`).",
+                )
             self.open[name] = H5Reader(self._stack.enter_context(open_h5(shard)))
         return self.open[name]
+
+    def names(self) -> list[str]:
+        """Return the names of the files that the map lists."""
+        listed = (names if isinstance(names, list) else [names] for names in self.map.values())
+        return list(dict.fromkeys(str(name) for names in listed for name in names))
+
+    def files(self) -> Iterator[tuple[str, H5File]]:
+        """Yield the name of each file that the map lists, and the file."""
+        for name in self.names():
+            yield name, self._shard(name).file
 
     def entry(self, path: str) -> _Entry:
         """Return the entry of one path, from all files that have a part of it."""

@@ -7,6 +7,7 @@ at the first bytes before any parser does, and says what the file is instead of 
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 from typing import IO, Any
 
@@ -109,6 +110,10 @@ def sniff(file: Any) -> str:
         raise _missing(file, path)
     if os.path.isdir(path):
         return _sniff_folder(path)
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits until somebody writes
+        raise FileFormatError(
+            file, "this is a pipe, socket or device, not a file", fix="copy the data to a file."
+        )
     with open(path, "rb") as stream:
         return _sniff_stream(stream, file)
 

@@ -220,8 +220,9 @@ def save_weights(model: Any, file: Any, skip: Any = None) -> None:
 def load_weights(
     model: Any,
     file: Any,
-    *,
     stream: IO[bytes] | None = None,
+    stored: int | None = None,
+    *,
     skip_mismatch: bool = False,
     skip: Any = None,
 ) -> None:
@@ -231,13 +232,14 @@ def load_weights(
         model: A built model.
         file: A path, or a file object opened for reading.
         stream: Where the bytes are, if not in `file` itself.
+        stored: How many bytes they take there.
         skip_mismatch: Warn about what does not fit, and leave it as it is.
         skip: Objects for which it is true are left alone.
 
     Raises:
         FileFormatError: The file is damaged, or does not fit the model.
     """
-    with open_h5(file, stream) as opened:
+    with open_h5(file, stream, stored) as opened:
         if opened.group("model_weights") is not None or opened.has_attribute("layer_names"):
             raise FileFormatError(
                 file,

@@ -19,14 +19,18 @@ from typing import IO, Any
 from .budget import fits_in_memory
 from .errors import FileFormatError
 
-__all__ = ["open_member", "open_zip", "read_member", "unpack_folder"]
+__all__ = ["open_member", "open_zip", "read_member", "read_text", "unpack_folder"]
 
 _POSSIBLE_EXPANSION = 1100  # deflate reaches 1032
 # Above this size, a member of more than so many times its stored bytes is a bomb ...
-_ZIP_MEMBER_BOMB_FLOOR_BYTES = 1 << 32
+_ZIP_MEMBER_BOMB_FLOOR_BYTES = 1 << 28
 _ZIP_MEMBER_MAX_EXPANSION = 100
 # ... and already above this one if it, or all members together, are to be written to a disk.
 _ZIP_EXTRACT_BOMB_FLOOR_BYTES = 1 << 28
+# What becomes Python objects, or lines of a vocabulary, takes some 30 times its size in memory:
+# of it, no more may be unpacked than this and a multiple of the archive's own bytes.
+_ZIP_TEXT_FLOOR_BYTES = 12 << 20
+_ZIP_TEXT_MAX_EXPANSION = 2
 _MAX_MEMBERS = 100_000
 _LOCAL_HEADER = 30
 _DISTRUST = "no saver writes such a file; get the model from a source you trust."
@@ -125,6 +129,29 @@ def read_member(archive: zipfile.ZipFile, name: str, source: Any) -> bytes:
         raise _damaged(source, error) from error
 
 
+def read_text(archive: zipfile.ZipFile, name: str, source: Any) -> bytes:
+    """Read a member that will be parsed.
+
+    Raises:
+        FileFormatError: It is absent, damaged, or far larger than the archive.
+    """
+    if name in archive.namelist():
+        size = archive.getinfo(name).file_size
+        _check_text(f"the archive member {name!r}", size, archive, source)
+    return read_member(archive, name, source)
+
+
+def _check_text(what: str, unpacked: int, archive: zipfile.ZipFile, source: Any) -> None:
+    stored = sum(member.compress_size for member in archive.infolist())
+    if unpacked > _ZIP_TEXT_FLOOR_BYTES + _ZIP_TEXT_MAX_EXPANSION * stored:
+        raise FileFormatError(
+            source,
+            f"{what} unpacks to {unpacked} bytes, far more than the archive's {stored}; it is a"
+            " decompression bomb",
+            fix=_DISTRUST,
+        )
+
+
 def open_member(archive: zipfile.ZipFile, name: str, source: Any) -> IO[bytes]:
     """Open a member for reading at random; its checksum is verified first.
 
@@ -193,9 +220,11 @@ def unpack_folder(archive: zipfile.ZipFile, folder: str, target: str, source: An
     Raises:
         FileFormatError: A member is damaged, or unpacks to more than models do.
     """
+    inside = [info for info in archive.infolist() if info.filename.startswith(f"{folder}/")]
+    _check_text(f"the folder '{folder}'", sum(info.file_size for info in inside), archive, source)
     found = False
-    for info in archive.infolist():
-        if not info.filename.startswith(f"{folder}/") or info.is_dir():
+    for info in inside:
+        if info.is_dir():
             continue
         _check_bomb(info, _ZIP_EXTRACT_BOMB_FLOOR_BYTES, source)
         path = os.path.join(target, *info.filename.split("/")[1:])
