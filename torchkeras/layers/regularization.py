@@ -154,7 +154,15 @@ class BaseSpatialDropout(Dropout):
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
-        self._unseeded = False
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Return the inputs, in training with random channels dropped."""
+        if not training or self.rate <= 0:
+            return inputs
+        # Scaling a factor per channel instead of the inputs costs one pass over these less.
+        shape = self._get_noise_shape(inputs)
+        ones = inputs.new_ones(shape)
+        return inputs * dropout(ones, self.rate, noise_shape=shape, seed=self.seed_generator)
 
     def _get_noise_shape(self, inputs: Tensor) -> tuple[int, ...]:
         ones = (1,) * self._rank

@@ -522,6 +522,10 @@ class _UpSampling(Layer):
         rank = len(self._factors)
         # torch's kernel is faster than repetition, but for series, which it would copy.
         self._scales = [float(factor) for factor in self._factors] if rank > 1 else None
+        # "nearest" multiplies by 1 / factor. Where that is rounded, it may miss a pixel's edge,
+        # and "nearest-exact", which is slower, aims at its middle.
+        exact = all(factor & (factor - 1) == 0 for factor in self._factors)
+        self._mode = "nearest" if exact else "nearest-exact"
         self._to_first = to_channels_first(rank) if self._first == 1 else None
         self._to_last = to_channels_last(rank)
 
@@ -529,8 +533,7 @@ class _UpSampling(Layer):
         """Return the inputs with each step repeated."""
         if self._scales is not None and inputs.is_floating_point():
             x = inputs if self._to_first is None else torch.permute(inputs, self._to_first)
-            # Unlike "nearest", "nearest-exact" does not land on the edge between two pixels.
-            x = F.interpolate(x, scale_factor=self._scales, mode="nearest-exact")
+            x = F.interpolate(x, scale_factor=self._scales, mode=self._mode)
             return x if self._to_first is None else torch.permute(x, self._to_last)
         for axis, factor in enumerate(self._factors, start=self._first):
             if factor > 1:

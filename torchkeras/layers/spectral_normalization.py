@@ -102,8 +102,8 @@ class SpectralNormalization(Wrapper):
         kernel, former = self._parameters["kernel"], self._parameters["vector_u"]
         matrix, vector = kernel.reshape(-1, kernel.shape[-1]), former
         for _ in range(self.power_iterations):
-            other = F.normalize(vector @ matrix.t(), dim=-1)
-            vector = F.normalize(other @ matrix, dim=-1)
-        largest = (other @ matrix @ vector.t()).reshape(())
-        zero = (kernel == 0).all()
-        return torch.where(zero, former, vector), torch.where(zero, kernel, kernel / largest)
+            product = F.normalize(vector @ matrix.t(), dim=-1) @ matrix
+            vector = F.normalize(product, dim=-1)
+        largest = (product @ vector.t()).reshape(())
+        zero = ~kernel.any()
+        return torch.where(zero, former, vector), kernel / largest.masked_fill(zero, 1.0)
