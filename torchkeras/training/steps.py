@@ -8,7 +8,6 @@ from the device; what it returns is read only if somebody looks (`StepLogs`).
 from __future__ import annotations
 
 import functools
-import inspect
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +79,7 @@ RECORDING = Recording()
 
 def is_taped(train_step: Callable[..., Any]) -> bool:
     """Whether an overridden training step records with tapes: all outside of them is constant."""
-    code = getattr(inspect.unwrap(train_step), "__code__", None)  # under `@tf.function`, say
+    code = getattr(train_step, "__code__", None)
     names = frozenset() if code is None else names_in(code)
     return ("GradientTape" in names or RECORDING.by_tapes) and not names & {"backward", "autograd"}
 

@@ -8,6 +8,7 @@ beforehand.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -106,14 +107,15 @@ class Trainer(Compiled):
                 return self.train_function
         parts = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
         custom = self._overrides(*parts)
-        own_step = self._overrides("train_step")
+        # Under decorators such as `@tf.function`, for the names in its code.
+        own_step = inspect.unwrap(self.train_step) if self._overrides("train_step") else None
         self.__dict__["_train_step"] = None if custom else TrainStep(self)
         step = self._maybe_compiled(self._train_step or self.train_step)
 
         def train_function(batches: list[Any]) -> Any:
             logs = None
             # Whatever an imported library did to torch's switch.
-            with torch.set_grad_enabled(not (own_step and is_taped(self.train_step))):
+            with torch.set_grad_enabled(own_step is None or not is_taped(own_step)):
                 for data in batches:
                     logs = step(data)
             return logs

@@ -8,7 +8,7 @@ import torch
 
 import torchkeras
 from torchkeras.dropin.tf import tape as module
-from torchkeras.dropin.tf.modules import Variable, custom_gradient
+from torchkeras.dropin.tf.modules import Variable, custom_gradient, function
 from torchkeras.dropin.tf.tape import GradientTape
 from torchkeras.training.steps import RECORDING
 
@@ -211,6 +211,12 @@ class Taped(torchkeras.Model):
         return {"loss": loss}
 
 
+class Decorated(Taped):
+    """The step is a `@tf.function`."""
+
+    train_step = function(Taped.train_step)
+
+
 class Torch(Taped):
     """A step in the manner of PyTorch: all of it is recorded."""
 
@@ -226,7 +232,7 @@ class Torch(Taped):
 
 
 @pytest.mark.parametrize("switch", [False, True], ids=["torch program", "program with tapes"])
-@pytest.mark.parametrize(("kind", "recorded"), [(Taped, False), (Torch, True)])
+@pytest.mark.parametrize(("kind", "recorded"), [(Taped, False), (Decorated, False), (Torch, True)])
 def test_training_steps(kind, recorded, switch, request):
     if switch:
         request.getfixturevalue("within_tapes_only")

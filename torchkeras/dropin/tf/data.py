@@ -37,6 +37,7 @@ __all__ = [
     "UNKNOWN_CARDINALITY",
     "assume_size",
     "from_loader",
+    "names_of_files",
 ]
 
 AUTOTUNE = -1
@@ -662,10 +663,15 @@ class TextLineDataset(Dataset):
     ) -> None:
         if compression_type not in (None, "", "GZIP"):
             raise ValueError(f"compression_type is 'GZIP' or ''. Received: {compression_type!r}")
-        names = filenames._node if isinstance(filenames, Dataset) else None
-        if names is None:
-            names = nodes.Listed(list(StringTensor(filenames).reshape(-1)))
-        super().__init__(nodes.Lines(names, gzip.open if compression_type else open))
+        opener = gzip.open if compression_type else open
+        super().__init__(nodes.Lines(names_of_files(filenames), opener))
+
+
+def names_of_files(filenames: Any) -> nodes.Node:
+    """The node of a name, of names, or of a dataset of names."""
+    if isinstance(filenames, Dataset):
+        return filenames._node
+    return nodes.Listed(list(StringTensor(filenames).reshape(-1)))
 
 
 def from_loader(loader: Any) -> Dataset:

@@ -23,9 +23,9 @@ from ...dtypes import standardize_dtype, to_numpy, to_torch
 from ...naming import explain
 from ...tree import flatten
 from .arrays import ints
-from .data import Dataset
+from .data import Dataset, names_of_files
 from .modules import TensorSpec
-from .nodes import Listed, Node
+from .nodes import Node
 from .tables import named
 from .tensors import StringTensor, as_tensor, is_text_dtype
 
@@ -122,10 +122,7 @@ class TFRecordDataset(Dataset):
         num_parallel_reads: int | None = None,
         name: str | None = None,
     ) -> None:
-        names = filenames._node if isinstance(filenames, Dataset) else None
-        if names is None:
-            names = Listed(list(StringTensor(filenames).reshape(-1)))
-        super().__init__(_Records(names, _opener(compression_type)))
+        super().__init__(_Records(names_of_files(filenames), _opener(compression_type)))
 
 
 class TFRecordOptions:
