@@ -176,6 +176,23 @@ def test_each_loss_with_each_reduction_weights_and_masks(name, masked):
             assert_same(run(ours, *arguments), run(theirs, *arguments))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_thirty_steps_down_each_loss(name):
+    """Predictions that follow the gradient take the same path."""
+    options, data = CASES[name]
+    y_true, start = data[0]
+
+    def path(loss):
+        x, values = torch.tensor(start, dtype=torch.float32), []
+        for _ in range(30):
+            value, gradient = run(loss, y_true, x.numpy())
+            x = x - 0.01 * gradient
+            values.append(value)
+        return torch.stack(values), x
+
+    assert_same(*map(path, both(name, **options[-1])), rtol=1e-4, atol=1e-5)
+
+
 def test_the_cases_are_complete():
     """Every loss of Keras's has its line in the table."""
     classes = [getattr(keras.losses, name) for name in dir(keras.losses)]
