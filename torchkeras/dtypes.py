@@ -163,17 +163,16 @@ def to_torch(dtype: Any) -> torch.dtype:
         (torch.float16, torch.int64)
     """
     try:
-        return _TORCH[dtype]
+        return _TORCH[floatx() if dtype is None else dtype]
     except (KeyError, TypeError):
         name = standardize_dtype(dtype)
     found = TORCH_DTYPES.get(name)
     if found is None:
         raise ValueError(f"Unsupported dtype for PyTorch: {dtype!r}.")
-    if dtype is not None:
-        try:
-            _TORCH[dtype] = found
-        except TypeError:  # unhashable
-            pass
+    try:
+        _TORCH[dtype] = found
+    except TypeError:  # unhashable
+        pass
     return found
 
 

@@ -185,8 +185,10 @@ def any_symbolic(*values: Any) -> bool:
         if kind in _PLAIN:
             continue
         if kind is tuple or kind is list or issubclass(kind, (list, tuple)):
-            # Most hold plain values only, which `issuperset` sees faster than a loop.
-            if not _PLAIN.issuperset(map(type, value)) and any_symbolic(*value):
+            # Long ones are numbers as a rule, which `issuperset` sees faster than a loop.
+            if len(value) > 8 and _PLAIN.issuperset(map(type, value)):
+                continue
+            if any_symbolic(*value):
                 return True
         elif issubclass(kind, KerasTensor):
             return True

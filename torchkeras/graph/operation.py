@@ -419,12 +419,12 @@ def _make_op(
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         for value in args:
-            kind = type(value)
-            if kind is KerasTensor or (kind in _CONTAINERS and any_symbolic(value)):
+            if type(value) in _MAYBE_SYMBOLIC and any_symbolic(value):
                 return symbolic(args, kwargs)
+        if not kwargs:
+            return function(*args)
         for value in kwargs.values():
-            kind = type(value)
-            if kind is KerasTensor or (kind in _CONTAINERS and any_symbolic(value)):
+            if type(value) in _MAYBE_SYMBOLIC and any_symbolic(value):
                 return symbolic(args, kwargs)
         return function(*args, **kwargs)
 
@@ -507,7 +507,7 @@ def _tensors_first(
     return reordered
 
 
-_CONTAINERS = frozenset({list, tuple, dict})
+_MAYBE_SYMBOLIC = frozenset({KerasTensor, list, tuple, dict})
 
 
 class TorchFunction(Operation):

@@ -54,7 +54,7 @@ def as_tensor(x: Any, dtype: Any = None, like: Tensor | None = None) -> Tensor:
     if isinstance(x, Tensor):
         if CONTEXT.meta:
             x = _stand_in(x)
-        if dtype is None:
+        if dtype is None or dtype is x.dtype:
             return x
         target = to_torch(dtype)
         return x if x.dtype is target else x.to(target)
@@ -69,7 +69,7 @@ def _stand_in(x: Any) -> Any:
     return x
 
 
-def as_tensors(*values: Any) -> list[Tensor]:
+def as_tensors(*values: Any) -> Sequence[Tensor]:
     """Return all as tensors, on the device of the first that is one."""
     like = None
     others = CONTEXT.meta
@@ -78,7 +78,7 @@ def as_tensors(*values: Any) -> list[Tensor]:
             others = True
         elif like is None:
             like = x
-    return [as_tensor(x, None, like) for x in values] if others else list(values)
+    return [as_tensor(x, None, like) for x in values] if others else values
 
 
 def operands(x1: Any, x2: Any) -> tuple[Any, Any]:

@@ -60,6 +60,9 @@ _ADAPTIVE_MEANS = {
     3: F.adaptive_avg_pool3d,
 }
 
+_TO_FIRST = {rank: to_channels_first(rank) for rank in (1, 2, 3)}
+_TO_LAST = {rank: to_channels_last(rank) for rank in (1, 2, 3)}
+
 
 def _rank(x: Tensor, name: str) -> int:
     if x.ndim not in (3, 4, 5):
@@ -87,8 +90,7 @@ def _in_channels_first(
     if standardize_data_format(data_format) == "channels_first":
         return function(x)
     rank = x.ndim - 2
-    x = function(torch.permute(x, to_channels_first(rank)))
-    return torch.permute(x, to_channels_last(rank))
+    return torch.permute(function(torch.permute(x, _TO_FIRST[rank])), _TO_LAST[rank])
 
 
 def _kernel_first(kernel: Tensor) -> Tensor:
@@ -267,23 +269,23 @@ def _pool(
     data_format: str | None,
     **options: Any,
 ) -> Tensor:
-    inputs = as_tensor(inputs)
-    rank = _rank(inputs, "pooling")
+    x = as_tensor(inputs)
+    rank = _rank(x, "pooling")
     windows = standardize_tuple(pool_size, rank, "pool_size")
     steps = windows if strides is None else standardize_tuple(strides, rank, "strides")
     padding = standardize_padding(padding)
-
-    def pool(x: Tensor) -> Tensor:
-        border: Any = 0
-        if padding == "same":
-            pairs = [same_padding(*w) for w in zip(x.shape[2:], windows, steps, strict=True)]
-            border = [near for near, _ in pairs]
-            if any(near != far for near, far in pairs):
-                # Repeating the border is what Keras does; it does not change maxima, but means.
-                x, border = F.pad(x, torch_padding(pairs), mode="replicate"), 0
-        return kernels[rank](x, windows, steps, border, **options)
-
-    return _in_channels_first(pool, inputs, data_format)
+    channels_last = standardize_data_format(data_format) == "channels_last"
+    if channels_last:
+        x = torch.permute(x, _TO_FIRST[rank])
+    border: Any = 0
+    if padding == "same":
+        pairs = [same_padding(*w) for w in zip(x.shape[2:], windows, steps, strict=True)]
+        border = [near for near, _ in pairs]
+        if any(near != far for near, far in pairs):
+            # Repeating the border is what Keras does; it does not change maxima, but means.
+            x, border = F.pad(x, torch_padding(pairs), mode="replicate"), 0
+    x = kernels[rank](x, windows, steps, border, **options)
+    return torch.permute(x, _TO_LAST[rank]) if channels_last else x
 
 
 @op(path=_PATH + "MaxPool")

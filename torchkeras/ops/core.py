@@ -561,7 +561,7 @@ def associative_scan(
             f" Received: {[tuple(leaf.shape) for leaf in leaves]}"
         )
 
-    def combine(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+    def combine(first: list[Tensor], second: list[Tensor]) -> Sequence[Tensor]:
         if is_nested(elems):
             result = f(pack_sequence_as(elems, first), pack_sequence_as(elems, second))
         else:
@@ -576,7 +576,7 @@ def associative_scan(
 
 
 def _partial_results(
-    combine: Callable[[list[Tensor], list[Tensor]], list[Tensor]], x: list[Tensor]
+    combine: Callable[[list[Tensor], list[Tensor]], Sequence[Tensor]], x: list[Tensor]
 ) -> list[Tensor]:
     """Combine pairs, solve the half as long problem, and fill in the places between."""
     count = x[0].shape[0]

@@ -56,8 +56,6 @@ _CORE = "keras.src.ops.core."
 
 def _wrapped(indices: Any, size: int, like: Tensor) -> Tensor:
     """Return indices as `int64`, negative ones counted from the front."""
-    if isinstance(indices, Tensor) and indices.dtype in (torch.uint8, torch.bool):
-        return as_tensor(indices, torch.int64)
     indices = as_tensor(indices, torch.int64, like)
     return torch.where(indices < 0, indices + size, indices)
 
@@ -123,7 +121,7 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
         return x.select(axis, indices)
     indices = _wrapped(indices, x.shape[axis], x)
     if x.ndim == 2 and axis == 0:
-        return F.embedding(indices, x)
+        return torch.embedding(x, indices)
     if indices.ndim == 1:
         return torch.index_select(x, axis, indices)
     shape = x.shape[:axis] + indices.shape + x.shape[axis + 1 :]

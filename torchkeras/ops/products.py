@@ -6,6 +6,7 @@ products of `int8` matrices are `int32`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -170,13 +171,11 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """
     tensors = as_tensors(*operands)
     dtype = tensors[0].dtype
-    if dtype.is_floating_point and all(x.dtype is dtype for x in tensors):
-        return _einsum(subscripts, *tensors)
-    return _multiply(lambda *xs: _einsum(subscripts, *xs), *tensors, int8_to=torch.int32)
-
-
-def _einsum(subscripts: str, *tensors: Tensor) -> Tensor:
     try:
+        for x in tensors:
+            if x.dtype is not dtype or not dtype.is_floating_point:
+                product = functools.partial(torch.einsum, subscripts)
+                return _multiply(product, *tensors, int8_to=torch.int32)
         return torch.einsum(subscripts, *tensors)
     except ValueError as error:  # of the package that orders the products
         raise SizeMismatch(f"einsum: {error}") from error

@@ -403,7 +403,7 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     if isinstance(indices_or_sections, int):
         count = indices_or_sections
         if size % count == 0:
-            return list(torch.tensor_split(x, count, axis))
+            return list(torch.chunk(x, count, axis))
         if known_shape(x)[axis] is not None:
             raise ValueError(
                 f"split: axis {axis} of size {size} cannot be cut into {count} equal parts."
@@ -572,38 +572,40 @@ def pad(
         [1, 1, 2, 3, 3]
     """
     x = as_tensor(x)
-    pairs = _pad_pairs(pad_width, x.ndim)
+    sides = _pad_sides(pad_width, x.ndim)
     if mode == "constant":
-        flat: list[int] = []
-        for pair in reversed(pairs):
-            flat += pair
+        if constant_values is None:
+            return torch.constant_pad_nd(x, sides)
         if isinstance(constant_values, Tensor) and constant_values.ndim == 0:
-            kept = F.pad(torch.ones_like(x, dtype=torch.bool), flat)
-            return torch.where(kept, F.pad(x, flat), constant_values.to(x.dtype))
-        return torch.constant_pad_nd(x, flat, 0 if constant_values is None else constant_values)
+            kept = F.pad(torch.ones_like(x, dtype=torch.bool), sides)
+            return torch.where(kept, F.pad(x, sides), constant_values.to(x.dtype))
+        return torch.constant_pad_nd(x, sides, constant_values)
     if constant_values is not None:
         raise ValueError(
             "Argument `constant_values` can only be provided when `mode == 'constant'`."
             f" Received: mode={mode!r}"
         )
-    for axis, pair in enumerate(pairs):
+    for axis in range(x.ndim):
+        pair = (sides[-2 * axis - 2], sides[-2 * axis - 1])
         if pair != (0, 0):
             index = np.pad(np.arange(x.shape[axis]), pair, mode=mode)
             x = torch.index_select(x, axis, as_tensor(index, like=x))
     return x
 
 
-def _pad_pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
-    """Return how much to pad before and after each axis."""
+def _pad_sides(pad_width: Any, ndim: int) -> list[int]:
+    """Return how much to pad before and after each axis in torch's order: the last axis first."""
     if isinstance(pad_width, int):
-        return [(pad_width, pad_width)] * ndim
+        return [pad_width, pad_width] * ndim
     rows = pad_width if isinstance(pad_width, (list, tuple)) else pad_width.tolist()
     if len(rows) and isinstance(rows[0], int):
         rows = [rows]
     try:
-        pairs = [(before, after) for before, after in rows]
-        if len(pairs) in (1, ndim):
-            return pairs * ndim if len(pairs) == 1 else pairs
+        sides = [side for before, after in reversed(rows) for side in (before, after)]
+        if len(rows) == ndim:
+            return sides
+        if len(rows) == 1:
+            return sides * ndim
     except ValueError:  # not two in each
         pass
     raise ValueError(
