@@ -162,8 +162,8 @@ class BatchNormalization(Normalizing):
         if not self._fused or (train and (mask is not None or self._spread_out())):
             return self._unfused(inputs, train, mask)
         weights = self.gamma, self.beta, self.moving_mean, self.moving_variance
-        x, widen = inputs, inputs.dtype is not weights[2].dtype or inputs.dtype in _HALF
-        if widen:
+        x, statistics = inputs, weights[2:]
+        if x.dtype is not statistics[0].dtype or x.dtype in _HALF:
             x, *weights = self._widened(x, *weights)
         if self._flatten:
             x = x.reshape(-1, inputs.shape[2])
@@ -174,7 +174,7 @@ class BatchNormalization(Normalizing):
             x, mean, inverse_deviation = torch.native_batch_norm(
                 x, gamma, beta, None, None, True, 0.0, self.epsilon
             )
-            self._update(mean, inverse_deviation.pow(-2).sub_(self.epsilon))
+            self._update(statistics, mean, inverse_deviation.pow(-2).sub_(self.epsilon))
         else:
             x = torch.batch_norm(x, gamma, beta, mean, variance, False, 0.0, self.epsilon, True)
         if self._flatten:
@@ -187,13 +187,12 @@ class BatchNormalization(Normalizing):
         wide = torch.promote_types(x.dtype, torch.float32)
         return (x, *(None if weight is None else weight.to(wide) for weight in weights))
 
-    def _update(self, mean: Tensor, variance: Tensor) -> None:
+    def _update(self, statistics: tuple[Tensor, Tensor], mean: Tensor, variance: Tensor) -> None:
         """Move the moving statistics towards those of a batch."""
-        statistics, step = [self.moving_mean, self.moving_variance], 1.0 - self.momentum
         dtype = statistics[0].dtype
         if mean.dtype is not dtype:
             mean, variance = mean.to(dtype), variance.to(dtype)
-        torch._foreach_lerp_(statistics, [mean, variance], step)
+        torch._foreach_lerp_(statistics, [mean, variance], 1.0 - self.momentum)
 
     # What torch's kernel cannot do: masks, renorm, several ranks, channels on the batch axis ------
 
@@ -222,7 +221,8 @@ class BatchNormalization(Normalizing):
             if self.renorm:
                 gamma, beta = self._renormalize(mean, variance, gamma, beta)
             else:
-                self._update(mean.detach(), variance.detach())
+                statistics = self.moving_mean, self.moving_variance
+                self._update(statistics, mean.detach(), variance.detach())
         shape = [1] * x.dim()
         shape[self.axis] = -1
         factor = torch.rsqrt(variance + self.epsilon)

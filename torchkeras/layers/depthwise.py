@@ -47,7 +47,8 @@ class _Depthwise(SpatialLayer):
 
     def _convolve_channels(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         weight = torch.permute(kernel, self._depthwise_axes)
-        weight = weight.flatten(0, 1).unsqueeze(1)
+        if self.depth_multiplier > 1:
+            weight = weight.flatten(0, 1).unsqueeze(1)
         return self._convolve(x, weight, bias, kernel.shape[-2])
 
     def _output_shape(self, input_shape: Shape, channels: int | None) -> tuple[int | None, ...]:
