@@ -16,6 +16,8 @@ __all__ = ["as_shapes", "recorded_build"]
 def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
     """Wrap a `build` method: name scope, the shapes for `get_build_config`, and `built`."""
 
+    signature = inspect.signature(build)
+
     @functools.wraps(build)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
         self._require_init()
@@ -28,7 +30,7 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
                 self.__dict__["_path"] = current_path()
                 self._settle_policy()
                 build(self, *args, **kwargs)
-            bound = inspect.signature(build).bind(self, *args, **kwargs).arguments
+            bound = signature.bind(self, *args, **kwargs).arguments
             self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])
             self.built = True
             self._adopt_stray_weights()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,22 @@ def ignores_training(call: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a `call` that accepts `training` for subclasses that pass it, but has no use for it."""
     call._ignores_training = True
     return call
+
+
+def parameters_of(method: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a bound method, or of a function set in its place, but for `self`.
+
+    Example:
+        >>> list(parameters_of("".join))
+        ['iterable']
+    """
+    function = getattr(method, "__func__", None)
+    if function is None:
+        return inspect.signature(method).parameters
+    return dict(list(_parameters_of(function).items())[1:])
+
+
+_parameters_of = functools.cache(lambda function: inspect.signature(function).parameters)
 
 
 @functools.cache
@@ -186,7 +202,7 @@ def shape_arguments(
     Raises:
         ValueError: The method names an argument that the call did not have.
     """
-    parameters = inspect.signature(function).parameters
+    parameters = parameters_of(function)
     names = [
         name
         for name, p in parameters.items()
