@@ -85,10 +85,10 @@ class SpectralNormalization(Wrapper):
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if training and not CONTEXT.meta:
-            vector, kernel = self.normalized_weights()
             with torch.no_grad():
+                vector, norm = self._measure()
                 self._parameters["vector_u"].copy_(vector)
-                self._parameters["kernel"].copy_(kernel)
+                self._parameters["kernel"].div_(norm)
         outputs = self.layer(inputs)
         return outputs.to(inputs.dtype) if inputs.is_floating_point() else outputs
 
@@ -98,6 +98,11 @@ class SpectralNormalization(Wrapper):
     @torch.no_grad()
     def normalized_weights(self) -> tuple[Tensor, Tensor]:
         """Return the next `vector_u` and the normalized kernel; both as they are if it is zero."""
+        vector, norm = self._measure()
+        return vector, self._parameters["kernel"] / norm
+
+    def _measure(self) -> tuple[Tensor, Tensor]:
+        """Return the next `vector_u` and the kernel's largest singular value; 1 if it is zero."""
         # Past the attributes: the weights themselves, not their copies in the compute dtype.
         kernel, former = self._parameters["kernel"], self._parameters["vector_u"]
         matrix, vector = kernel.reshape(-1, kernel.shape[-1]), former
@@ -105,5 +110,5 @@ class SpectralNormalization(Wrapper):
             product = F.normalize(vector @ matrix.t(), dim=-1) @ matrix
             vector = F.normalize(product, dim=-1)
         largest = (product @ vector.t()).reshape(())
-        zero = ~kernel.any()
-        return torch.where(zero, former, vector), kernel / largest.masked_fill(zero, 1.0)
+        zero = largest == 0
+        return torch.where(zero, former, vector), largest.masked_fill(zero, 1.0)
