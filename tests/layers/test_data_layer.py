@@ -8,7 +8,12 @@ import pytest
 import torch
 
 import torchkeras as keras
-from torchkeras.layers.data_layer import DataLayer, convert_tf_tensor, in_tf_graph
+from torchkeras.layers.data_layer import (
+    DataLayer,
+    convert_tf_tensor,
+    in_grain_data_pipeline,
+    in_tf_graph,
+)
 
 
 class Noise(DataLayer):
@@ -69,3 +74,13 @@ def test_grain_pipelines_compute_on_the_cpu(monkeypatch):
         names = {"layer": layer, "x": x}
         exec(code, names)
     assert names["result"].device.type == "cpu"
+
+
+def test_a_call_from_a_grain_pipeline_is_seen(monkeypatch):
+    assert not in_grain_data_pipeline()
+    monkeypatch.setitem(sys.modules, "grain", types.ModuleType("grain"))
+    assert not in_grain_data_pipeline()
+    scope = {"seen": in_grain_data_pipeline}
+    code = compile("found = seen()", "site-packages/grain/_src/python/dataset/map.py", "exec")
+    exec(code, scope)
+    assert scope["found"]

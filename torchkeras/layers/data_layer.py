@@ -34,6 +34,7 @@ __all__ = [
     "DataLayer",
     "also_in_tf_graphs",
     "convert_tf_tensor",
+    "in_grain_data_pipeline",
     "in_tf_graph",
     "into_tf_graph",
 ]
@@ -85,7 +86,7 @@ class DataLayer(Layer):
             if self._casts_in_tf_graphs:
                 args = map_structure(lambda x: _cast(x, self.compute_dtype), args)
             return into_tf_graph(super().__call__, self._spec_of_call, args, kwargs)
-        if "grain" in sys.modules and default_device().type != "cpu" and _in_grain_pipeline():
+        if default_device().type != "cpu" and in_grain_data_pipeline():
             with torch.device("cpu"):
                 return super().__call__(*args, **kwargs)
         return super().__call__(*args, **kwargs)
@@ -235,8 +236,9 @@ def _to_tf(x: Any, dtype: Any) -> np.ndarray:
     return np.asarray(x, dtype=dtype)
 
 
-def _in_grain_pipeline() -> bool:
-    frame = sys._getframe(1)
+def in_grain_data_pipeline() -> bool:
+    """Return whether the call comes from a `grain` pipeline."""
+    frame = sys._getframe(1) if "grain" in sys.modules else None
     while frame is not None:
         if _GRAIN in frame.f_code.co_filename:
             return True
