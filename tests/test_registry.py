@@ -48,7 +48,7 @@ def test_a_built_in_is_named_by_its_public_path():
 
 @register_keras_serializable("tests", "Scale")
 class Scaling(layers.Layer):
-    def __init__(self, by, **kwargs):
+    def __init__(self, by=1, **kwargs):
         super().__init__(**kwargs)
         self.by = by
 
@@ -80,6 +80,18 @@ def test_custom_objects_by_argument_and_by_scope():
         assert isinstance(deserialize_keras_object(config), Other)
     with pytest.raises(TypeError, match="Could not locate class 'Other'"):
         deserialize_keras_object(config)
+
+
+def test_module_objects_are_found_by_name():
+    """As libraries look up their own classes: `keras_hub.samplers.get("greedy")`."""
+    objects = {"big": Scaling, "twice": double}
+    by_function = {"class_name": "function", "config": "twice"}
+    by_class = {"class_name": "big", "config": {"by": 3}}
+    assert isinstance(deserialize_keras_object("big", module_objects=objects), Scaling)
+    assert deserialize_keras_object("twice", module_objects=objects) is double
+    assert deserialize_keras_object("other", module_objects=objects) == "other"
+    assert deserialize_keras_object(by_class, module_objects=objects).by == 3
+    assert deserialize_keras_object(by_function, module_objects=objects) is double
 
 
 @pytest.mark.parametrize("registered", [True, False])

@@ -524,6 +524,8 @@ def deserialize_keras_object(
         config: What `serialize_keras_object` returned.
         custom_objects: Classes and functions, by the names the config uses for them.
         safe_mode: Refuse Python byte code.
+        kwargs: `module_objects`, further classes and functions by their names; a string that is
+            such a name gives the function, or an instance of the class. Others are accepted.
 
     Raises:
         TypeError: The config names a class or function that is neither built in nor offered.
@@ -533,8 +535,11 @@ def deserialize_keras_object(
         safe_mode = _STATE.safe_mode
     if config is None:
         return None
+    module_objects = kwargs.get("module_objects") or {}
     if isinstance(config, str):
         obj = custom_object(config, custom_objects)
+        if obj is None and config in module_objects:
+            return _deserialize({"class_name": config, "config": {}}, module_objects)
         return config if obj is None else obj
     if isinstance(config, (bool, int, float)):
         return config
@@ -545,10 +550,10 @@ def deserialize_keras_object(
             raise TypeError(f"Not a config: {config!r}.")
         if "class_name" not in config or "config" not in config:
             return {key: deserialize_keras_object(value) for key, value in config.items()}
-        return _deserialize(config, kwargs.get("module_objects"))
+        return _deserialize(config, module_objects)
 
 
-def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any] | None) -> Any:
+def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any]) -> Any:
     class_name, inner = config["class_name"], config["config"]
     inner = {} if inner is None else inner
     if class_name in _SPECIAL:
@@ -558,7 +563,7 @@ def _deserialize(config: dict[str, Any], module_objects: Mapping[str, Any] | Non
             raise TypeError(
                 f"Expected 'config' to be a non-null str, the name of a function, got {inner!r}."
             )
-        return _find_function(inner, config)
+        return _find_function(inner, config, module_objects)
     if not isinstance(inner, dict):
         raise TypeError(f"Expected 'config' to be a dict for a '{class_name}', got {inner!r}.")
     shared_id, shared = config.get("shared_object_id"), _STATE.shared_objects
@@ -605,16 +610,14 @@ def _instantiate(cls: Any, inner: dict[str, Any], config: dict[str, Any]) -> Any
     return instance
 
 
-def _find_class(
-    class_name: str, config: dict[str, Any], module_objects: Mapping[str, Any] | None
-) -> Any:
+def _find_class(class_name: str, config: dict[str, Any], module_objects: Mapping[str, Any]) -> Any:
     registered_name = config.get("registered_name") or class_name
     module = config.get("module")
     for name in (registered_name, class_name):
         obj = custom_object(name, None)
         if obj is not None:
             return obj
-    if module_objects and class_name in module_objects:
+    if class_name in module_objects:
         return module_objects[class_name]
     obj = find_builtin(f"{module}.{class_name}") if isinstance(module, str) else None
     if obj is not None:
@@ -638,8 +641,10 @@ def _refuse_contradiction(name: str, names: tuple[str, ...], config: dict[str, A
         )
 
 
-def _find_function(name: str, config: dict[str, Any]) -> Any:
+def _find_function(name: str, config: dict[str, Any], module_objects: Mapping[str, Any]) -> Any:
     obj = custom_object(name, None)
+    if obj is None:
+        obj = module_objects.get(name)
     if obj is not None:
         return obj
     module = config.get("module")
