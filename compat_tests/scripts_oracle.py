@@ -8,7 +8,7 @@ names that the scripts use. Other names of it raise an `AttributeError`. The fun
 backend, which the package has for TensorFlow only, are replaced by those of `keras.ops`.
 
 With `--tensorflow` first, `tensorflow` is the real one and Keras runs on it, for scripts written
-with TensorFlow itself.
+with TensorFlow itself. With `--torchkeras`, scripts run as by `python -m torchkeras run`.
 
 Without a script it serves: each line of standard input is a JSON object `{"script", "folder",
 "stdout", "stderr"}`, and is answered by a line with the script's exit status. Each script runs in a
@@ -26,7 +26,7 @@ import runpy
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -110,6 +110,13 @@ def prepare() -> None:
     importlib.import_module("keras.src.utils.module_utils").tensorflow._available = False
 
 
+def run_as_torchkeras(script: str) -> int:
+    """What `python -m torchkeras run script.py` does."""
+    status = importlib.import_module("torchkeras.cli").main(["run", script])
+    sys.stdout.flush()
+    return status
+
+
 def run(script: str) -> int:
     """Execute a file as `__main__`, tracebacks and exit status as under Python itself."""
     sys.argv[:] = [script]
@@ -127,7 +134,7 @@ def run(script: str) -> int:
     return 0
 
 
-def _serve() -> None:
+def _serve(run: Callable[[str], int]) -> None:
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
@@ -145,7 +152,7 @@ class Oracle:
     """The serving process; started with the first script.
 
     Args:
-        options: `--tensorflow`, or nothing.
+        options: `--tensorflow`, `--torchkeras` or nothing.
     """
 
     def __init__(self, *options: str) -> None:
@@ -176,8 +183,12 @@ class Oracle:
 
 
 if __name__ == "__main__":
-    scripts = [argument for argument in sys.argv[1:] if argument != "--tensorflow"]
-    prepare_tensorflow() if "--tensorflow" in sys.argv else prepare()
-    if scripts:
-        sys.exit(run(scripts[0]))
-    _serve()
+    scripts = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    if "--torchkeras" in sys.argv:
+        importlib.import_module("torchkeras.dropin")  # and torch, which takes most of the time
+        _serve(run_as_torchkeras)
+    else:
+        prepare_tensorflow() if "--tensorflow" in sys.argv else prepare()
+        if scripts:
+            sys.exit(run(scripts[0]))
+        _serve(run)

@@ -1,9 +1,9 @@
 """Real scripts, unchanged, on torchkeras and on the real Keras or TensorFlow: they print the same.
 
-Each file of `scripts/` is run by `python -m torchkeras run`, in a process of its own, and by
-`scripts_oracle.py`, in a process forked from one that has imported Keras. What they print, progress
-lines and `summary()` included, must be equal line by line: the words exactly, whole numbers too,
-other numbers within a tolerance. Durations are left out.
+Each file of `scripts/` is run as by `python -m torchkeras run`, and on Keras, each time in a
+process of its own that `scripts_oracle.py` forks from one that has imported what takes long. What
+they print, progress lines and `summary()` included, must be equal line by line: the words exactly,
+whole numbers too, other numbers within a tolerance. Durations are left out.
 
 Both sides draw the same initial weights, shuffles and noise from a seed, and compute the same on
 torch; they round differently (fused kernels), which training amplifies. Hence the tolerances.
@@ -16,10 +16,7 @@ whose gradients Keras squares row by row on TensorFlow before it adds up those o
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -54,18 +51,12 @@ _SHAPE = re.compile(r"(?:torch\.Size|TensorShape)\(\[([\d, ]*)\]\)|\((\d+),\)")
 
 @pytest.fixture(scope="module")
 def oracles():
-    """The processes that run scripts on the real Keras, and on TensorFlow."""
-    made = {"keras": Oracle(), "tensorflow": Oracle("--tensorflow")}
+    """The processes that run scripts on torchkeras, on the real Keras, and on TensorFlow."""
+    made = {"keras": Oracle()}
+    made |= {name: Oracle(f"--{name}") for name in ("torchkeras", "tensorflow")}
     yield made
     for oracle in made.values():
         oracle.close()
-
-
-def run_ours(script: Path, folder: Path) -> subprocess.CompletedProcess:
-    """Run a script in a folder as a user does."""
-    command = [sys.executable, "-m", "torchkeras", "run", str(script)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def split(line: str) -> tuple[str, list[str]]:
@@ -109,7 +100,7 @@ def test_prints_the_same(script, tmp_path, oracles):
     folders = [tmp_path / "ours", tmp_path / "theirs"]
     for folder in folders:
         folder.mkdir()
-    ours = run_ours(script, folders[0])
+    ours = oracles["torchkeras"].run(script, folders[0])
     assert ours.returncode == 0, ours.stderr
     metrics = [line for line in ours.stdout.splitlines() if re.match(r"[^:]+: \S", line)]
     assert len(metrics) >= 5
