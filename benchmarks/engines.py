@@ -1,6 +1,6 @@
 """One engine, one model, one process: prints its times as a line of JSON.
 
-`python benchmarks/engines.py ENGINE MODEL [options]`; `run.py` calls it.
+`python -m benchmarks.engines ENGINE MODEL [options]`; `run.py` calls it.
 `fit` and `predict` are timed as a user sees them: the whole call, NumPy arrays in, numbers out,
 after one call that warms up. Every engine shuffles, computes the loss and (of classifiers) the
 accuracy of each batch and reports their means at the end of an epoch.
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from data import CASES, make_data
-from harness import TITLES, best_of
 from torch import Tensor
+
+from . import models_keras, models_torch
+from .data import CASES, make_data
+from .harness import TITLES, best_of
 
 __all__ = ["ENGINES", "measure", "overhead"]
 
@@ -35,10 +37,9 @@ class HandWritten:
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        models = importlib.import_module("models_torch")
         self.classes = CASES[name].classes
         self.device = device
-        self.model = models.build(name).to(device)
+        self.model = models_torch.build(name).to(device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3, eps=1e-7, fused=True)
 
     def count_params(self) -> int:
@@ -97,7 +98,7 @@ class KerasStyle:
 
     def __init__(self, engine: str, name: str) -> None:
         keras = importlib.import_module(engine)
-        self.model = importlib.import_module("models_keras").build(keras, name)
+        self.model = models_keras.build(keras, name)
 
     def count_params(self) -> int:
         """Number of weights, batch statistics among them."""

@@ -1,6 +1,6 @@
 """Time saving and loading a model in each format beside the same bytes alone; print a table.
 
-`python benchmarks/files.py` takes a model of 1 GB, five rounds, a folder for temporary files, and
+`python -m benchmarks.files` takes a model of 1 GB, five rounds, a folder for temporary files, and
 some minutes; `--mb 100 --rounds 1` is quick. What is compared with: the arrays written and read by
 h5py, or by the safetensors library, with nothing else in the file. Writing ends with fsync in both,
 as saving here does; reading is of a file that the system has in memory. Each step runs in a process
@@ -19,7 +19,7 @@ import tempfile
 import time
 from typing import Any
 
-from harness import FOLDER, heading, run_process
+from .harness import heading, run_process
 
 __all__ = ["main", "measure"]
 
@@ -151,7 +151,7 @@ def table(megabytes: int, rounds: int, kinds: list[str]) -> list[str]:
                     for side in SIDES:
                         path = os.path.join(folder, f"{side}.{kind}")
                         command = ["--one", side, kind, step, path, str(megabytes)]
-                        output = run_process([str(FOLDER / "files.py"), *command], 1)
+                        output = run_process(["-m", "benchmarks.files", *command], 1)
                         found[side].append(tuple(json.loads(output.splitlines()[-1])))
                 seconds = {side: min(time for time, _ in found[side]) for side in SIDES}
                 extra = {side: max(peak for _, peak in found[side]) / size for side in SIDES}

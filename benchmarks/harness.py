@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "FOLDER",
+    "ROOT",
     "TITLES",
     "best_of",
     "chosen",
@@ -22,7 +22,7 @@ __all__ = [
     "run_process",
 ]
 
-FOLDER = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"torch": "PyTorch by hand", "torchkeras": "torchkeras", "keras": "Keras on torch"}
 
 # glibc gives freed memory back to the system, or not, by chance of the heap's layout, and the page
@@ -34,7 +34,7 @@ def run_process(arguments: list[str], threads: int) -> str:
     """Run Python with `arguments` and the thread limits; return what it prints."""
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
-    path = os.pathsep.join(filter(None, [str(FOLDER.parent), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
     # Imports are timed with bytecode, as installed.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -72,7 +72,7 @@ def chosen(text: str, known: Iterable[str], what: str) -> list[str]:
 
 def installed(engines: list[str]) -> list[str]:
     """Those of the engines that can be imported; says which cannot."""
-    sys.path.insert(0, str(FOLDER.parent))
+    sys.path.insert(0, str(ROOT))
     found = [engine for engine in engines if importlib.util.find_spec(engine) is not None]
     for engine in set(engines) - set(found):
         print(f"{engine} is not installed: left out", file=sys.stderr)

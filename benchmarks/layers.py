@@ -1,7 +1,7 @@
 """Time every layer beside torch's own and Keras's on torch; print a Markdown table.
 
-`python benchmarks/layers.py` measures all of `layer_cases.py` (about twenty minutes);
-`python benchmarks/layers.py Dense LSTM` only those. Each layer has a process of its own, in which
+`python -m benchmarks.layers` measures all of `layer_cases.py` (about twenty minutes);
+`python -m benchmarks.layers Dense LSTM` only those. Each layer has a process of its own, in which
 short rounds of the engines alternate, so that a slow spell of the machine meets all; the shortest
 call counts. Eager, float32, one thread. "forward" is without gradients; "and backward" computes
 those of the inputs and of all weights.
@@ -18,9 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from harness import FOLDER, TITLES, best_of, chosen, heading, installed, ratio_cell, run_process
-from layer_cases import CASES, Case
 from torch import Tensor
+
+from .harness import TITLES, best_of, chosen, heading, installed, ratio_cell, run_process
+from .layer_cases import CASES, Case
 
 __all__ = ["main", "measure", "prepare"]
 
@@ -179,8 +180,9 @@ def main() -> None:
     titles = [f"{TITLES[engine]}, {mode}" for mode in MODES for engine in engines]
     print(*heading(["layer", "input"], titles), sep="\n")
     for name in select(options.layers):
-        arguments = [str(FOLDER / "layers.py"), f"--here={name}", f"--engines={','.join(engines)}"]
-        arguments += [f"--sizes={options.sizes}", f"--seconds={options.seconds}"]
+        arguments = ["-m", "benchmarks.layers", f"--here={name}"]
+        arguments += [f"--engines={','.join(engines)}", f"--sizes={options.sizes}"]
+        arguments.append(f"--seconds={options.seconds}")
         results = json.loads(run_process(arguments, 1).splitlines()[-1])
         print(*rows(name, results, engines, sizes), sep="\n", flush=True)
 

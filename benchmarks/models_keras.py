@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from data import CASES
+from .data import CASES
 
 __all__ = ["MODELS", "build"]
 

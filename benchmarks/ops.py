@@ -1,6 +1,6 @@
 """Time eager calls of common `keras.ops` beside the torch calls they make; print a Markdown table.
 
-`python benchmarks/ops.py` takes about half a minute. On tensors this small a call's time is what it
+`python -m benchmarks.ops` takes about half a minute. On tensors this small a call's time is what it
 costs in Python and in dispatch. Rounds go through all engines in turn, the shortest round counts,
 and `over torch` is what torchkeras adds to the torch calls of a careful user.
 """
@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from harness import TITLES, chosen, heading, installed
+
+from .harness import TITLES, chosen, heading, installed
 
 __all__ = ["OPS", "main", "measure"]
 

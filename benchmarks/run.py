@@ -1,6 +1,6 @@
 """Compare hand-written PyTorch, torchkeras and Keras on torch; print Markdown tables.
 
-`python benchmarks/run.py` measures everything (about ten minutes); see `--help` for less.
+`python -m benchmarks.run` measures everything (about ten minutes); see `--help` for less.
 Every figure comes from a fresh process. Rounds go through all models and engines in turn, so that
 a slow spell of the machine meets all of them; the best of the rounds counts. One torch thread
 unless `--threads` says otherwise. An engine that is not installed is left out.
@@ -13,8 +13,8 @@ import json
 import sys
 from typing import Any
 
-from data import CASES
-from harness import FOLDER, TITLES, chosen, heading, installed, run_process
+from .data import CASES
+from .harness import TITLES, chosen, heading, installed, run_process
 
 __all__ = ["main"]
 
@@ -27,6 +27,7 @@ print(time.perf_counter() - start)
 {1}
 print(time.perf_counter() - start)
 """
+ENGINES = ("-m", "benchmarks.engines")
 FIRST_MODEL = "{0}.Sequential([{0}.Input((4,)), {0}.layers.Dense(1)])"
 
 Results = dict[tuple[str, str], dict[str, Any]]
@@ -42,17 +43,16 @@ def keep_best(results: Results, key: tuple[str, str], new: dict[str, Any]) -> No
 def collect(options: argparse.Namespace) -> Results:
     """Run all rounds."""
     results: Results = {}
-    script = str(FOLDER / "engines.py")
     for round_number in range(1, options.rounds + 1):
         for model in options.models:
             for engine in options.engines:
                 print(f"round {round_number}: {model}, {engine}", file=sys.stderr, flush=True)
-                arguments = [script, engine, model, f"--threads={options.threads}"]
+                arguments = [*ENGINES, engine, model, f"--threads={options.threads}"]
                 arguments += [f"--scale={options.scale}", f"--repeats={options.repeats}"]
                 output = run_process(arguments, options.threads)
                 keep_best(results, (model, engine), json.loads(output.splitlines()[-1]))
         for engine in options.engines:
-            arguments = [script, engine, "overhead", f"--repeats={options.repeats}"]
+            arguments = [*ENGINES, engine, "overhead", f"--repeats={options.repeats}"]
             output = run_process(arguments, 1)
             keep_best(results, ("overhead", engine), json.loads(output.splitlines()[-1]))
             model = "torch.nn.Linear(4, 1)" if engine == "torch" else FIRST_MODEL.format(engine)

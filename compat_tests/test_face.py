@@ -18,7 +18,7 @@ OURS = {
     "initializers": "RandomInitializer compute_fans",
     "losses": "LossFunctionWrapper TorchLoss is_loss is_torch_loss label_kind object_name resolve",
     "metrics": "resolve resolve_accuracy resolve_crossentropy",
-    "models": "Functional",
+    "models": "Functional TorchModel",
     "optimizers": "TorchOptimizer",
     "optimizers.schedules": "Lookahead as_number",
     "preprocessing": "text",

@@ -501,6 +501,21 @@ def test_weights_out_of_whole_models(tmp_path, writer, reader, by_name):
         assert_same(other, model, x, False)
 
 
+def test_large_archives(tmp_path, monkeypatch):
+    """Weights that are written where they are to be in the archive, and read there."""
+    monkeypatch.setattr("torchkeras.saving.budget._IN_MEMORY", 1000)
+    path = str(tmp_path / "m.keras")
+    layers = torchkeras.layers
+    model = torchkeras.Sequential([layers.Input((150,)), layers.Dense(160), layers.Dense(2)])
+    model.save(path)
+    theirs = keras.saving.load_model(path)
+    theirs.save(path)
+    ours = torchkeras.saving.load_model(path)
+    for found in (theirs, ours):
+        for weight, value in zip(found.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, value)
+
+
 def test_archive_members_are_keras_s(tmp_path):
     members, configs = [], []
     for library, k in LIBRARIES.items():

@@ -14,16 +14,14 @@ import torch
 
 import torchkeras
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def benchmarks(monkeypatch):
     """Import a file of the benchmarks by name."""
-    monkeypatch.syspath_prepend(FOLDER)
-    yield importlib.import_module
-    for file in FOLDER.glob("*.py"):
-        sys.modules.pop(file.stem, None)
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 # torch's recurrent layers have two bias vectors, of which Keras's LSTM has one and its GRU both.
@@ -46,10 +44,9 @@ def test_both_styles_are_the_same_model(benchmarks, name):
 
 
 def test_one_measurement():
-    command = [sys.executable, FOLDER / "engines.py", "torchkeras", "mlp", "--scale=0.01"]
-    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+    command = [sys.executable, "-m", "benchmarks.engines", "torchkeras", "mlp", "--scale=0.01"]
     done = subprocess.run(
-        [*command, "--repeats=1"], capture_output=True, text=True, check=True, env=environment
+        [*command, "--repeats=1"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     result = json.loads(done.stdout)
     assert result["fit_us"] > 0 and result["predict_us"] > 0
@@ -90,4 +87,29 @@ def test_files_are_timed_beside_the_same_bytes_alone(benchmarks, tmp_path, kind)
             assert 1e6 <= os.path.getsize(path) < 1.2e6
     finally:
         logging.disable(logging.NOTSET)
-        sys.modules.pop("files", None)
+
+
+def test_the_profile_finds_every_part_of_a_step(benchmarks, capsys):
+    profile = benchmarks("profile")
+    profile.main(["mlp", "--steps=4", "--repeats=1"])
+    parts = profile.measure("mlp", 4, 1)
+    for part in profile.PARTS:
+        assert parts["us"][part] > 0 and parts["calls"][part] > 0, part
+    for part in set(profile.PARTS) - {"logs"}:
+        assert parts["operators"][part] > 0 and parts["operators_us"][part] > 0, part
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:11]] == [
+        f"| {part}" for part in (*profile.PARTS, "rest", "all of it")
+    ]
+
+
+def test_growth_is_measured_and_drawn(benchmarks, tmp_path):
+    growth = benchmarks("growth")
+    results = {}
+    for name, series in growth.SERIES.items():
+        small = series._replace(sizes=series.sizes[:2] if name != "dataset" else (50, 100))
+        results[name] = growth.measure(small, quick=False)
+        assert len(results[name]) == 2 and min(results[name]) > 0
+    growth.draw(results, tmp_path / "growth.svg")
+    assert (tmp_path / "growth.svg").read_text().startswith("<?xml")
+    assert growth.slope([1, 2, 4, 8], [9.0, 9.0, 1.0, 4.0]) == 2.0

@@ -10,6 +10,8 @@ import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.training.data import get_data_adapter
+from torchkeras.training.jit import can_be_one_graph
 
 pytestmark = pytest.mark.cuda
 
@@ -309,6 +311,63 @@ def test_a_wait_is_noticed():
     model.compile("sgd", LOSS)
     with pytest.raises(RuntimeError, match="synchron"):
         steps_without_waiting(model, floats(BATCH, WIDTH), labels(BATCH))
+
+
+# Feeding, memory, compilation --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept on the device", "from pinned memory"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_feeding_does_not_wait(kept, shuffle, monkeypatch):
+    monkeypatch.setattr("torchkeras.training.data.arrays.RESIDENT_BYTES", (1 << 30) * kept)
+    monkeypatch.setattr("torchkeras.training.data.arrays.CHUNK_BYTES", 1000)
+    x, y = floats(200, WIDTH), labels(200)
+    adapter = get_data_adapter(x, y, batch_size=BATCH, shuffle=shuffle)
+    seen = []
+    for mode in ("default", "error"):
+        torch.cuda.set_sync_debug_mode(mode)
+        seen += [batch[0] for batch in adapter.batches("cuda")]
+    torch.cuda.set_sync_debug_mode("default")
+    assert {batch.device.type for batch in seen} == {"cuda"}
+    rows = torch.cat(seen[25:]).cpu().numpy()
+    if shuffle:
+        rows, x = (np.sort(array, axis=0) for array in (rows, x))
+    np.testing.assert_array_equal(rows, x)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept on the device", "from pinned memory"])
+def test_memory_is_flat_over_ten_thousand_steps(kept, monkeypatch):
+    """See keras-team/keras issue 23154, in which it grows."""
+    monkeypatch.setattr("torchkeras.training.data.arrays.RESIDENT_BYTES", (1 << 30) * kept)
+    model, x, y = dense(), floats(1000 * BATCH, WIDTH), labels(1000 * BATCH)
+    model.compile("adam", LOSS, metrics=["accuracy"])
+    allocated, reserved = [], []
+    for _ in range(10):
+        model.fit(x, y, batch_size=BATCH, verbose=0)
+        torch.cuda.synchronize()
+        allocated.append(torch.cuda.memory_allocated())
+        reserved.append(torch.cuda.memory_reserved())
+    assert int(model.optimizer.iterations) == 10_000
+    assert allocated[-1] <= allocated[1]
+    assert reserved[-1] == reserved[1]
+
+
+@pytest.mark.parametrize("make", [dense, convolution, attention])
+def test_compiled_steps(make):
+    if not can_be_one_graph():
+        pytest.skip("this torch makes no whole graphs")
+    pytest.importorskip("triton", reason="Inductor needs it on CUDA")
+    model, other = make(), make()
+    other.set_weights(model.get_weights())
+    x, y = MODELS[make](4 * BATCH), labels(4 * BATCH)
+    fit = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
+    model.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=True)
+    other.compile("sgd", LOSS, metrics=["accuracy"])
+    if make is not dense:  # that has dropout, whose random numbers differ
+        losses = [m.fit(x, y, **fit).history["loss"] for m in (model, other)]
+        np.testing.assert_allclose(*losses, rtol=RTOL)
+    steps_without_waiting(model, x[:BATCH], y[:BATCH])
+    assert model.jit_compile
 
 
 # Precision and files -----------------------------------------------------------------------------

@@ -61,6 +61,8 @@ class _Global(threading.local):
 
     generator: SeedGenerator | None = None
     seed: int | None = None
+    # Added to seeds while a process computes on its rows of a batch; see `distribution`.
+    stream: int = 0
 
     def __init__(self) -> None:
         self.torch_generators: dict[torch.device, torch.Generator] = {}
@@ -131,7 +133,7 @@ class SeedGenerator:
     def draw(self, ordered: bool = True) -> int:
         """The current seed as one 32-bit number, from the host's copy; then go on to the next."""
         self._synchronize()
-        seed = (self._base + self._count) & 0xFFFFFFFF
+        seed = (self._base + self._count + _GLOBAL.stream) & 0xFFFFFFFF
         self._advance(ordered)
         return seed
 
@@ -210,6 +212,15 @@ def set_seed(seed: int) -> None:
     torch.manual_seed(seed)
     # The next generator takes its seed from Python's, when it is first needed.
     _GLOBAL.generator, _GLOBAL.seed = None, seed
+
+
+def set_stream(number: int) -> None:
+    """Let seed generators on this thread draw other numbers, though their states stay the same.
+
+    Args:
+        number: 0 for the usual numbers; each other one stands for others.
+    """
+    _GLOBAL.stream = number * 0x9E3779B1 & 0xFFFFFFFF
 
 
 def get_seed() -> int | None:
@@ -686,12 +697,12 @@ def _parameter(
 ) -> torch.Tensor:
     """Check a distribution's parameter and broadcast it; without `low` it must be positive.
 
-    Values on another device are not checked: that would wait for it.
+    Values on another device are not checked: that would wait for it. Nor are those in a graph.
     """
     x = as_tensor(value)
     if not x.is_floating_point():
         x = x.to(to_torch(None))
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
         valid = x > 0 if low is None else (x >= low) & (x <= high)
         if not valid.all():
             expected = "positive" if low is None else f"in [{low}, {high}]"

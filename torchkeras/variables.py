@@ -56,10 +56,13 @@ class Reading(threading.local):
     Attributes:
         scope: The open `StatelessScope`, or `None`.
         autocast: The dtype in which floating variables are seen, or `None` for their own.
+        late: While a file is loaded, the list of new variables that get no values yet (see
+            `saving/late.py`), or `None`.
     """
 
     scope: Any = None
     autocast: torch.dtype | None = None
+    late: Any = None
 
 
 READING = Reading()
@@ -128,10 +131,14 @@ class Variable(torch.nn.Parameter):
             initializers = importlib.import_module(f"{__package__}.initializers")
             initializer = initializers.get(initializer)
         deferred = READING.scope is not None
+        late = None if deferred else READING.late
         with torch.inference_mode(False):  # `predict` may be what builds a model
+            value = None
             if deferred:
                 value = READING.scope.room_for(initializer, shape, dtype, device)
-            else:
+            elif late is not None:
+                value = late.room_for(initializer, shape, dtype, device, layout, memory_format)
+            if value is None:
                 value = _initial_value(initializer, shape, dtype, device)
             if layout is not None:
                 value = _lay_out(value, layout, memory_format)
@@ -144,6 +151,8 @@ class Variable(torch.nn.Parameter):
         self.synchronization = "none" if synchronization is None else synchronization
         if deferred:
             READING.scope.defer(self)
+        elif late is not None:
+            late.watch()
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """`Model.export(format="onnx")`, where onnx and its runtime are installed, and where not."""
 
 import importlib.util
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torchkeras import Input, InputSpec, Model, Sequential, layers
 from torchkeras.export import onnx
 from torchkeras.export.onnx import export_onnx
+from torchkeras.tree import flatten
 
 
 def recurrent():
@@ -51,6 +53,25 @@ def test_files_compute_what_the_model_does_for_any_open_size(make, shapes, tmp_p
         expected = model(dict(zip("xy", tensors, strict=True)) if make is keyed else tensors[0])
         actual = session.run(None, inputs)[0]
         np.testing.assert_allclose(actual, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+# All ten take two minutes: `TORCHKERAS_ALL_ONNX=1 pytest tests/export/test_onnx.py`.
+SOME = () if os.environ.get("TORCHKERAS_ALL_ONNX") else ("wide_and_deep", "vae")
+
+
+@pytest.mark.architectures(*SOME)
+def test_architectures(architecture, inputs, call, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "m.onnx"
+    architecture.export(path, format="onnx", verbose=False)
+    session = runtime.InferenceSession(path)
+    for n in (1, 3):
+        data = [x[:n] for x in inputs]
+        named = {x.name: v.numpy() for x, v in zip(session.get_inputs(), data, strict=True)}
+        outputs = session.run(None, named)
+        for actual, expected in zip(outputs, flatten(call(data)), strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_names_of_inputs_and_version_of_operators(tmp_path):

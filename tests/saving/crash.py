@@ -24,9 +24,10 @@ from torchkeras.saving import load_model
 
 __all__ = ["NAMES", "kill_savers", "main"]
 
-NAMES = ("m.keras", "m.h5", "m.safetensors", "m.weights.h5", "m.weights.json", "folder")
-# Where a save is one step. A folder's files are whole, each by itself.
-WHOLE = NAMES[:-1]
+# Where a save is one step.
+WHOLE = ("m.keras", "m.h5", "m.safetensors", "m.weights.h5", "m.weights.json")
+# An archive whose weights count as large; a folder, whose files are whole each by itself.
+NAMES = (*WHOLE, "in_place.keras", "folder")
 LEFTOVERS = 6  # of one killed save: the temporary file of each part
 
 SERVER = """
@@ -34,11 +35,14 @@ import os, sys, logging
 logging.disable()
 import torchkeras as keras
 from tests.saving.crash import build, save
+from torchkeras.saving import budget
 model = build()
 for name in sys.stdin:
     pid = os.fork()
     if pid == 0:
         version = os.getpid() * 1000 % 1_000_000
+        if "in_place" in name:
+            budget._IN_MEMORY = 16
         while True:
             version += 1
             for weight in model.weights:
@@ -135,7 +139,7 @@ def kill_savers(server: Server, folder: str, name: str, kills: int, draw: random
     for _ in range(kills):
         server.kill_after(path, draw.uniform(0.0, 0.05 + 6 * takes))
         found = versions(path)
-        assert name not in WHOLE or len(found) == 1, f"{path} is a mixture: {found}"
+        assert name == "folder" or len(found) == 1, f"{path} is a mixture: {found}"
         seen.add(frozenset(found))
         extra = len(set(os.listdir(folder))) - len(whole)
         most = max(most, extra)

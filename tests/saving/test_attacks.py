@@ -11,6 +11,7 @@ import marshal
 import os
 import pathlib
 import pickle
+import re
 import struct
 import time
 import zipfile
@@ -21,9 +22,11 @@ import pytest
 
 import torchkeras as keras
 from tests.saving.fuzz import memory_limit, peak, reset_peak, settings
-from torchkeras.saving import FileFormatError, load_model
+from tests.saving.test_hostile_files import HOSTILE
+from torchkeras.saving import FileFormatError, KerasFileEditor, load_model
+from torchkeras.saving.conversion import convert_file
 from torchkeras.saving.h5_guard import open_h5
-from torchkeras.saving.inspection import inspect_file
+from torchkeras.saving.inspection import inspect_file, report
 
 L = keras.layers
 FORMATS = ["keras", "h5", "safetensors"]
@@ -698,3 +701,50 @@ def test_a_name_cannot_become_registered(originals):
     value["registered_name"] = "package>Evil"
     refused(edited(originals["keras"], "keras", put(value)), "custom_objects")
     assert keras.saving.get_custom_objects() == known
+
+
+# Other ways to a file ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fill", HOSTILE, ids=lambda fill: fill.__name__)
+def test_tools_refuse_hostile_weights(originals, tmp_path, fill):
+    """`KerasFileEditor`, `load_weights`, `inspect` and `convert` read no more than `load_model`."""
+
+    def edit(name, data):
+        if name != "model.weights.h5":
+            return data
+        stream = io.BytesIO(data)
+        with h5py.File(stream, "r+") as file:
+            group = file["layers/dense/vars"]
+            del group["0"]
+            fill(group)
+            group.move("d", "0")
+        return stream.getvalue()
+
+    path = tmp_path / "m.keras"
+    path.write_bytes(repacked(originals["keras"], edit))
+    receiver = load_model(io.BytesIO(originals["keras"]))
+    for use in (
+        load_model,
+        receiver.load_weights,
+        KerasFileEditor,
+        lambda path: report(inspect_file(path)),
+        lambda path: convert_file(str(path), str(tmp_path / "m.safetensors")),
+    ):
+        with pytest.raises(FileFormatError, match="m.keras"):
+            use(path)
+    assert os.listdir(tmp_path) == ["m.keras"]
+
+
+def test_the_table_of_advisories_names_tests():
+    root = pathlib.Path(__file__).parents[2]
+    text = (root / "SECURITY.md").read_text()
+    named = {
+        name
+        for line in text.splitlines()
+        if "CVE-" in line or "GHSA-" in line
+        for name in re.findall(r"`(test_\w+)`", line)
+    }
+    files = ("saving/test_attacks.py", "saving/test_hostile_files.py", "utils/test_files.py")
+    code = "".join((root / "tests" / name).read_text() for name in files)
+    assert len(named) > 10 and all(f"def {name}(" in code for name in named)

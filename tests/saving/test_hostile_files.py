@@ -239,6 +239,14 @@ def test_hostile_datasets_are_refused(fill):
             file.dataset(file.handle, "d")
 
 
+@pytest.mark.parametrize("size", [8, 95, 96, 99, 100, 104])
+@pytest.mark.parametrize("version", range(4))
+def test_files_that_end_in_their_first_block(version, size):
+    data = b"\x89HDF\r\n\x1a\n" + bytes([version, 8, 8, 0, 0, 8, 8]) + bytes(90)
+    with pytest.raises(FileFormatError, match="damaged"), open_h5(io.BytesIO(data[:size])):
+        pass
+
+
 def test_hostile_groups_are_refused():
     def fill(file):
         file["soft"] = h5py.SoftLink("/")

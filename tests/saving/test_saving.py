@@ -11,6 +11,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 import torchkeras as keras
@@ -249,6 +250,48 @@ def test_by_name(tmp_path):
 def h5_file(folder, model):
     model.save(folder / "other.h5")
     return folder / "other.h5"
+
+
+def test_state_dicts_of_plain_pytorch(tmp_path):
+    """Its layers have other names, and other orders of axes."""
+    conv, linear = torch.nn.Conv2d(3, 4, 2), torch.nn.Linear(4, 4)
+    plain = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), linear)
+    path = tmp_path / "plain.safetensors"
+    safetensors.torch.save_file({**plain.state_dict(), "steps": torch.ones(1)}, path)
+
+    def make(units=4):
+        layers = [
+            L.Conv2D(4, 2, activation="relu", name="c"),
+            L.Flatten(),
+            L.Dense(units, name="d"),
+        ]
+        return keras.Sequential([L.Input((2, 2, 3)), *layers])
+
+    model = make()
+    c, d = (name.rpartition(".")[0] for name in list(model.state_dict())[::2])
+    mapping = {
+        f"{c}.kernel": ("0.weight", (2, 3, 1, 0)),
+        f"{c}.bias": "0.bias",
+        f"{d}.kernel": ("3.weight", (1, 0)),
+        f"{d}.bias": "3.bias",
+    }
+    model.load_weights(path, mapping=mapping)
+    x = torch.rand(5, 2, 2, 3)
+    torch.testing.assert_close(model(x), plain(x.permute(0, 3, 1, 2)))
+    with pytest.raises(FileFormatError, match="'.*kernel' has another shape") as caught:
+        make(3).load_weights(path, mapping=mapping)
+    assert "(4, 3)" in str(caught.value) and "(4, 4)" in str(caught.value)
+    with pytest.warns(UserWarning, match="Skipped"):
+        make(3).load_weights(path, mapping=mapping, skip_mismatch=True)
+    with pytest.raises(FileFormatError, match="(?s)not those of the model.*3.biases"):
+        model.load_weights(path, mapping={**mapping, f"{d}.bias": "3.biases"})
+    with pytest.raises(ValueError, match="none of the model's: .*'x'"):
+        model.load_weights(path, mapping={"x": "0.bias"})
+    with pytest.raises(ValueError, match="turns '3.weight' of shape"):
+        model.load_weights(path, mapping={**mapping, f"{d}.kernel": ("3.weight", (0, 0))})
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="only supports loading '.safetensors'"):
+        model.load_weights(tmp_path / "m.keras", mapping=mapping)
 
 
 def test_objects_to_skip(tmp_path):

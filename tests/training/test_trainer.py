@@ -510,8 +510,8 @@ def test_compiled_steps_see_the_losses_of_layers():
         options = {"epochs": 2, "batch_size": len(X), "shuffle": False, "verbose": 0}
         return model.fit(X, X[:, :2], **options).history["loss"]
 
-    def by_torch(function):
-        return real(function, backend="eager")
+    def by_torch(function, **options):
+        return real(function, backend="eager", **options)
 
     expected = run()
     real = torch.compile
@@ -532,18 +532,6 @@ def test_mistakes_are_not_taken_for_the_compilers(monkeypatch):
     with pytest.raises(RuntimeError, match="the user's mistake"):
         model.fit(X, Y, verbose=0)
     assert model.jit_compile
-
-
-def test_jit_compile_with_the_real_compiler():
-    """Whether there is a working one or not. All batches are of one size, to compile just once."""
-    options = {"epochs": 3, "batch_size": len(X), "shuffle": False, "verbose": 0}
-    set_seed(1)
-    expected = linear(optimizer="adam", loss="mse").fit(X, Y, **options).history["loss"]
-    model = linear(optimizer="adam", loss="mse", jit_compile=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        history = model.fit(X, Y, **options).history["loss"]
-    assert history == pytest.approx(expected, rel=1e-4)
 
 
 def test_eager_wins_over_jit():

@@ -54,6 +54,10 @@ class Callback:
     # Attributes that `BackupAndRestore` carries over to a training that goes on: numbers, lists of
     # numbers, lists of arrays, `None`.
     _carried: ClassVar[tuple[str, ...]] = ()
+    # Whether it only writes down what it is told, which one process of a job does for all.
+    _only_writes: ClassVar[bool] = False
+    # Whether its batch hooks read `logs`; in a job these are then brought together every time.
+    _reads_batches: Any = True
 
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None

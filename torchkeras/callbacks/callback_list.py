@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..distribution.processes import is_first
 from ..naming import explain
 from ..tree import flatten
 from .callback import BATCH_HOOKS, HOOKS, Callback, is_default
@@ -92,8 +93,25 @@ class CallbackList(Callback):
         super().set_model(model)
         if self._history is not None:
             model.history = self._history
-        for callback in self.callbacks:
+        for callback in self._active():
             callback.set_model(model)
+
+    def _active(self) -> list[Any]:
+        """The callbacks that are called in this process: of a job, one alone writes things down."""
+        if is_first():
+            return self.callbacks
+        return [c for c in self.callbacks if not getattr(c, "_only_writes", False)]
+
+    def looks_at_batches(self, hook: str) -> bool:
+        """Whether a callback reads the results of batches, in any process of a job.
+
+        The progress bar does not count: within an epoch it shows those of its own process.
+        """
+        return any(
+            not isinstance(c, ProgbarLogger) and getattr(c, "_reads_batches", True)
+            for c in self.callbacks
+            if not is_default(c, hook)
+        )
 
     def set_iterator(self, iterator: Any) -> None:
         """Hand what `fit` draws its batches from, and all callbacks, to those that ask for it."""
@@ -107,7 +125,7 @@ class CallbackList(Callback):
 
     def _find_listeners(self) -> None:
         self._listeners = {
-            hook: [c for c in self.callbacks if not is_default(c, hook)] for hook in HOOKS
+            hook: [c for c in self._active() if not is_default(c, hook)] for hook in HOOKS
         }
         # A batch hook becomes an attribute of this object: nothing is decided per batch.
         for hook in BATCH_HOOKS:

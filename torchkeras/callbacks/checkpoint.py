@@ -11,10 +11,13 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..distribution.processes import JOB, is_first
+from ..distribution.strategy import replicas
 from ..naming import explain
 from ..saving.atomic import replacing
 from ..saving.h5_guard import load_json, open_h5
@@ -132,6 +135,10 @@ class ModelCheckpoint(MonitorCallback):
                     fix=f"pass {os.path.splitext(self.filepath)[0] + suffixes[0]!r}.",
                 )
             )
+
+    @property
+    def _reads_batches(self) -> bool:
+        return self._counter is not None
 
     @property
     def _count(self) -> list[int] | None:
@@ -284,6 +291,10 @@ class BackupAndRestore(Callback):
         self._current_epoch = 0
         self._last_batch_seen = 0
 
+    @property
+    def _reads_batches(self) -> bool:
+        return self._counter is not None
+
     def set_iterator(self, iterator: Any, callbacks: list[Any]) -> None:
         """Receive the `EpochIterator` that `fit` draws from, and all callbacks of this `fit`.
 
@@ -326,6 +337,8 @@ class BackupAndRestore(Callback):
                     self._begin_at(json.load(file)["epoch"])
             return
         self._begin_at(state["epoch"])
+        if self._counter is not None:  # the next backup comes when it would have come
+            self._counter.since, self._counter.last = 0, state["batch"]
         if not _has_ended(metadata_path):
             self._kept, self._state = _attributes_in(self._callbacks, state, values), state
         if optimizer is not None and state["logs"] is not None:
@@ -340,6 +353,9 @@ class BackupAndRestore(Callback):
             # Metrics were reset, and other callbacks may have changed something.
             self.model.load_weights(weights_path)
             _set_variables(self.model, values)
+            together = replicas()
+            if together is not None:
+                together.restored()
 
         self._iterator.restore(state["data"], then=restore_again)
 
@@ -354,6 +370,8 @@ class BackupAndRestore(Callback):
             for name, value in attributes.items():
                 setattr(callback, name, value)
             if self._callbacks.index(callback) < self._callbacks.index(self):
+                continue
+            if callback._only_writes and not is_first():
                 continue
             if state["logs"] is not None:
                 callback.on_epoch_end(state["epoch"] - 1, dict(state["logs"]))
@@ -395,6 +413,13 @@ class BackupAndRestore(Callback):
             done: Batches of the epoch that are done, 0 at its end.
             logs: Results of an epoch that has ended, `None` within one.
         """
+        together = replicas()
+        if together is not None:
+            together.merge(self.model)
+            together.merge_statistics(self.model)
+        _write_once(lambda: self._write(done, logs))
+
+    def _write(self, done: int, logs: Logs) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._weights_path):
             for path in (self._weights_path, self._training_metadata_path):
@@ -422,6 +447,9 @@ class BackupAndRestore(Callback):
         """Remove the backup, or note that training has come to its end."""
         self.model._initial_epoch = None
         self._iterator, self._callbacks = None, []
+        _write_once(self._end)
+
+    def _end(self) -> None:
         if self.delete_checkpoint and os.path.exists(self.backup_dir):
             shutil.rmtree(self.backup_dir)
         elif os.path.exists(self._weights_path):
@@ -492,6 +520,14 @@ def _read_state(path: str) -> tuple[dict[str, Any] | None, dict[str, list[Any]]]
             numbers = range(len(file.names(members)))
             values[kind] = [file.read(file.dataset(members, str(i))) for i in numbers]
         return state, values
+
+
+def _write_once(write: Callable[[], None]) -> None:
+    """Write files; in a job one process does so, and the others wait."""
+    if JOB.processes is None:
+        write()
+    else:
+        JOB.processes.write_once(write)
 
 
 def _set_variables(model: Any, values: dict[str, list[Any]]) -> None:

@@ -9,6 +9,7 @@ import logging
 import sys
 
 from ..config import is_interactive_logging_enabled
+from ..distribution.processes import is_first
 
 __all__ = ["print_msg"]
 
@@ -22,10 +23,14 @@ _ASCII = str.maketrans(
 def print_msg(message: object, line_break: bool = True) -> None:
     """Print a message at once; log it if `config.disable_interactive_logging()` was called.
 
+    Of the processes of a job the first one prints.
+
     Args:
         message: What to print.
         line_break: Whether to end the line.
     """
+    if not is_first():  # of the processes that train together
+        return
     text = str(message)
     if not is_interactive_logging_enabled():
         sys.modules.get("absl.logging", _LOGGER).info(text)

@@ -52,6 +52,8 @@ class CSVLogger(Callback):
         append: Add to a file that is there already, instead of replacing it.
     """
 
+    _only_writes = True
+
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
@@ -186,6 +188,8 @@ class RemoteMonitor(Callback):
         headers: More HTTP headers.
         send_as_json: Post JSON itself instead of a form.
     """
+
+    _only_writes = True
 
     def __init__(
         self,

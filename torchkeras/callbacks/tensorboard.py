@@ -53,6 +53,7 @@ class TensorBoard(Callback):
     """
 
     _carried = ("_train_step",)
+    _only_writes = True
 
     def __init__(
         self,
@@ -90,6 +91,10 @@ class TensorBoard(Callback):
         self._batch_start = 0.0
         self._epoch_start = 0.0
         self._epoch_start_step = 0
+
+    @property
+    def _reads_batches(self) -> bool:
+        return self.update_freq != "epoch"
 
     def set_model(self, model: Any) -> None:
         """Receive the model; its structure is written."""

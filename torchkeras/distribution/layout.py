@@ -18,6 +18,7 @@ import torch
 
 from ..naming import explain
 from ..registry import builtin
+from .processes import JOB
 
 __all__ = ["DeviceMesh", "LayoutMap", "TensorLayout", "get_device_count", "list_devices"]
 
@@ -25,7 +26,9 @@ _TYPES = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu"}
 
 
 def list_devices(device_type: str | None = None) -> list[str]:
-    """List the devices of one type that this machine computes on.
+    """List the devices of one type that the job computes on, one for each of its processes.
+
+    A process that is in no job lists those of this machine.
 
     Args:
         device_type: `"cpu"` or `"gpu"`; default: GPUs where there are any.
@@ -40,7 +43,8 @@ def list_devices(device_type: str | None = None) -> list[str]:
         ['cpu:0']
     """
     if device_type is None:
-        device_type = "gpu" if torch.cuda.is_available() else "cpu"
+        gpus = torch.cuda.is_available() if JOB.processes is None else JOB.processes.on_gpu
+        device_type = "gpu" if gpus else "cpu"
     kind = _TYPES.get(device_type.lower())
     if kind is None:
         raise ValueError(
@@ -51,6 +55,8 @@ def list_devices(device_type: str | None = None) -> list[str]:
             )
         )
     count = torch.cuda.device_count() if kind == "cuda" else 1
+    if JOB.processes is not None:
+        count = JOB.processes.size if (kind == "cuda") == JOB.processes.on_gpu else 0
     return [f"{device_type.lower()}:{i}" for i in range(count)]
 
 

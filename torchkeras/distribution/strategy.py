@@ -1,25 +1,32 @@
 """How a model and its data are spread over devices, and which way is in force.
 
-One process and one device are all that runs today: `fit` under a distribution of several devices
-raises and says so. The classes are complete as descriptions, so that scripts can be written.
+Each device has a process of its own, which `torchrun` starts. `torchkeras run` joins them, and puts
+a `DataParallel` over all in force; in scripts that are started otherwise `initialize()` joins them,
+and `set_distribution` does the rest. Where there are more devices in a distribution than processes
+in the job, `fit` raises and says so.
 Source: `keras.distribution` (names, rules of layouts).
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 import torch.distributed
 
 from ..config import at_clear_session
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..registry import builtin
+from ..saving.api import WRITING
 from ..tree import flatten
 from .layout import DeviceMesh, LayoutMap, TensorLayout, list_devices
+from .processes import JOB, Processes, join
+from .replicas import Replicas
 
 __all__ = [
     "DataParallel",
@@ -28,16 +35,18 @@ __all__ = [
     "distribute_tensor",
     "distribution",
     "initialize",
-    "require_one_device",
+    "join_as_replicas",
+    "replicas",
     "require_shared_data",
     "set_distribution",
 ]
 
 
 class _Current:
-    """The distribution in force."""
+    """The distribution in force, and that which `clear_session` returns to."""
 
     value: Distribution | None = None
+    default: Distribution | None = None
 
 
 def distribution() -> Distribution | None:
@@ -52,27 +61,36 @@ def set_distribution(value: Distribution | None) -> None:
         value: A `DataParallel`, a `ModelParallel`, or `None`.
     """
     _Current.value = value
+    several = JOB.processes is not None and value is not None
+    WRITING.once = JOB.processes.write_once if several else None
 
 
-at_clear_session(lambda: set_distribution(None))
+at_clear_session(lambda: set_distribution(_Current.default))
 
 
-def require_one_device() -> None:
-    """Refuse to go on under a distribution over several devices.
+def replicas() -> Replicas | None:
+    """Return the copies of models that train side by side, or `None` if a model trains alone.
 
     Raises:
-        NotImplementedError: One is in force.
+        NotImplementedError: The distribution in force has more or fewer devices than the job has
+            processes.
     """
-    current = distribution()
-    if current is not None and current.device_mesh.devices.size > 1:
-        raise NotImplementedError(
-            explain(
-                "Training on several devices through `keras.distribution` is not available yet.",
-                distribution=current,
-                fix="call `set_distribution(None)`, and wrap the model, which is a torch.nn.Module,"
-                " in `torch.nn.parallel.DistributedDataParallel`.",
-            )
-        )
+    current = _Current.value
+    if current is None or (JOB.processes is None and current.device_mesh.devices.size == 1):
+        return None
+    return current._replicas()
+
+
+def join_as_replicas() -> Processes | None:
+    """Join the job that `torchrun` has started, and train data-parallel in it from now on.
+
+    Returns: The processes; `None` if there is one only.
+    """
+    processes = join()
+    if processes is not None:
+        _Current.default = DataParallel()
+        set_distribution(_Current.default)
+    return processes
 
 
 def initialize(
@@ -80,24 +98,31 @@ def initialize(
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Join the processes of a job; `torchrun` does so before a script starts.
+    """Join the processes of a job, each of which computes on one device.
+
+    Under `torchrun` no argument is needed; under `torchkeras run` it has been done already. All
+    processes begin with the same random seeds. A distribution is to be set afterwards.
 
     Args:
-        job_addresses, num_processes, process_id: As in Keras.
+        job_addresses: `host:port` of the first process, also as the first of several, which are
+            separated by commas. Default: the environment variable
+            `KERAS_DISTRIBUTION_JOB_ADDRESSES`, or what `torchrun` says.
+        num_processes: How many there are; `KERAS_DISTRIBUTION_NUM_PROCESSES`, or as above.
+        process_id: The number of this one; `KERAS_DISTRIBUTION_PROCESS_ID`, or as above.
 
     Raises:
-        NotImplementedError: More than one process, which is not available yet.
+        ValueError: There are several, and nothing says where the first one is.
     """
-    if job_addresses is None and num_processes in (None, 1) and process_id in (None, 0):
-        return
-    raise NotImplementedError(
-        explain(
-            "keras.distribution.initialize: jobs of several processes are not available yet.",
-            job_addresses=job_addresses,
-            num_processes=num_processes,
-            fix="call `torch.distributed.init_process_group` and train with PyTorch's DDP.",
-        )
-    )
+    known = os.environ.get
+    job_addresses = job_addresses or known("KERAS_DISTRIBUTION_JOB_ADDRESSES")
+    if num_processes is None and "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+        num_processes = int(known("KERAS_DISTRIBUTION_NUM_PROCESSES"))
+    if process_id is None and "KERAS_DISTRIBUTION_PROCESS_ID" in os.environ:
+        process_id = int(known("KERAS_DISTRIBUTION_PROCESS_ID"))
+    count = int(known("WORLD_SIZE", 1)) if num_processes is None else num_processes
+    if count > 1 or job_addresses is not None:
+        first = job_addresses.split(",")[0] if job_addresses else None
+        join(first, num_processes, process_id)
 
 
 def _processes() -> tuple[int, int]:
@@ -111,22 +136,39 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     """Lay a tensor out over the devices of a mesh; with one device it is laid out already.
 
     Args:
-        tensor: A tensor, or a symbolic one, which is returned.
+        tensor: A tensor, the same in all processes, or a symbolic one, which is returned.
         layout: How.
 
+    Returns: A `torch.distributed.tensor.DTensor`, of which each process holds its part.
+
     Raises:
-        NotImplementedError: The mesh has several devices, which is not available yet.
+        NotImplementedError: The mesh has more or fewer devices than the job has processes.
     """
     mesh = layout.device_mesh
     if isinstance(tensor, KerasTensor) or mesh is None or mesh.devices.size == 1:
         return tensor
-    raise NotImplementedError(
-        explain(
-            "Tensors over several devices through `keras.distribution` are not available yet.",
-            layout=layout,
-            fix="use `torch.distributed.tensor.distribute_tensor`.",
+    processes = JOB.processes
+    if processes is None or mesh.devices.size != processes.size:
+        raise NotImplementedError(
+            explain(
+                f"A process computes on one device, and this mesh has {mesh.devices.size}.",
+                layout=layout,
+                processes=1 if processes is None else processes.size,
+                fix="start as many processes with `torchrun`, and call"
+                " `keras.distribution.initialize()`.",
+            )
         )
-    )
+    # Costly to import, and needed by few.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard
+    from torch.distributed.tensor import distribute_tensor as distribute
+
+    kind = "cuda" if processes.on_gpu else "cpu"
+    names = tuple(mesh.axis_names)
+    grid = init_device_mesh(kind, tuple(mesh.shape), mesh_dim_names=names)
+    cut = {axis: dim for dim, axis in enumerate(layout.axes) if axis is not None}
+    placements = [Shard(cut[name]) if name in cut else Replicate() for name in names]
+    return distribute(torch.as_tensor(tensor).detach(), grid, placements)
 
 
 def require_shared_data(x: Any) -> None:
@@ -137,6 +179,8 @@ def require_shared_data(x: Any) -> None:
     """
     current = distribution()
     if current is None or not (current._is_multi_process and current.auto_shard_dataset):
+        return
+    if JOB.processes is not None:  # `training.data.sharding` shares out data of every kind
         return
     raise ValueError(
         explain(
@@ -169,6 +213,18 @@ class Distribution:
         self.auto_shard_dataset = auto_shard_dataset
         self._num_processes, self._process_id = _processes()
         self._is_multi_process = self._num_processes > 1
+
+    def _replicas(self) -> Replicas | None:
+        """What trains under this distribution in this process, of whose job it is a part."""
+        raise NotImplementedError(
+            explain(
+                f"`fit` does not train models under {type(self).__name__}.",
+                fix="use `DataParallel` if the model fits into one device. Else shard it, as the"
+                " torch.nn.Module that it is, with `torch.distributed.fsdp.fully_shard` or"
+                " `torch.distributed.tensor.parallel`, in a loop of PyTorch's; see"
+                " docs/scaling.md.",
+            )
+        )
 
     @property
     def num_processes(self) -> int:
@@ -313,11 +369,29 @@ class DataParallel(Distribution):
                 stacklevel=2,
             )
         super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
+        self._copies: Replicas | None = None
 
     @property
     def num_model_replicas(self) -> int:
         """One copy of the model per device."""
         return self.device_mesh.devices.size
+
+    def _replicas(self) -> Replicas | None:
+        processes, devices = JOB.processes, self.device_mesh.devices.size
+        if devices != (1 if processes is None else processes.size):
+            raise NotImplementedError(
+                explain(
+                    f"A process computes on one device, and this distribution has {devices}.",
+                    distribution=self,
+                    processes=1 if processes is None else processes.size,
+                    fix=f"start {devices} processes: `torchrun --nproc-per-node {devices} -m"
+                    " torchkeras run script.py`, or call `keras.distribution.initialize()` under"
+                    " `torchrun` before you make the distribution.",
+                )
+            )
+        if self._copies is None or self._copies.processes is not processes:
+            self._copies = Replicas(processes, self.auto_shard_dataset)
+        return self._copies
 
 
 @builtin("keras.distribution.ModelParallel")

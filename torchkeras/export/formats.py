@@ -7,10 +7,11 @@ from typing import Any
 from ..naming import explain
 from .onnx import export_onnx
 from .program import export_torch
+from .torchscript import export_torchscript
 
 __all__ = ["export_model"]
 
-_EXPORTERS = {"torch": export_torch, "onnx": export_onnx}
+_EXPORTERS = {"torch": export_torch, "onnx": export_onnx, "torchscript": export_torchscript}
 # Formats of Keras's that other frameworks write, and what leads there.
 _ELSEWHERE = {
     "tf_saved_model": "TensorFlow's SavedModel can only be written by TensorFlow. Use"
@@ -35,10 +36,11 @@ def export_model(
     Args:
         model: A built model or layer.
         filepath: Where to.
-        format: `"torch"` or `"onnx"`.
+        format: `"torch"`, `"onnx"` or `"torchscript"`.
         verbose: Say where it was written; by default yes.
         input_signature: What the model is called with; by default that is found out.
-        kwargs: Options of the format; see `export_torch` and `export_onnx`.
+        kwargs: Options of the format; see `export_torch`, `export_onnx`,
+            `export_torchscript`.
 
     Returns: The path.
 

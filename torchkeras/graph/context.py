@@ -35,6 +35,8 @@ class Context(threading.local):
         view: What reading a weight as a layer's attribute applies to it, or `None`. Derived from
             `READING.autocast` and `meta`, so that the common case costs one test.
         entered: An outermost call is open; it has cleared the losses of the one before.
+        idle: The batch is another process's: what is computed here must not count in statistics
+            that processes take together; see `distribution`.
         lossy: Weak references to layers that have received losses through `add_loss` since they
             were last cleared.
     """
@@ -46,6 +48,7 @@ class Context(threading.local):
     real_device: torch.device | None = None
     view: Callable[[torch.Tensor, bool], torch.Tensor] | None = None
     entered: bool = False
+    idle: bool = False
 
     def __init__(self) -> None:
         self.lossy: list[Any] = []

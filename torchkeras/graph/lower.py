@@ -384,7 +384,8 @@ def _part(masks: Any, index: int) -> Any:
 
 def _identifier(name: str) -> str:
     name = re.sub(r"\W", "_", name)
-    return f"input_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+    free = name.isidentifier() and not keyword.iskeyword(name) and name != "self"
+    return name if free else f"input_{name}"
 
 
 def _is_literal(value: Any) -> bool:

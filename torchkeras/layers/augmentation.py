@@ -16,6 +16,7 @@ Sources: `keras.layers` (names, protocol, numbers drawn for a seed, configs).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -89,6 +90,13 @@ def _on_tensors(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _as_tensor(x: Any) -> Any:
     return as_tensor(x) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
+def beside(images: Tensor) -> Any:
+    """Scope in which tensors are made where the images are; graphs know no such scopes."""
+    if torch.compiler.is_compiling():
+        return contextlib.nullcontext()
+    return torch.device(images.device)
 
 
 def _images_of(data: Any) -> Any:
@@ -278,7 +286,7 @@ class BaseImagePreprocessingLayer(DataLayer):
         images = _images_of(data)
         batch = images.shape[0] if self._is_batched(images) else 1
         seed = getattr(self, "generator", None) if seed is None else seed
-        with torch.device(images.device):
+        with beside(images):
             return self._draw(tuple(images.shape), batch, seed)
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> Any:

@@ -19,7 +19,7 @@ from ..naming import explain
 from ..random import beta, gamma, randint
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..tree import map_structure
-from .augmentation import ImageLayer, as_value_range
+from .augmentation import ImageLayer, as_value_range, beside
 from .augmentation_color import (
     RandomBrightness,
     RandomColorDegeneration,
@@ -303,7 +303,7 @@ class AugMix(_Policy):
             return None
         images = data["images"] if isinstance(data, dict) else data
         seed = self.generator if seed is None else seed
-        with torch.device(images.device):
+        with beside(images):
             weights = gamma((self.num_chains,), self.alpha, seed=seed)
             original = beta((), self.alpha, self.alpha, seed=seed)
         return {

@@ -233,7 +233,8 @@ class BatchNormalization(Normalizing):
 
     def _moments(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the mean and variance of each channel in a batch; subclasses may override it."""
-        x, axes, spread_out = inputs, self._reduction_axes, self._spread_out()
+        # A tuple: in graphs, `sum` takes no list that is an attribute.
+        x, axes, spread_out = inputs, tuple(self._reduction_axes), self._spread_out()
         if mask is None and not spread_out:
             variance, mean = torch.var_mean(x, axes, correction=0)
             return mean, variance

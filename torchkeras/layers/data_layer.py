@@ -122,7 +122,7 @@ def in_tf_graph(*values: Any) -> bool:
     """Return whether TensorFlow traces a graph: with these values, or, without any, at all."""
     tf = sys.modules.get("tensorflow")
     is_symbolic = getattr(tf, "is_symbolic_tensor", None)
-    if is_symbolic is None:  # it is not loaded, or is a stand-in without graphs
+    if is_symbolic is None or torch.compiler.is_compiling():  # not loaded, or without graphs here
         return False
     if not values:
         return not tf.executing_eagerly()

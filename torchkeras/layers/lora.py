@@ -19,7 +19,7 @@ from ..initializers import get as get_initializer
 from ..naming import explain
 from ..variables import Variable
 from .layer import Layer
-from .state import assign
+from .state import assign, assign_from
 
 __all__ = ["LoRA", "adapted_weight", "own_weight", "plain_weight"]
 
@@ -36,7 +36,15 @@ def adapted_weight(name: str) -> property:
             weight = view(weight, self._static_masks)
         return self._adapted(weight) if self.lora_enabled else weight
 
-    return property(read, doc=f"The weight `{name}`, with its low-rank adapters if it has any.")
+    def write(self: LoRA, value: Tensor) -> None:
+        self.__dict__[name] = value
+
+    def delete(self: LoRA) -> None:
+        self.__dict__.pop(name, None)
+
+    # PyTorch's pruning and old weight norm put a tensor that they compute in the parameter's place.
+    doc = f"The weight `{name}`, with its low-rank adapters if it has any."
+    return property(read, write, delete, doc)
 
 
 def plain_weight(name: str) -> property:
@@ -53,6 +61,8 @@ def own_weight(layer: LoRA, name: str) -> Tensor:
     for key in (name, f"_{name}"):
         if layer._parameters.get(key) is not None:
             return layer._parameters[key]
+        if key in layer.__dict__:
+            return layer.__dict__[key]
     raise AttributeError(
         f"You must build the layer before accessing `{name}`. Layer '{layer.name}' has no such"
         " weight yet."
@@ -201,8 +211,7 @@ class LoRA(Layer):
         if not self.lora_enabled:
             super().load_own_variables(store)
             return
-        for i, weight in enumerate(self._filed_variables()):
-            assign(weight, store[str(i)])
+        assign_from(store, self._filed_variables())
         self._reset_adapters()
 
     def _reset_adapters(self) -> None:

@@ -31,7 +31,7 @@ from ..quantizers.int4 import pack_int4, unpack_int4
 from ..quantizers.quantizer import AbsMaxQuantizer, abs_max_quantize_grouped_with_zero_point
 from ..registry import deserialize_keras_object
 from .lora import LoRA, own_weight
-from .state import assign
+from .state import assign, assign_from
 
 __all__ = ["Matrix", "Quantizable", "integer_product"]
 
@@ -456,8 +456,7 @@ class Quantizable(LoRA):
                     fix="quantize the model as the one that was saved.",
                 )
             )
-        for i, name in enumerate(names):
-            assign(own_weight(self, name), store[str(i)])
+        assign_from(store, [own_weight(self, name) for name in names])
         if self._int4_block_size is not None and "g_idx" in names:
             groups = torch.arange(len(self.g_idx), device=self.g_idx.device)
             regular = torch.equal(self.g_idx.int(), (groups // self._int4_block_size).int())

@@ -521,7 +521,7 @@ class _UpSampling(Layer):
         self._factors = tuple(factors)
         rank = len(self._factors)
         # torch's kernel is faster than repetition, but for series, which it would copy.
-        self._scales = [float(factor) for factor in self._factors] if rank > 1 else None
+        self._scales = tuple(map(float, self._factors)) if rank > 1 else None
         # "nearest" multiplies by 1 / factor. Where that is rounded, it may miss a pixel's edge,
         # and "nearest-exact", which is slower, aims at its middle.
         exact = all(factor & (factor - 1) == 0 for factor in self._factors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,13 @@ from ..tree import flatten
 from ..variables import Variable, standardize_shape
 from .tracking import CONTAINERS, Tracked, is_stateless, is_tracking_enabled, track
 
-__all__ = ["LayerState", "StateTracker", "assign"]
+__all__ = ["LayerState", "StateTracker", "assign", "assign_from"]
 
 Tensor = torch.Tensor
 # What may hold or be state, and what a built layer takes no more of. Plain modules and parameters
 # of PyTorch stay exchangeable, as its users expect.
 _HOLDERS = (torch.nn.Module, torch.nn.Parameter, Metric, SeedGenerator)
+_TRACKED = (torch.nn.Module, Tensor, Metric, SeedGenerator, *CONTAINERS)
 _module_setattr = torch.nn.Module.__setattr__
 
 
@@ -48,7 +49,15 @@ class LayerState(torch.nn.Module):
     # Attributes ----------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, CONTAINERS) or name in self.__dict__.get("_modules", ()):
+        state = self.__dict__
+        modules = state.get("_modules")
+        held = modules is not None and (
+            name in modules or name in state["_parameters"] or name in state["_buffers"]
+        )
+        if not held and not isinstance(value, _TRACKED):
+            object.__setattr__(self, name, value)  # a setting: five times as fast as what follows
+            return
+        if isinstance(value, CONTAINERS) or (held and name in modules):
             self._set_container(name, value)
             return
         if isinstance(value, _HOLDERS):
@@ -187,7 +196,9 @@ class LayerState(torch.nn.Module):
         known = [*self._own_weights(), *self._children(), *self._metrics, *self._seed_generators]
         known_ids = {id(item) for item in known}
         for value in new:
-            if id(value) not in known_ids:
+            # A weight made by the layer may come back: `torch.nn.utils.prune` takes it away.
+            own = isinstance(value, Variable) and value.path.rpartition("/")[0] == self.path
+            if id(value) not in known_ids and not own:
                 raise self._locked_error(value)
 
     def _locked_error(self, value: Any = None) -> ValueError:
@@ -564,8 +575,7 @@ class LayerState(torch.nn.Module):
                 f" {len(store.keys())} variables during loading. Expected:"
                 f" {[_path_of(w) for w in weights]}"
             )
-        for i, weight in enumerate(weights):
-            assign(weight, store[str(i)])
+        assign_from(store, weights)
 
 
 _LOCKED_OUT = (LayerState, Variable, Metric, SeedGenerator)
@@ -629,6 +639,20 @@ def assign(weight: torch.nn.Parameter, value: Any) -> None:
         return
     with torch.no_grad():
         weight.copy_(value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value)))
+
+
+def assign_from(store: Any, weights: Iterable[torch.nn.Parameter]) -> None:
+    """Overwrite weights with what a store has as `"0"`, `"1"`, …
+
+    Args:
+        store: A mapping. One of a file may have `read_into(key, weight)`, which reads without a
+            copy in between and returns whether it could.
+        weights: The weights, in the store's order.
+    """
+    read_into = getattr(store, "read_into", None)
+    for i, weight in enumerate(weights):
+        if read_into is None or not read_into(str(i), weight):
+            assign(weight, store[str(i)])
 
 
 def _containers(module: torch.nn.Module) -> Iterator[Tracked]:

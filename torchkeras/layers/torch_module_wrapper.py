@@ -25,6 +25,7 @@ import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from ..config import default_device
+from ..graph.operation import Operation
 from ..naming import explain, name_scope
 from ..registry import builtin, get_registered_object, in_safe_mode
 from ..variables import READING, Variable
@@ -139,6 +140,12 @@ class TorchModuleWrapper(Layer):
         if self.output_shape is not None:
             return self.output_shape
         return super().compute_output_shape(input_shape)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the module returns, found out with inputs of these shapes and dtypes."""
+        if self.output_shape is not None:
+            return super().compute_output_spec(*args, **kwargs)
+        return Operation.compute_output_spec(self, *args, **kwargs)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

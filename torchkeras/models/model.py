@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..export.formats import export_model
+from ..export.pytorch import load_torch_weights, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
@@ -52,6 +53,8 @@ class Model(Trainer, Layer):
 
     # Set by `functional.py`, which is above this file.
     _functional_class: ClassVar[type]
+    # By `torch_model.py`, likewise.
+    _torch_class: ClassVar[type]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
@@ -255,7 +258,8 @@ class Model(Trainer, Layer):
         Args:
             filepath: What `save_weights` or `save` wrote, or Keras.
             skip_mismatch: Leave layers whose weights do not fit as they are, with a warning.
-            kwargs: `by_name`, for `.h5` files, and `objects_to_skip`.
+            kwargs: `by_name`, for `.h5` files, `objects_to_skip`, and for `.safetensors` files
+                `mapping`, the names (and order of axes) that weights have in a PyTorch state dict.
         """
         load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
@@ -271,8 +275,8 @@ class Model(Trainer, Layer):
 
         Args:
             filepath: Where to; a `.pt2` file for `"torch"`.
-            format: `"torch"`, a program of `torch.export`, or `"onnx"`. The default, Keras's, is
-                not available.
+            format: `"torch"`, a program of `torch.export`, `"onnx"`, or `"torchscript"`. The
+                default, Keras's, is not available.
             verbose: Say where it was written; by default yes.
             input_signature: What the model is called with: a list of an `InputSpec`, or a structure
                 of them, for each argument. Sizes that are `None` stay open. By default it is found
@@ -286,6 +290,50 @@ class Model(Trainer, Layer):
             ImportError: A package that the format needs is not installed.
         """
         export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
+    def to_torch(self) -> torch.nn.Module:
+        """Return an equivalent module made of `torch.nn` layers only, with copies of the weights.
+
+        It takes each input as an argument of its own, in the model's layout, and is in inference
+        mode. `torchkeras export FILE --to pytorch FOLDER` writes its source.
+
+        Raises:
+            NotImplementedError: A layer has no form in plain PyTorch; says which, and what to use.
+        """
+        return to_torch(self)
+
+    @classmethod
+    def from_torch(
+        cls, module: torch.nn.Module, output: Any = None, name: str | None = None
+    ) -> Model:
+        """Make a model of any PyTorch module, to be compiled, trained, evaluated and saved.
+
+        Args:
+            module: Takes what the model is given: a tensor, several in a list, or by name in a
+                dict.
+            output: What of its result counts: a key (`"logits"`), an index, or a function.
+            name: Default: the module's class in snake case, numbered.
+
+        Example:
+            >>> import torch
+            >>> model = Model.from_torch(torch.nn.Linear(3, 1))
+            >>> model.compile("adam", "mse")
+            >>> _ = model.fit(torch.ones(8, 3), torch.ones(8, 1), verbose=0)
+        """
+        return Model._torch_class(module, output, name)
+
+    def load_torch_weights(self, source: Any, names: Mapping[str, str] | None = None) -> None:
+        """Take over the weights of a PyTorch module of the same architecture.
+
+        Args:
+            source: A module, its state dict, or a file of one, in PyTorch's layouts; with the names
+                of `to_torch()`, or, where all differ, in that order.
+            names: What to call parts of the source instead: `{"features.0": "conv"}`.
+
+        Raises:
+            ValueError: Names or shapes do not fit; nothing has been changed then.
+        """
+        load_torch_weights(self, source, names)
 
     def _state(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.

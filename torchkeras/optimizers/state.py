@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from ..config import floatx
-from ..dtypes import standardize_dtype
+from ..dtypes import standardize_dtype, to_numpy
 from ..initializers import get as get_initializer
 from ..naming import auto_name, explain, name_scope
-from ..variables import Variable
+from ..variables import READING, Variable
 from .plan import HostScalar
 from .schedules import LearningRateSchedule, Lookahead, as_number
 
@@ -212,18 +212,21 @@ class OptimizerState:
             initializer: An initializer or its name.
         """
         self._check_initialized()
-        reference = reference_variable.detach()
-        value = torch.zeros_like(reference)
-        if initializer != "zeros":
-            fill = get_initializer(initializer)
-            with torch.device(reference.device):
-                value.copy_(fill(tuple(value.shape), dtype=standardize_dtype(value.dtype)))
         path = getattr(reference_variable, "path", None) or "variable"
-        path = re.sub("[/:]", "_", path)
+        name = f"{re.sub('[/:]', '_', path)}_{name or 'var'}"
+        late = READING.late if initializer == "zeros" and READING.scope is None else None
+        value = None if late is None else late.room_like(reference_variable)
         with name_scope(self.name, caller=self):
-            variable = Variable(
-                value, trainable=False, name=f"{path}_{name or 'var'}", device=value.device
-            )
+            if value is not None:
+                variable = Variable.adopt(torch.nn.Parameter(value, requires_grad=False), name)
+                late.watch()
+            else:
+                value = torch.zeros_like(reference_variable, requires_grad=False)
+                if initializer != "zeros":
+                    fill = get_initializer(initializer)
+                    with torch.device(value.device):
+                        value.copy_(fill(tuple(value.shape), dtype=standardize_dtype(value.dtype)))
+                variable = Variable(value, trainable=False, name=name, device=value.device)
         self._track_variable(variable)
         return variable
 
@@ -343,8 +346,10 @@ class OptimizerState:
 
     def save_own_variables(self, store: Any) -> None:
         """Write the state into `store`, a mapping from `"0"`, `"1"`, … to arrays."""
+        # Stores of files are done with the values before the optimizer goes on.
+        shared = getattr(store, "is_of_a_file", False)
         for i, variable in enumerate(self.variables):
-            store[str(i)] = variable.numpy()
+            store[str(i)] = to_numpy(variable) if shared else variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read the state from `store`; with a warning leave it as it is if the number differs."""
@@ -358,5 +363,7 @@ class OptimizerState:
                 stacklevel=2,
             )
             return
+        read_into = getattr(store, "read_into", None)  # of files: without a copy in between
         for i, variable in enumerate(variables):
-            variable.assign(store[str(i)])
+            if read_into is None or not read_into(str(i), variable):
+                variable.assign(store[str(i)])

@@ -6,11 +6,12 @@ still loads, and a PNG named `model.keras` is called a PNG.
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..naming import explain
@@ -32,6 +33,7 @@ from .weights_h5 import load_weights as load_weights_h5
 from .weights_h5 import save_weights as save_weights_h5
 
 __all__ = [
+    "WRITING",
     "ask_to_proceed_with_overwrite",
     "load_model",
     "load_weights",
@@ -53,6 +55,33 @@ _LOADERS = {
 }
 
 
+class Writing:
+    """Who writes files.
+
+    Attributes:
+        once: In a job of several processes, calls a function in one of them, while the others wait;
+            see `distribution.processes`. `None`: every process writes its own.
+    """
+
+    once: Callable[[Callable[[], Any]], Any] | None = None
+
+
+WRITING = Writing()
+
+
+def _written_once(save: Callable[..., None]) -> Callable[..., None]:
+    """Let one process of a job write a file for all of them."""
+
+    @functools.wraps(save)
+    def write(model: Any, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        if WRITING.once is None or hasattr(filepath, "write"):
+            return save(model, filepath, *args, **kwargs)
+        return WRITING.once(lambda: save(model, filepath, *args, **kwargs))
+
+    return write
+
+
+@_written_once
 def save_model(
     model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
 ) -> None:
@@ -128,7 +157,9 @@ def load_model(
         safe_mode: Refuse Python byte code, and configurations out of proportion to the weights.
 
     Returns:
-        The model, compiled if it was and `compile` is true.
+        The model, compiled if it was and `compile` is true. Large weights from the path of a
+        `.safetensors` file are its mapped memory, read when they are used; saving over the file is
+        fine, but no other program should write into it. Those from a file object are copied.
 
     Raises:
         FileFormatError: The file is missing, damaged, hostile, or of another kind.
@@ -138,6 +169,7 @@ def load_model(
         return loader(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
 
 
+@_written_once
 def save_weights(
     model: Any,
     filepath: Any,
@@ -195,6 +227,7 @@ def load_weights(
     skip_mismatch: bool = False,
     by_name: bool | None = None,
     objects_to_skip: Iterable[Any] | None = None,
+    mapping: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> None:
     """Load weights into a built model from a file of weights or from a file of a whole model.
@@ -206,6 +239,11 @@ def load_weights(
         skip_mismatch: Warn about layers that do not fit, and leave them as they are.
         by_name: Match layers by their names instead of their order (`.h5` only).
         objects_to_skip: Layers to leave alone (`.weights.h5` only).
+        mapping: What other names the model's weights have in a `.safetensors` file, such as a state
+            dict of plain PyTorch: `{"dense.bias": "fc.bias"}`. A name with a permutation of axes,
+            `{"dense.kernel": ("fc.weight", (1, 0))}`, also says how the file's tensor is turned.
+            Weights that it does not mention have their own names; tensors of the file that nothing
+            asks for are passed over.
 
     Raises:
         FileFormatError: The file is missing, damaged, of another kind, or does not fit the model.
@@ -227,6 +265,10 @@ def load_weights(
         raise ValueError(
             f"`objects_to_skip` only supports loading '.weights.h5' files. Received: {filepath}"
         )
+    if mapping is not None and kind != SAFETENSORS:
+        raise ValueError(
+            f"`mapping` only supports loading '.safetensors' files. Received: {filepath}"
+        )
     _check_built(model, "loading weights into")
     with file_errors_only(filepath):
         if kind == ARCHIVE:
@@ -234,7 +276,7 @@ def load_weights(
         elif kind == FOLDER:
             load_folder_weights(model, filepath, skip_mismatch=skip_mismatch)
         elif kind == SAFETENSORS:
-            load_safetensors_weights(model, filepath, skip_mismatch=skip_mismatch)
+            load_safetensors_weights(model, filepath, skip_mismatch=skip_mismatch, mapping=mapping)
         elif is_weights:
             skip = _skipper(objects_to_skip)
             load_weights_h5(model, filepath, skip_mismatch=skip_mismatch, skip=skip)
@@ -247,7 +289,7 @@ def _shard_map(path: Any) -> str:
     if isinstance(path, str) and path.endswith("weights.h5"):
         warnings.warn(
             f"Weights in several files are listed in a `.json` file; '{path}' becomes one.",
-            stacklevel=4,
+            stacklevel=5,
         )
         return f"{path.removesuffix('weights.h5').removesuffix('.')}{_SHARD_MAP}"
     if not isinstance(path, str) or not path.endswith(_SHARD_MAP):

@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import FileFormatError
+from .late import LateValues
 
 __all__ = ["AllocationBudget", "check_counts", "fits_in_memory"]
 
@@ -88,6 +89,7 @@ class AllocationBudget(TorchDispatchMode):
     Args:
         source: The file, for the message.
         size: Bytes of weights in it.
+        late: The weights that have no values yet, if some may wait for those of the file.
 
     Example:
         >>> with AllocationBudget("m.keras", size=1000):
@@ -96,8 +98,9 @@ class AllocationBudget(TorchDispatchMode):
         torchkeras.saving.errors.FileFormatError: m.keras: its configuration asks for more memory...
     """
 
-    def __init__(self, source: Any, size: int) -> None:
+    def __init__(self, source: Any, size: int, late: LateValues | None = None) -> None:
         super().__init__()
+        self.late = LateValues() if late is None else late
         self.source = source
         self.size = size
         self.largest = size * _PER_TENSOR + _PER_TENSOR_FLOOR
@@ -131,7 +134,7 @@ class AllocationBudget(TorchDispatchMode):
                     weights=f"{self.size} bytes",
                     fix="if you trust the file, load it with `safe_mode=False`.",
                 )
-        return func(*args, **kwargs)
+        return self.late.run(func, args, kwargs)
 
 
 def _created_shape(func: Any, args: Any, kwargs: Any) -> list[int] | None:

@@ -18,16 +18,19 @@ import functools
 import json
 import math
 import os
+import struct
 from collections.abc import Callable, Iterator
 from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
 
+from ..variables import READING
 from .errors import FileFormatError, describe
 from .h5_heaps import HeapCheck
+from .late import unwatched, written
 
-__all__ = ["H5File", "check_depth", "load_json", "open_h5", "read_attributes"]
+__all__ = ["H5File", "StoredValues", "check_depth", "load_json", "open_h5", "read_attributes"]
 
 T = TypeVar("T")
 
@@ -42,6 +45,7 @@ _BOMB_EXPANSION = 100
 # So many times the file's bytes of attributes may be read: each one is, at most a few times.
 _TEXT_EXPANSION = 4
 _MAX_DEPTH = 200
+_DIRECT_FROM = 1 << 14  # smaller values are as fast by way of an array
 _OPAQUE = {"bfloat16": torch.bfloat16, "float8_e4m3fn": torch.float8_e4m3fn}
 _OPAQUE["float8_e5m2"] = torch.float8_e5m2
 
@@ -88,6 +92,7 @@ def load_json(text: str | bytes, file: Any, what: str = "configuration") -> Any:
 
 # What h5py raises for data it cannot make sense of.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+_DAMAGE += (struct.error,)
 
 
 def _guarded(method: Callable[..., T]) -> Callable[..., T]:
@@ -113,6 +118,22 @@ def damaged(source: Any, error: Exception, size: int) -> FileFormatError:
         size=f"{size} bytes",
         fix="copy or download the file again, or go back to an earlier checkpoint.",
     )
+
+
+class StoredValues:
+    """A dataset's values, read when an array is made of it.
+
+    Args:
+        file: Where the dataset is.
+        dataset: A checked one.
+    """
+
+    def __init__(self, file: H5File, dataset: Any) -> None:
+        self._file, self._dataset = file, dataset
+        self.shape = tuple(dataset.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._file.read(self._dataset), dtype)
 
 
 class H5File:
@@ -188,6 +209,33 @@ class H5File:
             raw = np.ascontiguousarray(values).view(np.uint8)
             return torch.from_numpy(raw.reshape(-1).copy()).view(opaque).reshape(values.shape)
         return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+    @_guarded
+    def read_into(self, dataset: Any, weight: torch.Tensor) -> bool:
+        """Read a checked dataset's values into the memory of a weight, without a copy in between.
+
+        Returns:
+            Whether it could: on the CPU, for equal shapes and dtypes, and values in rows.
+        """
+        if weight.nbytes < _DIRECT_FROM or tuple(weight.shape) != dataset.shape:
+            return False
+        if READING.scope is not None or not weight.is_contiguous() or weight.device.type != "cpu":
+            return False
+        opaque = weight.dtype if weight.dtype in _OPAQUE.values() else None
+        if opaque != self._opaque(dataset):
+            return False
+        with unwatched():
+            plain = weight.detach()
+            if type(plain) is not torch.Tensor or plain.is_conj() or plain.is_neg():
+                return False
+            array = plain.numpy() if opaque is None else plain.view(torch.uint8).numpy()
+        if opaque is not None:
+            array = array.reshape(-1).view(dataset.dtype).reshape(dataset.shape)
+        if array.dtype != dataset.dtype:
+            return False
+        dataset.read_direct(array)
+        written(weight)
+        return True
 
     @_guarded
     def dtype_name(self, dataset: Any) -> str:

@@ -51,11 +51,11 @@ class HeapCheck:
             ValueError: Its heap is damaged.
         """
         start = 0
-        while (head := self._read(start, 96))[:8] != b"\x89HDF\r\n\x1a\n":
+        while (head := self._read(start, 100))[:8] != b"\x89HDF\r\n\x1a\n":
             start = max(512, 2 * start)  # where a signature can be after a user block
             if not head:
                 return
-        if len(head) < 96:
+        if len(head) < 100:  # what version 1 needs
             return  # no file of Keras is so short, nor is one that the library opens
         version = head[8]
         if version in (0, 1):

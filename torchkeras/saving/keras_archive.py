@@ -24,10 +24,12 @@ from .atomic import replacing
 from .budget import AllocationBudget, check_counts, fits_in_memory
 from .errors import FileFormatError, describe, file_errors_only
 from .h5_guard import load_json, open_h5
+from .late import LateValues, late_values
 from .legacy_config import modernize, optimizer_state
 from .walk import load_state
 from .weights_h5 import H5Reader, load_weights, write_h5
-from .zip_guard import open_member, open_zip, read_text, unpack_folder
+from .zip_guard import open_member, open_zip, read_text, reading_member, unpack_folder
+from .zip_writer import ZipWriter
 
 __all__ = [
     "KERAS_VERSION",
@@ -83,42 +85,33 @@ def save_archive(model: Any, file: Any, include_optimizer: bool = True) -> None:
     """
     _warn_if_unbuilt(model)
     if hasattr(file, "write"):
-        _write_archive(model, file, None, include_optimizer)
+        _write_archive(model, file, False, include_optimizer)
         return
-    folder = os.path.dirname(os.path.realpath(os.fspath(file)))
     with replacing(file) as stream:
-        _write_archive(model, stream, folder, include_optimizer)
+        _write_archive(model, stream, hasattr(os, "preadv"), include_optimizer)
 
 
-def _write_archive(model: Any, stream: IO[bytes], folder: str | None, optimizer: bool) -> None:
+def _write_archive(model: Any, stream: IO[bytes], in_place: bool, optimizer: bool) -> None:
     config, metadata = model_json(model, optimizer)
-    with (
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive,
-        _scratch(model, folder) as weights,
-        new_asset_folder() as assets,
-    ):
-        archive.writestr(zipfile.ZipInfo(_METADATA), metadata)
-        archive.writestr(zipfile.ZipInfo(_CONFIG), config)
-        write_h5(model, weights, assets, _without_optimizer(model, optimizer))
-        size = weights.seek(0, os.SEEK_END)
-        weights.seek(0)
-        with archive.open(zipfile.ZipInfo(_WEIGHTS), "w", force_zip64=size > 1 << 30) as member:
-            shutil.copyfileobj(weights, member, 1 << 20)
-        for name, path in assets.files():
-            info = zipfile.ZipInfo(f"{_ASSETS}/{name}")
-            with open(path, "rb") as asset, archive.open(info, "w") as member:
-                shutil.copyfileobj(asset, member, 1 << 20)
-
-
-@contextlib.contextmanager
-def _scratch(model: Any, folder: str | None) -> Iterator[IO[bytes]]:
-    """Give a file for the weights: in memory if they are small, else on the destination's disk."""
+    archive = ZipWriter(stream)
+    for name, text in ((_METADATA, metadata.encode()), (_CONFIG, config.encode())):
+        archive.write(name, io.BytesIO(text), len(text))
     size = sum(v.nbytes for v in model.variables if hasattr(v, "nbytes"))
-    if fits_in_memory(size):
-        yield io.BytesIO()
-        return
-    with tempfile.TemporaryFile(dir=folder) as file:
-        yield file
+    skip = _without_optimizer(model, optimizer)
+    with new_asset_folder() as assets:
+        if in_place and not fits_in_memory(size):
+            with archive.window(_WEIGHTS) as weights:
+                write_h5(model, weights, assets, skip)
+        else:
+            with io.BytesIO() if fits_in_memory(size) else tempfile.TemporaryFile() as weights:
+                write_h5(model, weights, assets, skip)
+                size = weights.seek(0, os.SEEK_END)
+                weights.seek(0)
+                archive.write(_WEIGHTS, weights, size)
+        for name, path in assets.files():
+            with open(path, "rb") as asset:
+                archive.write(f"{_ASSETS}/{name}", asset, os.path.getsize(path))
+    archive.close()
 
 
 def save_folder(model: Any, folder: Any, include_optimizer: bool = True) -> None:
@@ -179,7 +172,10 @@ def load_archive(
         if _WEIGHTS not in names:
             raise _without_weights(file)
         stored = archive.getinfo(_WEIGHTS).compress_size
-        with open_member(archive, _WEIGHTS, file) as weights, _unpacked(archive, file) as assets:
+        with (
+            _unpacked(archive, file) as assets,
+            reading_member(archive, _WEIGHTS, file) as weights,
+        ):
             return _assemble(
                 file, config, metadata, weights, assets, custom_objects, compile, safe_mode, stored
             )
@@ -244,6 +240,7 @@ def build_model(
     custom_objects: Any = None,
     compile: bool = True,
     safe_mode: bool = True,
+    late: LateValues | None = None,
 ) -> Any:
     """Build the model that a file's configuration describes, with weights still to be loaded.
 
@@ -251,6 +248,7 @@ def build_model(
         source: The file, for messages.
         config: The configuration, in Keras 3's form.
         weights_size: Bytes of weights in the file; limits what building may allocate.
+        late: Where weights go whose first values can wait, if the file's are loaded right after.
 
     Raises:
         FileFormatError: It describes no model.
@@ -267,8 +265,9 @@ def build_model(
         config.pop("compile_config", None)
     if safe_mode:
         check_counts(config, source)
-    limit = AllocationBudget(source, weights_size) if safe_mode else contextlib.nullcontext()
-    with file_errors_only(source), ObjectSharingScope(), limit:
+    waiting = contextlib.nullcontext() if late is None else late.collecting()
+    limit = AllocationBudget(source, weights_size, late) if safe_mode else late
+    with file_errors_only(source), ObjectSharingScope(), waiting, limit or contextlib.nullcontext():
         model = deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
     if not hasattr(model, "layers") and not hasattr(model, "load_own_variables"):
         raise FileFormatError(
@@ -297,8 +296,11 @@ def _assemble(
     is_old = version.partition(".")[0] in ("1", "2")
     if is_old:
         config = modernize(config, source, version, custom_objects)
-    model = build_model(source, config, size, custom_objects, compile, safe_mode)
-    with open_h5(source, weights, stored) as file:
+    with contextlib.ExitStack() as stack:
+        late = stack.enter_context(late_values())
+        model = build_model(source, config, size, custom_objects, compile, safe_mode, late)
+        file = stack.enter_context(open_h5(source, weights, stored))
+        stack.enter_context(late.watching())
         reader = H5Reader(file)
         optimizer = getattr(model, "optimizer", None) if is_old else None
         load_state(

@@ -9,7 +9,6 @@ HDF5's limit of 64 KB for an attribute. Weights are matched by position, or by l
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -25,8 +24,9 @@ from ..registry import CustomObjectScope, SafeModeScope
 from .atomic import replacing
 from .budget import AllocationBudget, check_counts
 from .errors import FileFormatError
-from .h5_guard import H5File, load_json, open_h5, read_attributes
+from .h5_guard import H5File, StoredValues, load_json, open_h5, read_attributes
 from .keras_archive import KERAS_VERSION, build_model, model_config
+from .late import late_values
 from .legacy_config import modernize, modernize_training, optimizer_state, to_legacy
 from .weights_h5 import to_array
 
@@ -177,23 +177,26 @@ def load_h5(
     Raises:
         FileFormatError: The file is damaged, hostile, or has no model in it.
     """
-    with open_h5(file) as opened:
+    with open_h5(file) as opened, late_values() as late:
         text = opened.attribute(opened.handle, "model_config")
         if not isinstance(text, str):
             raise FileFormatError(file, "it holds weights but no model", fix=_no_model_fix(opened))
         version = _version(opened, opened.handle)
         config = modernize(load_json(text, file), file, version, custom_objects)
-        model = build_model(file, config, opened.size, custom_objects, False, safe_mode)
+        model = build_model(file, config, opened.size, custom_objects, False, safe_mode, late)
         group = opened.group("model_weights")
         if group is None:
             raise FileFormatError(
                 file, "it has no 'model_weights'", fix="save the model again with `model.save()`."
             )
-        _load_by_position(opened, group, model, version, skip_mismatch=False)
+        with late.watching():
+            _load_by_position(opened, group, model, version, skip_mismatch=False)
         if compile:
-            limit = AllocationBudget(file, opened.size) if safe_mode else contextlib.nullcontext()
-            with SafeModeScope(safe_mode), limit:
+            limit = AllocationBudget(file, opened.size, late) if safe_mode else late
+            with SafeModeScope(safe_mode), late.collecting(), limit:
                 _compile(opened, model, custom_objects, safe_mode)
+            with late.watching():
+                _load_optimizer(opened, model)
     return model
 
 
@@ -250,16 +253,30 @@ def _stored_layers(opened: H5File, group: Any) -> Iterable[tuple[str, Any, list[
         yield name, layer, read_attributes(opened, layer, "weight_names")
 
 
-def _read(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
-    values = []
+def _find(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
+    """Return the checked datasets of these names."""
+    datasets = []
     for name in names:
         dataset = opened.dataset(group, name)
         if dataset is None:
             raise FileFormatError(
                 opened.source, f"weight '{name}' is listed but missing", fix="get the file again."
             )
-        values.append(opened.read(dataset))
-    return values
+        datasets.append(dataset)
+    return datasets
+
+
+def _read(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
+    return [opened.read(dataset) for dataset in _find(opened, group, names)]
+
+
+def _values(
+    opened: H5File, layer: Any, group: Any, names: Iterable[str], version: str
+) -> list[Any]:
+    """Return a layer's weights as arrays, or as datasets to be read."""
+    if version.partition(".")[0] == "1":
+        return _convert(layer, _read(opened, group, names))
+    return _find(opened, group, names)
 
 
 def _load_by_position(
@@ -277,7 +294,7 @@ def _load_by_position(
             " with equal names.",
         )
     for layer, (name, node, names) in zip(layers, stored, strict=True):
-        values = _convert(layer, _read(opened, node, names), version)
+        values = _values(opened, layer, node, names, version)
         _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
     _load_top_level(opened, group, model, skip_mismatch)
 
@@ -290,7 +307,7 @@ def _load_by_name(
         by_name.setdefault(layer.name, []).append(layer)
     for name, node, names in _stored_layers(opened, group):
         for layer in by_name.get(name, ()):
-            values = _convert(layer, _read(opened, node, names), version)
+            values = _values(opened, layer, node, names, version)
             _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
     _load_top_level(opened, group, model, skip_mismatch)
 
@@ -298,7 +315,7 @@ def _load_by_name(
 def _load_top_level(opened: H5File, group: Any, model: Any, skip_mismatch: bool) -> None:
     node = opened.group(_TOP_LEVEL, group)
     if node is not None:
-        values = _read(opened, node, read_attributes(opened, node, "weight_names"))
+        values = _find(opened, node, read_attributes(opened, node, "weight_names"))
         _assign(opened, model, _top_weights(model), values, _TOP_LEVEL, skip_mismatch)
 
 
@@ -310,7 +327,7 @@ def _assign(
     stored_name: str,
     skip_mismatch: bool,
 ) -> None:
-    """Set weights after all shapes were compared."""
+    """Set weights, to arrays or what datasets hold, after all shapes were compared."""
     problem, facts = None, {}
     pairs = list(zip(targets, values, strict=False))
     unfit = [(w, v) for w, v in pairs if tuple(w.shape) != tuple(np.shape(v))]
@@ -338,17 +355,19 @@ def _assign(
         warnings.warn(f"Skipped what does not fit the model.\n{error}", stacklevel=5)
     with torch.no_grad():
         for weight, value in pairs:
-            if tuple(weight.shape) == tuple(np.shape(value)):
+            if tuple(weight.shape) != tuple(np.shape(value)):
+                continue
+            if isinstance(value, (np.ndarray, torch.Tensor)):
                 weight.copy_(torch.as_tensor(value))
+            elif not opened.read_into(value, weight):
+                weight.copy_(torch.as_tensor(opened.read(value)))
     for module in layer.modules() if isinstance(layer, Layer) else ():
         if hasattr(module, "finalize_state"):
             module.finalize_state()
 
 
-def _convert(layer: Any, values: list[Any], version: str) -> list[Any]:
+def _convert(layer: Any, values: list[Any]) -> list[Any]:
     """Bring the weights of Keras 1 into today's order."""
-    if version.partition(".")[0] != "1":
-        return values
     kind = type(layer).__name__
     if kind == "LSTM" and len(values) == 12:  # W, U and b of the gates i, c, f, o in turn
         gates = [values[i : i + 3] for i in (0, 6, 3, 9)]
@@ -375,10 +394,15 @@ def _compile(opened: H5File, model: Any, custom_objects: Any, safe_mode: bool) -
     with CustomObjectScope(custom_objects or {}):
         model.compile_from_config(config)
     optimizer = getattr(model, "optimizer", None)
-    node = opened.group("optimizer_weights")
-    if optimizer is None or node is None:
+    if optimizer is not None and not optimizer.built and "optimizer_weights" in opened.names():
+        optimizer.build(model.trainable_variables)
+
+
+def _load_optimizer(opened: H5File, model: Any) -> None:
+    optimizer = getattr(model, "optimizer", None)
+    node = None if optimizer is None else opened.group("optimizer_weights")
+    if node is None:
         return
     names = read_attributes(opened, node, "weight_names")
-    if not optimizer.built:
-        optimizer.build(model.trainable_variables)
-    optimizer_state(optimizer, _read(opened, node, names), names)
+    values = [StoredValues(opened, dataset) for dataset in _find(opened, node, names)]
+    optimizer_state(optimizer, values, names)

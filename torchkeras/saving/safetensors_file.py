@@ -5,7 +5,16 @@ metadata holds the configuration under `keras_config`. The optimizer's variables
 `__optimizer__.0`, `__optimizer__.1`, … and files of layers (vocabularies) are byte tensors
 `__assets__/…`. Layers are named by number (`dense_7`), so the same model built twice has other
 names; `keras_paths` in the metadata gives each tensor's path in `.weights.h5` files, by which they
-are matched then. Loading maps the file into memory and copies one tensor at a time into the model.
+are matched then.
+
+`load_model` maps the file into memory, and large weights are that memory: nothing is read or
+copied before it is used. The mapping is private: the file and other processes never see what
+training writes, and processes share what none of them changes. Weights whose order in memory is
+another one (kernels of convolutions), or that are on a GPU, are copied, as are all that are loaded
+into a model that exists, or from a file object. The file may be deleted, or replaced as all savers
+here do it, and the model keeps its weights; but who writes into the file itself, or cuts it short,
+changes the weights or ends the program that has it mapped. Where others overwrite files in place,
+load from a file object: `load_model(open(path, "rb"))`.
 
 Layout: 8 bytes with the length of the header, the header (JSON: dtype, shape and byte range of each
 tensor, metadata), the bytes. Source: https://github.com/huggingface/safetensors#format
@@ -16,7 +25,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import mmap
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,6 +40,7 @@ from .atomic import replacing
 from .errors import FileFormatError
 from .h5_guard import load_json
 from .keras_archive import KERAS_VERSION, build_model, model_json
+from .late import late_values, replace
 from .walk import load_state, save_state
 from .weights_h5 import NO_VALUES
 
@@ -44,6 +56,7 @@ __all__ = [
 
 OPTIMIZER = "__optimizer__."
 ASSETS = "__assets__/"
+_ALIGNED = 64
 _DTYPES = {
     torch.bool: "BOOL",
     torch.uint8: "U8",
@@ -85,7 +98,7 @@ def save_safetensors(
         metadata["keras_config"] = model_json(model, include_optimizer)[0]
     optimizer = getattr(model, "optimizer", None) if include_config and include_optimizer else None
     if optimizer is not None:
-        store: dict[str, Any] = {}
+        store = _Gathered()
         optimizer.save_own_variables(store)
         tensors.update((OPTIMIZER + key, torch.as_tensor(v)) for key, v in store.items())
     if aliases:
@@ -97,6 +110,12 @@ def save_safetensors(
         return
     with replacing(file) as stream:
         write_safetensors(stream, tensors, metadata)
+
+
+class _Gathered(dict):
+    """Arrays that are about to be written."""
+
+    is_of_a_file = True
 
 
 def _state_of(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -165,8 +184,12 @@ def write_safetensors(
     """
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
-    # Widest dtypes first: then every tensor is aligned to its own size.
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    # All of 64 bytes first, then widest dtypes first: then every tensor is aligned to its own size,
+    # and large ones to what processors read at once.
+    names = sorted(
+        tensors,
+        key=lambda n: (tensors[n].nbytes % _ALIGNED != 0, -tensors[n].element_size(), n),
+    )
     for name in names:
         tensor = tensors[name]
         if tensor.dtype not in _DTYPES:
@@ -183,7 +206,7 @@ def write_safetensors(
         }
         offset = end
     encoded = json.dumps(header, separators=(",", ":")).encode()
-    encoded += b" " * (-len(encoded) % 8)
+    encoded += b" " * (-(8 + len(encoded)) % _ALIGNED)
     stream.write(len(encoded).to_bytes(8, "little"))
     stream.write(encoded)
     for name in names:
@@ -198,8 +221,9 @@ def write_safetensors(
 class _File:
     """An open `.safetensors` file; tensors are read when they are asked for."""
 
-    def __init__(self, source: Any, handle: Any, size: int) -> None:
-        self.source, self.handle, self.size = source, handle, size
+    def __init__(self, source: Any, handle: Any, path: str, is_mapped: bool) -> None:
+        self.source, self.handle, self.size = source, handle, os.path.getsize(path)
+        self.map = _Map(path) if is_mapped else None
         self.metadata = dict(handle.metadata() or {})
         self.names = set(handle.keys())
         aliases = self.table("aliases", "table of shared tensors")
@@ -251,15 +275,78 @@ class _File:
         """Return a tensor; its memory is the mapped file's."""
         return self.handle.get_tensor(self.aliases.get(name, name))
 
+    def write(self, name: str, target: torch.Tensor) -> None:
+        """Overwrite a weight with a tensor of its shape, or let it be the tensor's memory."""
+        if self.map is not None:
+            values = self.map.tensor(self.aliases.get(name, name), target)
+            if values is not None and replace(target, values):
+                return
+        with torch.no_grad():
+            target.copy_(self.tensor(name))
+
     def weights(self) -> list[str]:
         """Return the names that belong to the state dict."""
         own = {n for n in self.names - self.hidden if not n.startswith((OPTIMIZER, ASSETS))}
         return sorted(own | set(self.aliases))
 
 
+class _Map:
+    """The bytes of a checked file in memory of which changes stay private to the process.
+
+    Args:
+        path: The file; `safe_open` has found that its header is right.
+    """
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            self.start = 8 + length
+            self.header = load_json(file.read(length), path, "header")
+            self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+    def tensor(self, name: str, like: torch.Tensor) -> torch.Tensor | None:
+        """Return a tensor, if it is one of the shape and dtype of `like`, and aligned to it."""
+        entry = self.header[name]
+        start = self.start + entry["data_offsets"][0]
+        same = entry["dtype"] == _DTYPES.get(like.dtype) and entry["shape"] == list(like.shape)
+        if not same or start % like.element_size() or not like.numel():
+            return None
+        flat = torch.frombuffer(self.bytes, dtype=like.dtype, count=like.numel(), offset=start)
+        return flat.view(like.shape)
+
+
+class _Optimizer(Mapping):
+    """The variables of an optimizer in a file."""
+
+    def __init__(self, opened: _File) -> None:
+        self.opened = opened
+        self.names = {n[len(OPTIMIZER) :]: n for n in opened.names if n.startswith(OPTIMIZER)}
+
+    def __getitem__(self, key: str) -> torch.Tensor:
+        return self.opened.tensor(self.names[key]).clone()  # an optimizer may keep it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read_into(self, key: str, variable: torch.Tensor) -> bool:
+        """Overwrite a variable without a copy in between; return whether its shape is right."""
+        name = self.names.get(key)
+        if name is None or self.opened.shape(name) != tuple(variable.shape):
+            return False
+        self.opened.write(name, variable)
+        return True
+
+
 @contextlib.contextmanager
-def open_safetensors(file: Any) -> Iterator[_File]:
+def open_safetensors(file: Any, is_mapped: bool = False) -> Iterator[_File]:
     """Open a `.safetensors` file, or the bytes of one, for reading.
+
+    Args:
+        file: A path, or a file object opened for reading.
+        is_mapped: Whether new weights may be the memory of a file with a path.
 
     Raises:
         FileFormatError: It is incomplete or damaged.
@@ -275,7 +362,9 @@ def open_safetensors(file: Any) -> Iterator[_File]:
             path = copy.name
         try:
             handle = stack.enter_context(safe_open(os.fspath(path), framework="pt", device="cpu"))
-            opened = _File(file, handle, os.path.getsize(path))
+            # Windows would let nobody replace the file.
+            is_mapped &= path is file and os.name != "nt" and sys.byteorder == "little"
+            opened = _File(file, handle, os.fspath(path), is_mapped)
         except (SafetensorError, OSError) as error:
             raise FileFormatError(
                 file,
@@ -299,7 +388,7 @@ def load_safetensors(
     Raises:
         FileFormatError: The file is damaged, hostile, or has no model in it.
     """
-    with open_safetensors(file) as opened:
+    with open_safetensors(file, is_mapped=True) as opened, late_values() as late:
         if "keras_config" not in opened.metadata:
             raise FileFormatError(
                 file,
@@ -307,26 +396,41 @@ def load_safetensors(
                 fix="build the model in code and use `model.load_weights(path)`.",
             )
         config = load_json(opened.metadata["keras_config"], file)
-        model = build_model(file, config, opened.size, custom_objects, compile, safe_mode)
-        _load_assets(model, opened)
-        _copy_state(model, opened, skip_mismatch=False)
-        _load_optimizer(model, opened)
+        model = build_model(file, config, opened.size, custom_objects, compile, safe_mode, late)
+        with late.watching():
+            _load_assets(model, opened)
+            _copy_state(model, opened, skip_mismatch=False)
+            _load_optimizer(model, opened)
     return model
 
 
-def load_safetensors_weights(model: Any, file: Any, *, skip_mismatch: bool = False) -> None:
+def load_safetensors_weights(
+    model: Any, file: Any, *, skip_mismatch: bool = False, mapping: Mapping[str, Any] | None = None
+) -> None:
     """Read the weights of a `.safetensors` file into a model whose state dict has the same names.
+
+    Args:
+        model: A built model.
+        file: A path, or a file object opened for reading.
+        skip_mismatch: Warn about what does not fit, and leave it as it is.
+        mapping: What other names, or names and permutations of axes, weights have in the file.
 
     Raises:
         FileFormatError: The file is damaged, or does not fit the model.
+        ValueError: `mapping` has a name that is not the model's, or no permutation.
     """
     with open_safetensors(file) as opened:
+        if mapping is not None:
+            _copy_mapped(model, opened, mapping, skip_mismatch)
+            return
         _copy_state(model, opened, skip_mismatch)
         _load_optimizer(model, opened)
 
 
 def _copy_state(model: Any, opened: _File, skip_mismatch: bool) -> None:
-    state = {k: v for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
+    # Variables themselves: a detached one would count as a look at its values.
+    state = model.state_dict(keep_vars=True)
+    state = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     if set(opened.weights()) != set(state):
         opened.rename(_keras_paths(model))
     missing = sorted(name for name in state if name not in opened)
@@ -341,10 +445,55 @@ def _copy_state(model: Any, opened: _File, skip_mismatch: bool) -> None:
         if not skip_mismatch:
             raise error
         warnings.warn(f"Skipped what does not fit the model.\n{error}", stacklevel=4)
+    done = set()
+    for name, target in state.items():
+        pair = (id(target), opened.aliases.get(name, name))
+        if name in opened and name not in shapes and pair not in done:
+            done.add(pair)
+            opened.write(name, target)
+    _finalize(model)
+
+
+def _copy_mapped(
+    model: Any, opened: _File, mapping: Mapping[str, Any], skip_mismatch: bool
+) -> None:
+    """Copy tensors that have other names, and perhaps another order of axes."""
+    state = model.state_dict(keep_vars=True)
+    strangers = sorted(set(mapping) - set(state))
+    if strangers:
+        raise ValueError(
+            f"`mapping` has names that are none of the model's: {strangers[:8]}.\nFix: its keys are"
+            f" those of `model.state_dict()`, such as {sorted(state)[:4]}."
+        )
+    missing, shapes, found = [], {}, {}
+    for name, target in state.items():
+        stored = mapping.get(name, name)
+        stored, axes = (stored, None) if isinstance(stored, str) else stored
+        if stored not in opened:
+            missing.append(stored)
+            continue
+        shape = opened.shape(stored)
+        if axes is not None:
+            if sorted(axes) != list(range(len(shape))):
+                raise ValueError(f"`mapping` turns '{stored}' of shape {shape} by {axes}.")
+            shape = tuple(shape[axis] for axis in axes)
+        if shape != tuple(target.shape):
+            shapes[name] = (tuple(target.shape), shape)
+        else:
+            found[name] = (target, stored, axes)
+    if missing or shapes:
+        error = _mismatch(opened.source, missing, [], shapes)
+        if not skip_mismatch:
+            raise error
+        warnings.warn(f"Skipped what does not fit the model.\n{error}", stacklevel=4)
     with torch.no_grad():
-        for name, target in state.items():
-            if name in opened and name not in shapes:
-                target.copy_(opened.tensor(name))
+        for target, stored, axes in found.values():
+            tensor = opened.tensor(stored)
+            target.copy_(tensor if axes is None else tensor.permute(*axes))
+    _finalize(model)
+
+
+def _finalize(model: Any) -> None:
     for module in model.modules():
         if hasattr(module, "finalize_state"):
             module.finalize_state()
@@ -375,10 +524,9 @@ def _mismatch(
 
 def _load_optimizer(model: Any, opened: _File) -> None:
     optimizer = getattr(model, "optimizer", None)
-    keys = {n[len(OPTIMIZER) :]: n for n in opened.names if n.startswith(OPTIMIZER)}
-    if optimizer is None or not keys:
-        return
-    optimizer.load_own_variables({key: opened.tensor(name).clone() for key, name in keys.items()})
+    store = _Optimizer(opened)
+    if optimizer is not None and len(store):
+        optimizer.load_own_variables(store)
 
 
 def _load_assets(model: Any, opened: _File) -> None:

@@ -18,6 +18,8 @@ import reprlib
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+import torch
+
 from .atomic import remove_if_dead, replacing
 from .errors import FileFormatError
 from .h5_guard import H5File, load_json, open_h5
@@ -186,6 +188,8 @@ def _link(target: str, path: str) -> None:
 class _NewEntry(MutableMapping):
     """The arrays of one path, written as they are set, into one file or several."""
 
+    is_of_a_file = True
+
     def __init__(self, writer: ShardWriter, group: str) -> None:
         self._writer, self._group = writer, group
 
@@ -302,6 +306,10 @@ class _Entry(ReadEntry):
 
     def __getitem__(self, key: str) -> Any:
         return self._of[key][key]
+
+    def read_into(self, key: str, weight: torch.Tensor) -> bool:
+        """Read an array into the memory of a weight; return `False` if that cannot be done."""
+        return self._of[key].read_into(key, weight)
 
     def shape_of(self, key: str) -> tuple[int, ...]:
         """Return the shape of an array without reading it."""

@@ -89,6 +89,8 @@ class H5Writer:
 class _NewEntry(MutableMapping):
     """The arrays of one path; each is written as it is set, and not kept."""
 
+    is_of_a_file = True
+
     def __init__(self, handle: Any, path: str, name: str | None) -> None:
         self._handle, self._path, self._group = handle, path, None
         if name is not None:
@@ -173,6 +175,10 @@ class _Entry(ReadEntry):
 
     def __getitem__(self, key: str) -> np.ndarray | torch.Tensor:
         return self._file.read(self._dataset(key))
+
+    def read_into(self, key: str, weight: torch.Tensor) -> bool:
+        """Read an array into the memory of a weight; return `False` if that cannot be done."""
+        return self._file.read_into(self._dataset(key), weight)
 
     def shape_of(self, key: str) -> tuple[int, ...]:
         """Return the shape of an array without reading it."""

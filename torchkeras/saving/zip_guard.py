@@ -8,18 +8,22 @@ or archive that unpacks to a multiple of what models compress to is refused as a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import IO, Any
 
 from .budget import fits_in_memory
+from .checksum import Checksum
 from .errors import FileFormatError
+from .zip_writer import Window
 
-__all__ = ["open_member", "open_zip", "read_member", "read_text", "unpack_folder"]
+__all__ = ["open_member", "open_zip", "read_member", "read_text", "reading_member", "unpack_folder"]
 
 _POSSIBLE_EXPANSION = 1100  # deflate reaches 1032
 # Above this size, a member of more than so many times its stored bytes is a bomb ...
@@ -162,6 +166,10 @@ def open_member(archive: zipfile.ZipFile, name: str, source: Any) -> IO[bytes]:
     if fits_in_memory(info.file_size):
         return io.BytesIO(read_member(archive, name, source))
     stored = info.compress_type == zipfile.ZIP_STORED
+    if stored and _is_plain(archive.fp):
+        window, checksum = _start_check(archive, info, source)
+        _finish_check(checksum, info, source)
+        return window
     target = None if stored else tempfile.TemporaryFile()  # noqa: SIM115 - returned
     try:
         with archive.open(name) as member:
@@ -173,7 +181,58 @@ def open_member(archive: zipfile.ZipFile, name: str, source: Any) -> IO[bytes]:
     if target is not None:
         target.seek(0)
         return target
-    return _Window(archive.fp, _data_start(archive.fp, info), info.file_size)
+    return Window(archive.fp, _data_start(archive.fp, info), info.file_size)
+
+
+@contextlib.contextmanager
+def reading_member(archive: zipfile.ZipFile, name: str, source: Any) -> Iterator[IO[bytes]]:
+    """Open a member as `open_member` does, but verify a large one's checksum by the block's end.
+
+    That is for data that are dropped if the block fails: both take place at the same time.
+    """
+    info = archive.getinfo(name)
+    stored = info.compress_type == zipfile.ZIP_STORED
+    if not stored or not _is_plain(archive.fp) or fits_in_memory(info.file_size):
+        with open_member(archive, name, source) as member:
+            yield member
+        return
+    window, checksum = _start_check(archive, info, source)
+    try:
+        yield window
+    except Exception:
+        _finish_check(checksum, info, source)  # the cause, if the bytes are damaged
+        raise
+    except BaseException:
+        checksum.stop()
+        raise
+    _finish_check(checksum, info, source)
+
+
+def _is_plain(stream: Any) -> bool:
+    """Whether what is read from a file object are its file's bytes where they are there."""
+    return hasattr(os, "preadv") and isinstance(getattr(stream, "raw", None), io.FileIO)
+
+
+def _start_check(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Any
+) -> tuple[Window, Checksum]:
+    try:
+        archive.open(info).close()  # its header is that of the directory
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise _damaged(source, error) from error
+    start = _data_start(archive.fp, info)
+    window = Window(archive.fp, start, info.file_size)
+    checksum = Checksum(archive.fp.fileno(), start)
+    checksum.written(0, info.file_size)
+    return window, checksum
+
+
+def _finish_check(checksum: Checksum, info: zipfile.ZipInfo, source: Any) -> None:
+    try:
+        if checksum.result(info.file_size) != info.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _damaged(source, error) from error
 
 
 def _data_start(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
@@ -183,35 +242,6 @@ def _data_start(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
     name_size = int.from_bytes(header[26:28], "little")
     extra_size = int.from_bytes(header[28:30], "little")
     return info.header_offset + _LOCAL_HEADER + name_size + extra_size
-
-
-class _Window(io.RawIOBase):
-    """A part of an open file, as a file."""
-
-    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
-        self._stream, self._start, self._size, self._position = stream, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._size - self._position))
-        self._stream.seek(self._start + self._position)
-        read = self._stream.readinto(view[:count])
-        self._position += read
-        return read
 
 
 def unpack_folder(archive: zipfile.ZipFile, folder: str, target: str, source: Any) -> bool:

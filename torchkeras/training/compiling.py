@@ -37,11 +37,14 @@ class Compiled:
             history=None,
             run_eagerly=False,
             jit_compile=False,
+            _jit_auto=False,
+            _go_on_with=None,
             steps_per_execution=1,
             train_function=None,
             test_function=None,
             predict_function=None,
             _initial_epoch=None,
+            _replicas=None,
             _train_step=None,
             _test_step=None,
             _compile_loss=None,
@@ -77,7 +80,9 @@ class Compiled:
             weighted_metrics: Metrics that see sample weights and class weights.
             run_eagerly: Never compile steps.
             steps_per_execution: Batches between two calls of the callbacks' batch hooks.
-            jit_compile: Compile steps with `torch.compile`. `"auto"` does not.
+            jit_compile: Compile steps with `torch.compile`, each as a whole; where that fails it
+                says so once and goes on without. `"auto"`: a long `fit` measures whether compiled
+                steps are faster, if it can cost a fiftieth of its time at most.
             auto_scale_loss: Under the policy `mixed_float16`, scale the loss against underflow.
 
         Raises:
@@ -118,6 +123,7 @@ class Compiled:
             loss=loss,
             run_eagerly=run_eagerly,
             jit_compile=jit_compile is True,
+            _jit_auto=jit_compile == "auto" and not run_eagerly,
             steps_per_execution=_checked_steps(steps_per_execution),
             stop_training=False,
             compiled=True,

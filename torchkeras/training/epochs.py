@@ -15,8 +15,10 @@ from typing import Any
 import torch
 
 from ..config import default_device, max_steps_per_epoch
+from ..distribution.strategy import replicas as replicas_in_force
 from ..random import random_state, set_random_state
 from .data import get_data_adapter
+from .data.sharding import ShardedAdapter
 
 __all__ = ["EpochIterator", "is_due", "numbered"]
 
@@ -51,6 +53,10 @@ class EpochIterator:
         adapter = get_data_adapter(
             x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
         )
+        replicas = replicas_in_force()
+        if replicas is not None and not isinstance(adapter, ShardedAdapter):
+            adapter = ShardedAdapter(adapter, replicas)
+            replicas.processes.check_equal("numbers of batches", adapter.num_batches)
         limit = max_steps_per_epoch()
         if limit is not None and limit < (steps_per_epoch or adapter.num_batches or limit + 1):
             warnings.warn(f"Limiting steps_per_epoch to {limit}", stacklevel=4)

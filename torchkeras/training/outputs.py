@@ -283,8 +283,18 @@ class CompileLoss(Loss):
             return value if single.weight is None else value * single.weight
         return self.call(y_true, y_pred, sample_weight)
 
-    def call(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor | None:
-        """Compute the total loss, and note the loss of each output."""
+    def call(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, shares: Any = None
+    ) -> Tensor | None:
+        """Compute the total loss, and note the loss of each output.
+
+        Args:
+            y_true, y_pred, sample_weight: As of a `Loss`.
+            shares: Where these are part of a batch: says what part of the total the losses are; see
+                `training.replicated`.
+        """
+        if y_true is None or y_pred is None:
+            raise _missing(y_true, y_pred)
         if not self.built:
             self.build(y_true, y_pred)
         flat_pred = flatten(y_pred)
@@ -298,14 +308,16 @@ class CompileLoss(Loss):
             target = part.of(flat_true)
             if target is None:
                 raise _missing(None, flat_pred[part.start], f" for the output '{name}'")
-            value = loss(
-                target, part.of(flat_pred), sample_weight if weights is None else part.of(weights)
-            )
+            own_weights = sample_weight if weights is None else part.of(weights)
+            value = loss(target, part.of(flat_pred), own_weights)
             if value.dim():
                 value = value.mean()
+            if shares is not None:
+                value = value * shares.of(loss, part.of(flat_pred), own_weights)
             if self.metrics:
                 batch_size = flat_pred[part.start].shape[0]
-                self.metrics[position].update_state(value.detach(), sample_weight=batch_size)
+                shown = value.detach() if shares is None else value.detach() / shares.fraction
+                self.metrics[position].update_state(shown, sample_weight=batch_size)
             if weight is not None:
                 value = value * weight
             total = value if total is None else total + value

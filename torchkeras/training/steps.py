@@ -17,8 +17,9 @@ import torch
 
 from ..graph.context import CONTEXT
 from ..naming import explain
-from ..tree import flatten
+from ..tree import flatten, map_structure
 from .data import unpack_x_y_sample_weight
+from .jit import Compile, CompiledStep, GraphUpdate, can_be_one_graph, compiled, guarded
 
 __all__ = [
     "RECORDING",
@@ -27,7 +28,6 @@ __all__ = [
     "StepLogs",
     "TestStep",
     "TrainStep",
-    "compiled",
     "gradients_of",
     "is_taped",
     "names_in",
@@ -140,6 +140,30 @@ class _LossStep:
                 return loss
         return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
 
+    def trace_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
+        """As `compute_loss`, within a graph, for which it is settled what it consists of."""
+        if self.loss is not None and not self.penalized:
+            return self.loss(y, y_pred, sample_weight)
+        return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
+
+    def trace_metrics(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Update the metrics within a graph."""
+        self.tracker.add_mean(loss, batch_size_of(x))
+        if self.metrics is not None:
+            self.metrics.update_state(y, y_pred, sample_weight)
+
+    def settle(self) -> list[Any]:
+        """Look at what a graph has to hold; return the layers that add losses."""
+        # What is traced cannot keep a list of them.
+        adding = [layer for layer in self.model._flatten_layers() if layer._adds_losses]
+        self.penalized |= bool(adding)
+        return adding
+
+    def traces_metrics(self) -> bool:
+        """Whether the metrics may be a part of a graph: others than ours may do anything."""
+        parts = self.metrics.metrics if self.metrics is not None else ()
+        return all(type(metric).__module__.startswith(_OUR_METRICS) for metric in parts)
+
     def record(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> StepLogs:
         """Update the metrics."""
         self.tracker.add_mean(loss, batch_size_of(x))
@@ -200,11 +224,64 @@ class TrainStep(_LossStep):
             return y_pred, loss, ()
         return y_pred, loss, gradients_of(self.optimizer.scale_loss(loss), self.variables)
 
-    def compile(self, report: Callable[[Exception], None]) -> None:
-        """Compile the forward and the backward pass; on a failure go on without.
+    def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], StepLogs]:
+        """Return this step compiled: as one graph, or on an older torch its forward pass.
 
-        Nothing has been updated when they fail, so the batch is simply done again. What is left
-        out, the update and the metrics, consists of fused kernels already.
+        Likewise of a subclass, in which more happens between the parts.
+        """
+        if type(self) is TrainStep and can_be_one_graph():
+            return CompiledStep(self, report)
+        self.compile_forward(report)
+        return self
+
+    def graphs(self) -> Iterator[Callable[[Compile], Callable[..., StepLogs]]]:
+        """See `jit.Step`; best has the update and the metrics in it, the last one neither."""
+        updates = GraphUpdate.fits(self.optimizer, self.variables)
+        kinds = [(updates, self.traces_metrics()), (updates, False), (False, False)]
+        for kind in dict.fromkeys(kinds):
+            yield functools.partial(self._graph, *kind)
+
+    def _graph(self, updates: bool, has_metrics: bool, compile: Compile) -> Callable[..., StepLogs]:
+        model, optimizer, variables = self.model, self.optimizer, self.variables
+        update = GraphUpdate(optimizer, variables) if updates else None
+        adding = self.settle()
+
+        def trace(x: Any, y: Any, sample_weight: Any) -> tuple[Tensor, Any, Any]:
+            y_pred = model(x)
+            loss = self.trace_loss(x, y, y_pred, sample_weight)
+            scaled = optimizer.scale_loss(loss)
+            grads = torch.autograd.grad(scaled, variables, allow_unused=True)
+            loss, y_pred = loss.detach(), map_structure(Tensor.detach, y_pred)
+            for layer in adding:  # a graph returns nothing that it has derived by
+                layer._losses[:] = [added.detach() for added in layer._losses]
+            if update is not None:
+                update(grads)
+                grads = ()
+            if not has_metrics:
+                return loss, y_pred, grads
+            with torch.no_grad():
+                self.trace_metrics(loss, x, y, y_pred, sample_weight)
+            return loss, None, grads
+
+        def run(x: Any, y: Any, sample_weight: Any) -> StepLogs:
+            if update is None:
+                loss, y_pred, grads = fast(x, y, sample_weight)
+                optimizer.apply(grads, variables)
+            else:
+                update.begin()
+                loss, y_pred, _ = fast(x, y, sample_weight)
+                update.end()
+            if has_metrics:
+                return StepLogs(model)
+            return self.record(loss, x, y, y_pred, sample_weight)
+
+        fast = compile(trace)
+        return run
+
+    def compile_forward(self, report: Callable[[Exception], None]) -> None:
+        """Compile the forward pass, and with it the backward pass; on a failure go on without.
+
+        Nothing has been updated when they fail, so the batch is simply done again.
         """
         plain, model = self.differentiate, self.model
 
@@ -226,7 +303,7 @@ class TrainStep(_LossStep):
         call = first
         compiled_model = compiled(model, report, guard=False)
         if compiled_model is not model:
-            self.differentiate = _guarded(fast, plain, report)
+            self.differentiate = guarded(fast, plain, report)
 
 
 class TestStep(_LossStep):
@@ -245,9 +322,38 @@ class TestStep(_LossStep):
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         return self.record(loss, x, y, y_pred, sample_weight)
 
-    def compile(self, report: Callable[[Exception], None]) -> None:
-        """Compile the forward pass."""
+    def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], StepLogs]:
+        """Return this step compiled: as one graph, or of a subclass its forward pass."""
+        if type(self) is TestStep:
+            return CompiledStep(self, report)
         self.call = compiled(self.model, report)
+        return self
+
+    def graphs(self) -> Iterator[Callable[[Compile], Callable[..., StepLogs]]]:
+        """See `jit.Step`; best has the metrics in it."""
+        for has_metrics in dict.fromkeys([self.traces_metrics(), False]):
+            yield functools.partial(self._graph, has_metrics)
+
+    def _graph(self, has_metrics: bool, compile: Compile) -> Callable[..., StepLogs]:
+        model = self.model
+        self.settle()
+
+        def trace(x: Any, y: Any, sample_weight: Any) -> tuple[Tensor, Any]:
+            y_pred = model(x)
+            loss = self.trace_loss(x, y, y_pred, sample_weight)
+            if has_metrics:
+                self.trace_metrics(loss, x, y, y_pred, sample_weight)
+                y_pred = None
+            return loss, y_pred
+
+        def run(x: Any, y: Any, sample_weight: Any) -> StepLogs:
+            loss, y_pred = _inferred(fast, x, y, sample_weight)
+            if has_metrics:
+                return StepLogs(model)
+            return self.record(loss, x, y, y_pred, sample_weight)
+
+        fast = compile(trace)
+        return run
 
 
 class PredictStep:
@@ -263,16 +369,29 @@ class PredictStep:
     def __call__(self, data: Any) -> Any:
         return _inferred(self.call, unpack_x_y_sample_weight(data)[0])
 
-    def compile(self, report: Callable[[Exception], None]) -> None:
-        """Compile the forward pass."""
-        self.call = compiled(self.model, report)
+    def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], Any]:
+        """Return this step compiled."""
+        return CompiledStep(self, report)
+
+    def graphs(self) -> Iterator[Callable[[Compile], Callable[..., Any]]]:
+        """See `jit.Step`."""
+
+        def make(compile: Compile) -> Callable[..., Any]:
+            model = self.model
+            fast = compile(lambda x: model(x))
+            return lambda x, y, sample_weight: _inferred(fast, x)
+
+        yield make
 
 
-def _inferred(model: Callable[..., Any], x: Any) -> Any:
+_OUR_METRICS = __name__.partition(".")[0] + ".metrics."
+
+
+def _inferred(model: Callable[..., Any], *args: Any) -> Any:
     """Call a model in inference, also layers that train unless told otherwise."""
     outer_training, CONTEXT.training = CONTEXT.training, False
     try:
-        return model(x)
+        return model(*args)
     finally:
         CONTEXT.training = outer_training
 
@@ -282,62 +401,3 @@ def batch_size_of(x: Any) -> int:
     if isinstance(x, Tensor):
         return x.shape[0]
     return next((t.shape[0] for t in flatten(x) if getattr(t, "ndim", 0)), 1)
-
-
-def compiled(
-    function: Callable[..., Any], report: Callable[[Exception], None], guard: bool = True
-) -> Callable[..., Any]:
-    """Compile a function with `torch.compile`; on a failure report it and go on without.
-
-    Args:
-        function: A step or a model.
-        report: Told the failure, once.
-        guard: Whether failures in calls are seen to here.
-    """
-    try:
-        fast = torch.compile(_own_code(function))
-    except Exception as error:
-        report(error)
-        return function
-    return _guarded(fast, function, report) if guard else fast
-
-
-def _own_code(function: Any) -> Any:
-    """Return a model's `__call__` with a code object of its own; other callables as they are.
-
-    All models share one such function, and torch limits how often it compiles the same one.
-    """
-    if not isinstance(function, torch.nn.Module):
-        return function
-    call = type(function).__call__
-    copy = types.FunctionType(
-        call.__code__.replace(),
-        call.__globals__,
-        call.__name__,
-        call.__defaults__,
-        call.__closure__,
-    )
-    copy.__kwdefaults__ = call.__kwdefaults__
-    return types.MethodType(copy, function)
-
-
-def _guarded(
-    fast: Callable[..., Any], plain: Callable[..., Any], report: Callable[[Exception], None]
-) -> Callable[..., Any]:
-    """Call `fast` until it fails where `plain` does not: then the compiler was at fault."""
-    works = True
-
-    def call(*args: Any) -> Any:
-        nonlocal works
-        if not works:
-            return plain(*args)
-        try:
-            return fast(*args)
-        except Exception as error:
-            failure = error
-        result = plain(*args)  # raises too if the fault is the user's
-        works = False
-        report(failure)
-        return result
-
-    return call

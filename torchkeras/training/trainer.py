@@ -19,7 +19,7 @@ import torch
 from ..callbacks import CallbackList
 from ..callbacks.logs import as_numbers
 from ..config import max_epochs
-from ..distribution.strategy import require_one_device
+from ..distribution.strategy import replicas as replicas_in_force
 from ..dtypes import to_numpy
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
@@ -34,14 +34,22 @@ from .data import (
     unpack_x_y_sample_weight,
 )
 from .epochs import EpochIterator, is_due, numbered
+from .jit import LONG_RUN, Trial, compiled, may_try
 from .outputs import CompileMetrics
+from .replicated import (
+    ReplicatedTestStep,
+    ReplicatedTrainStep,
+    agreed_logs,
+    between_merges,
+    gathered,
+    with_common_updates,
+)
 from .steps import (
     PredictStep,
     StepLogs,
     TestStep,
     TrainStep,
     batch_size_of,
-    compiled,
     gradients_of,
     is_taped,
 )
@@ -100,6 +108,7 @@ class Trainer(Compiled):
 
     def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `fit`."""
+        replicas = self._meet_replicas()
         if self.train_function is not None and not force:
             # Layers may have been frozen since; it is looked at once per `fit` or single batch.
             standard = self._train_step
@@ -109,8 +118,15 @@ class Trainer(Compiled):
         custom = self._overrides(*parts)
         # Under decorators such as `@tf.function`, for the names in its code.
         own_step = inspect.unwrap(self.train_step) if self._overrides("train_step") else None
-        self.__dict__["_train_step"] = None if custom else TrainStep(self)
-        step = self._maybe_compiled(self._train_step or self.train_step)
+        if replicas is None:
+            self.__dict__["_train_step"] = None if custom else TrainStep(self)
+            step = self._maybe_compiled(self._train_step or self.train_step)
+        elif custom:  # what is handed to optimizers is sent from there: not compiled
+            self.__dict__["_train_step"] = None
+            step = with_common_updates(self.train_step, self, replicas)
+        else:
+            self.__dict__["_train_step"] = ReplicatedTrainStep(self, replicas)
+            step = self._maybe_compiled(self._train_step)
 
         def train_function(batches: list[Any]) -> Any:
             logs = None
@@ -120,18 +136,35 @@ class Trainer(Compiled):
                     logs = step(data)
             return logs
 
+        def go_on_with(other: Callable[[Any], Any]) -> None:
+            nonlocal step
+            step = other
+
+        tries = self._jit_auto and not custom and replicas is None
+        self.__dict__["_go_on_with"] = go_on_with if tries else None
+        if replicas is not None:
+            train_function = between_merges(train_function, self, replicas)
         self.__dict__["train_function"] = train_function
         return train_function
 
     def make_test_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `evaluate`."""
+        replicas = self._meet_replicas()
         if self.test_function is not None and not force:
             if self._test_step is not None:
                 self._test_step.find_variables()
             return self.test_function
         parts = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
-        self.__dict__["_test_step"] = None if self._overrides(*parts) else TestStep(self)
-        step = self._maybe_compiled(self._test_step or self.test_step)
+        custom = self._overrides(*parts)
+        if replicas is None:
+            self.__dict__["_test_step"] = None if custom else TestStep(self)
+            step = self._maybe_compiled(self._test_step or self.test_step)
+        elif custom:
+            self.__dict__["_test_step"] = None
+            step = with_common_updates(self.test_step, self, replicas)
+        else:
+            self.__dict__["_test_step"] = ReplicatedTestStep(self, replicas)
+            step = self._maybe_compiled(self._test_step)
 
         def test_function(batches: list[Any]) -> Any:
             logs = None
@@ -140,15 +173,20 @@ class Trainer(Compiled):
                     logs = step(data)
             return logs
 
+        if replicas is not None:
+            test_function = between_merges(test_function, self, replicas)
         self.__dict__["test_function"] = test_function
         return test_function
 
     def make_predict_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `predict`."""
+        replicas = self._meet_replicas()
         if self.predict_function is not None and not force:
             return self.predict_function
         step = self.predict_step if self._overrides("predict_step") else PredictStep(self)
         step = self._maybe_compiled(step)
+        if replicas is not None:
+            step = gathered(step, replicas)
 
         def predict_function(batches: list[Any]) -> Any:
             with torch.inference_mode():
@@ -160,12 +198,23 @@ class Trainer(Compiled):
         self.__dict__["predict_function"] = predict_function
         return predict_function
 
+    def _meet_replicas(self) -> Any:
+        """Return who trains side by side; functions that were made for others are forgotten."""
+        replicas = replicas_in_force()
+        if replicas is not self._replicas:
+            self.__dict__.update(
+                _replicas=replicas, train_function=None, test_function=None, predict_function=None
+            )
+        return replicas
+
     def _maybe_compiled(self, step: Any) -> Callable[..., Any]:
         if not self.jit_compile or self.run_eagerly:
             return step
 
         def report(error: Exception) -> None:
-            self.__dict__["jit_compile"] = False  # say so once
+            if not self.jit_compile:
+                return  # it was said of another step
+            self.__dict__["jit_compile"] = False
             lines = [line for line in str(error).splitlines() if line.strip()]
             warnings.warn(
                 f"Model '{self.name}' could not be compiled and goes on without:"
@@ -174,9 +223,14 @@ class Trainer(Compiled):
             )
 
         if isinstance(step, (TrainStep, TestStep, PredictStep)):
-            step.compile(report)
-            return step
+            return step.compile(report)
         return compiled(step, report)
+
+    def _offer_compiled(self, steps: int) -> None:
+        """Under `jit_compile="auto"` let a long run find out whether compiled steps are faster."""
+        go_on_with, self.__dict__["_go_on_with"] = self._go_on_with, None
+        if go_on_with is not None and steps >= LONG_RUN and may_try(self._train_step):
+            go_on_with(Trial(self._train_step, steps, go_on_with))
 
     # Loops ---------------------------------------------------------------------------------------
 
@@ -231,7 +285,6 @@ class Trainer(Compiled):
         """
         self._assert_compile_called("fit")
         self._warn_if_trainable_state_changed()
-        require_one_device()
         if not hasattr(epochs, "__index__"):
             raise TypeError(
                 explain(
@@ -272,6 +325,10 @@ class Trainer(Compiled):
         callbacks.set_iterator(iterator)
         self.stop_training = False
         self.make_train_function()
+        self._offer_compiled((iterator.num_batches or 0) * (epochs - initial_epoch))
+        replicas = self._replicas
+        if replicas is not None:
+            replicas.begin_fit(self)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         schedules_step = getattr(inner, "on_epoch_end", None)
         callbacks.on_train_begin()
@@ -286,11 +343,15 @@ class Trainer(Compiled):
             callbacks.on_epoch_end(epoch, logs)
             if schedules_step is not None:
                 schedules_step(logs)
+            if replicas is not None:
+                self.stop_training = replicas.processes.any(self.stop_training)
             if self.stop_training:
                 break
         if hasattr(self.optimizer, "finalize_variable_values") and epochs > 0:
             self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
+        if replicas is not None:
+            replicas.end_fit()
         return self.history
 
     def _run_epoch(self, iterator: EpochIterator, callbacks: CallbackList) -> dict[str, Any]:
@@ -300,16 +361,27 @@ class Trainer(Compiled):
         outer_training = CONTEXT.training
         # An epoch that is gone on with has results, even if no batch of it is left.
         logs: Any = StepLogs(self) if iterator.done else {}
+        replicas = self._replicas
+        agree = None
+        if replicas is not None:
+            replicas.begin_epoch(self, callbacks)
+            agree = replicas.agreement_on_stops()
         try:
             for first, last, batches in numbered(iterator):
                 callbacks.on_train_batch_begin(first)
                 logs = train_function(batches)
                 callbacks.on_train_batch_end(last, logs)
+                if agree is not None:
+                    self.stop_training = agree(self.stop_training)
                 if self.stop_training:
                     break
         finally:
             CONTEXT.training = outer_training
             self.eval()
+        if replicas is not None:
+            replicas.merge(self)
+            replicas.merge_statistics(self)
+            logs = agreed_logs(logs, self, replicas)
         return as_numbers(self._metrics_or(logs))
 
     def evaluate(
@@ -358,6 +430,9 @@ class Trainer(Compiled):
         self.stop_evaluating = False
         callbacks.on_test_begin()
         self.reset_metrics()
+        replicas = self._replicas
+        if replicas is not None:
+            replicas.begin_evaluation(callbacks)
         logs: Any = {}
         for first, last, batches in numbered(iterator):
             callbacks.on_test_batch_begin(first)
@@ -365,6 +440,9 @@ class Trainer(Compiled):
             callbacks.on_test_batch_end(last, logs)
             if self.stop_evaluating:
                 break
+        if replicas is not None:
+            replicas.merge(self)
+            logs = agreed_logs(logs, self, replicas)
         results = as_numbers(self._metrics_or(logs))
         callbacks.on_test_end(results)
         return results
@@ -394,6 +472,8 @@ class Trainer(Compiled):
         self.eval()
         self.make_predict_function()
         self.stop_predicting = False
+        if self._replicas is not None:
+            self._replicas.forget_drawn()
         callbacks.on_predict_begin()
         parts = []
         for first, last, batches in numbered(iterator):
@@ -442,7 +522,7 @@ class Trainer(Compiled):
         was_training = self.training
         self.train()
         try:
-            logs = as_numbers(self.train_function([data]))
+            logs = as_numbers(self._on_one_batch(self.train_function, data))
         finally:
             self.train(was_training)
         return logs if return_dict else self._in_order(logs)
@@ -458,7 +538,7 @@ class Trainer(Compiled):
         was_training = self.training
         self.eval()
         try:
-            logs = as_numbers(self.test_function([data]))
+            logs = as_numbers(self._on_one_batch(self.test_function, data))
         finally:
             self.train(was_training)
         return logs if return_dict else self._in_order(logs)
@@ -470,11 +550,23 @@ class Trainer(Compiled):
         self.make_predict_function()
         was_training = self.training
         self.eval()
+        if self._replicas is not None:
+            data = self._replicas.rows_of(data)
         try:
             outputs = self.predict_function([data])
         finally:
             self.train(was_training)
         return map_structure(_concatenate, outputs)
+
+    def _on_one_batch(self, function: Callable[[list[Any]], Any], data: Any) -> Any:
+        """Train or test on one batch, and return the results for all of it."""
+        replicas = self._replicas
+        if replicas is None:
+            return function([data])
+        replicas.restored()
+        logs = function([replicas.rows_of(data)])
+        replicas.merge(self)
+        return agreed_logs(logs, self, replicas)
 
     # Their parts ---------------------------------------------------------------------------------
 

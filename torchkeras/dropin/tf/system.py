@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ...config import default_device
+from ...distribution.strategy import replicas
 from ...dtypes import to_numpy
 from ...naming import explain
 from ...tree import map_structure
@@ -142,13 +143,19 @@ class ReduceOp:
 
 
 class Strategy:
-    """Training on one device, the default one.
+    """Training on the devices of the job: one in each process that `torchrun` has started.
 
-    Several devices are `torchrun`'s: each process trains on one, with `keras.distribution`.
+    Without `torchrun` there is one. Under `torchrun ... -m torchkeras run script.py` models train
+    data-parallel in `fit`, inside `scope()` and outside.
     """
 
-    num_replicas_in_sync = 1
     extended = None
+
+    @property
+    def num_replicas_in_sync(self) -> int:
+        """How many processes train together."""
+        together = replicas()
+        return 1 if together is None else together.processes.size
 
     def __init__(self, device: Any = None, **options: Any) -> None:
         self._device = device
@@ -159,7 +166,12 @@ class Strategy:
         yield self
 
     def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function."""
+        """Call a function.
+
+        Raises:
+            NotImplementedError: Several processes train together, which they do in `fit` only.
+        """
+        _refuse_own_loop("run", self.num_replicas_in_sync)
         return fn(*args, **(kwargs or {}))
 
     def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
@@ -180,12 +192,26 @@ class Strategy:
         return (value,)
 
     def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
-        """Return the dataset."""
+        """Return the dataset; several processes share out what is given to `fit` itself."""
+        _refuse_own_loop("experimental_distribute_dataset", self.num_replicas_in_sync)
         return dataset
 
     def distribute_datasets_from_function(self, dataset_fn: Any, options: Any = None) -> Any:
         """Return the dataset that a function makes."""
+        _refuse_own_loop("distribute_datasets_from_function", self.num_replicas_in_sync)
         return dataset_fn(_InputContext())
+
+
+def _refuse_own_loop(method: str, processes: int) -> None:
+    if processes > 1:
+        raise NotImplementedError(
+            explain(
+                f"tf.distribute.Strategy.{method}: training loops of one's own do not run on"
+                " several processes.",
+                processes=processes,
+                fix="train with `fit` or `train_on_batch`, perhaps in a `train_step` of your own.",
+            )
+        )
 
 
 class _InputContext:
@@ -198,24 +224,24 @@ class _InputContext:
 
 
 class MirroredStrategy(Strategy):
-    """Training on one device.
+    """Training on the devices of the job.
 
     Args:
-        devices: At most one.
+        devices: As many as the job has processes.
         options: Ignored.
 
     Raises:
-        NotImplementedError: More than one device is named.
+        NotImplementedError: More devices are named than there are processes.
     """
 
     def __init__(self, devices: Any = None, **options: Any) -> None:
-        if devices is not None and len(devices) > 1:
+        if devices is not None and len(devices) > self.num_replicas_in_sync:
             raise NotImplementedError(
                 explain(
                     "tf.distribute.MirroredStrategy: one process trains on one device.",
                     devices=list(devices),
                     fix="start a process per device, `torchrun --nproc_per_node N -m torchkeras run"
-                    " script.py`, with `keras.distribution.DataParallel`.",
+                    " script.py`.",
                 )
             )
         super().__init__(devices)
@@ -237,9 +263,9 @@ def _elsewhere(name: str) -> Any:
 _DEFAULT = Strategy()
 
 DISTRIBUTE_EXPERIMENTAL: dict[str, Any] = {
-    name: _elsewhere(name)
-    for name in ("MultiWorkerMirroredStrategy", "ParameterServerStrategy", "TPUStrategy")
+    name: _elsewhere(name) for name in ("ParameterServerStrategy", "TPUStrategy")
 }
+DISTRIBUTE_EXPERIMENTAL["MultiWorkerMirroredStrategy"] = MirroredStrategy
 DISTRIBUTE: dict[str, Any] = {
     **DISTRIBUTE_EXPERIMENTAL,
     "MirroredStrategy": MirroredStrategy,

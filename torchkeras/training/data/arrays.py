@@ -231,6 +231,13 @@ class ArrayDataAdapter(DataAdapter):
         self._pack = _packer(data)
         self._row_bytes = max(1, sum(map(_row_bytes, self._leaves)))
         self._resident: tuple[torch.device, list[Any]] | None = None
+        # Which rows of each batch are this process's: a `distribution.replicas.Part`.
+        self.part: Any = None
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples in one pass."""
+        return self._num_samples
 
     @property
     def num_batches(self) -> int:
@@ -249,30 +256,39 @@ class ArrayDataAdapter(DataAdapter):
         return self._num_samples % self._batch_size or None
 
     def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
-        order = None
+        order, batch_size = None, self._batch_size
         if self._shuffle and self._shuffle != "batch":
             generator = torch.Generator("cpu").manual_seed(draw_loader_seed())
             order = torch.randperm(self._num_samples, generator=generator, device="cpu")
-        return self._in_order(order, start * self._batch_size, device)
+        if self.part is not None and self._shuffle != "batch":
+            order, batch_size = self.part.order(order, self._num_samples, batch_size)
+        return self._in_order(order, start * batch_size, device, batch_size)
 
     def _in_order(
-        self, order: torch.Tensor | None, start: int, device: torch.device
+        self, order: torch.Tensor | None, start: int, device: torch.device, batch_size: int
     ) -> Iterator[Any]:
-        pack, batch_size = self._pack, self._batch_size
-        for chunk in self._chunks(self._leaves_near(device), order, start, device):
+        pack = self._pack
+        for chunk in self._chunks(self._leaves_near(device), order, start, device, batch_size):
             columns = [rows.split(batch_size) for rows in chunk]
             for batch in zip(*columns, strict=True):
                 yield pack(batch)
 
     def _chunks(
-        self, leaves: list[Any], order: torch.Tensor | None, start: int, device: torch.device
+        self,
+        leaves: list[Any],
+        order: torch.Tensor | None,
+        start: int,
+        device: torch.device,
+        batch_size: int,
     ) -> Iterator[list[torch.Tensor]]:
         """The samples of this pass from number `start` on, several batches at a time."""
-        total, batch_size = self._num_samples, self._batch_size
+        total = self._num_samples if order is None else len(order)
         if self._shuffle == "batch":
             # One batch at a time: each permutation is drawn when its batch is due.
             for first in range(start, total, batch_size):
                 order = torch.randperm(min(batch_size, total - first), device="cpu") + first
+                if self.part is not None:
+                    order = self.part.of(order, len(order))
                 yield [_gather(leaf, order, device) for leaf in leaves]
             return
         size = max(1, CHUNK_BYTES // (self._row_bytes * batch_size)) * batch_size

@@ -152,6 +152,11 @@ class TorchDataLoaderAdapter(DataAdapter):
         self._loader = dataloader
 
     @property
+    def loader(self) -> DataLoader[Any]:
+        """The loader."""
+        return self._loader
+
+    @property
     def num_batches(self) -> int | None:
         return _length(self._loader)
 
