@@ -118,21 +118,14 @@ class ReplicatedTrainStep(_Replicated, TrainStep):
                 self.optimizer.apply(grads, self.variables)
             return self.record(loss.detach(), x, y, y_pred, sample_weight)
 
-    def differentiate(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Tensor, Any]:
-        """Return the outputs, this process's part of the loss, and gradients on their way."""
-        y_pred = self.call(x)
-        if not self.variables:  # of a model that this call has built
-            self.find_variables()
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        if not self.variables:
-            return y_pred, loss, ()
-        gradient_sum = self.replicas.sum_of(self.variables)
+    def gradients_of(self, loss: Tensor, variables: list[Tensor]) -> tuple[Tensor | None, ...]:
+        """Return the gradients of this process's part of the loss, on their way to the others."""
+        gradient_sum = self.replicas.sum_of(variables)
         gradient_sum.overlapping = True
         try:
-            grads = gradients_of(self.optimizer.scale_loss(loss), self.variables)
+            return gradients_of(loss, variables)
         finally:
             gradient_sum.overlapping = False
-        return y_pred, loss, grads
 
 
 class ReplicatedTestStep(_Replicated, TestStep):

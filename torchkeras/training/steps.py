@@ -222,7 +222,9 @@ class TrainStep(_LossStep):
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         if not self.variables:
             return y_pred, loss, ()
-        return y_pred, loss, gradients_of(self.optimizer.scale_loss(loss), self.variables)
+        return y_pred, loss, self.gradients_of(self.optimizer.scale_loss(loss), self.variables)
+
+    gradients_of = staticmethod(gradients_of)
 
     def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], StepLogs]:
         """Return this step compiled: as one graph, or on an older torch its forward pass.
