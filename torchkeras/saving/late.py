@@ -24,26 +24,40 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .. import initializers
 from ..dtypes import standardize_dtype, to_torch
+from ..initializers import (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
 from ..variables import READING, Variable, standardize_shape
 
 __all__ = ["LateValues", "late_values", "replace", "unwatched", "written"]
 
 _FROM_BYTES = 1 << 16  # below, an initializer takes no longer than all this
-_FILLS = (initializers.Zeros, initializers.Ones)
+_FILLS = (Zeros, Ones)
 _DRAWS = (
-    initializers.GlorotNormal,
-    initializers.GlorotUniform,
-    initializers.HeNormal,
-    initializers.HeUniform,
-    initializers.LecunNormal,
-    initializers.LecunUniform,
-    initializers.Orthogonal,
-    initializers.RandomNormal,
-    initializers.RandomUniform,
-    initializers.TruncatedNormal,
-    initializers.VarianceScaling,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
 )
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Operations that take a tensor only for its shape, and those that overwrite one.
@@ -126,7 +140,7 @@ class LateValues(TorchDispatchMode):
         if type(reference) is not Variable or not large or reference.dtype not in _FLOATS:
             return None
         room = torch.empty_like(reference, requires_grad=False)
-        self._fresh = _Late(room, initializers.Zeros(), standardize_dtype(room.dtype))
+        self._fresh = _Late(room, Zeros(), standardize_dtype(room.dtype))
         return room
 
     def watch(self) -> None:
@@ -299,5 +313,5 @@ def _can_wait(initializer: Any, shape: tuple[int, ...], dtype: torch.dtype) -> b
     if isinstance(initializer, _FILLS):
         return dtype in _FLOATS
     axes = getattr(initializer, "input_axes", None), getattr(initializer, "output_axes", None)
-    flat = isinstance(initializer, initializers.Orthogonal) and len(shape) < 2
+    flat = isinstance(initializer, Orthogonal) and len(shape) < 2
     return type(initializer.seed) is int and axes == (None, None) and dtype in _FLOATS and not flat
