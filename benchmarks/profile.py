@@ -26,7 +26,7 @@ from torch.profiler import ProfilerActivity, record_function
 
 import torchkeras
 from torchkeras.callbacks import callback_list
-from torchkeras.training import epochs, steps
+from torchkeras.training import epochs
 
 from . import models_keras
 from .data import CASES, make_data
@@ -122,7 +122,7 @@ def probes(model: Any, wrap: Wrap) -> Iterator[None]:
         (epochs.EpochIterator, "epoch", epoch),
         (step, "call", wrap("forward", step.call)),
         (step, "compute_loss", wrap("loss", step.compute_loss)),
-        (steps, "gradients_of", wrap("backward", steps.gradients_of)),
+        (step, "gradients_of", wrap("backward", step.gradients_of)),
         (optimizer, "apply", wrap("update", optimizer.apply)),
         (step, "record", wrap("metrics", step.record)),
         (callback_list, "_batch_hook", lambda *args: wrap("logs", hook(*args))),
