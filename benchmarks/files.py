@@ -3,10 +3,12 @@
 `python -m benchmarks.files` takes a model of 1 GB, five rounds, a folder for temporary files, and
 some minutes; `--mb 100 --rounds 1` is quick. What is compared with: the arrays written and read by
 h5py, or by the safetensors library, with nothing else in the file. Writing ends with fsync in both,
-as saving here does; reading is of a file that the system has in memory. Each step runs in a process
-of its own; rounds of both sides alternate, and the shortest time counts. "Peak" is the memory that
-a process took at most beyond what it had before the step, in sizes of the model; it counts the
-model that a load returns, but not pages of a mapped file, which the system can drop at any time.
+as saving here does, and is of a file that was not there: saving never writes over an old one, so
+that both need as many new pages. Reading is of a file that the system has in memory. Each step runs
+in a process of its own; rounds of both sides alternate, and the shortest time counts. "Peak" is the
+memory that a process took at most beyond what it had before the step, in sizes of the model; it
+counts the model that a load returns, but not pages of a mapped file, which the system can drop at
+any time.
 """
 
 from __future__ import annotations
@@ -130,6 +132,8 @@ def measure(side: str, kind: str, step: str, path: str, megabytes: int) -> tuple
     warm = path + ".warm"  # imports what the step does
     ours(kind, "save", f"{warm}.{kind}", build(1))
     ours(kind, "load", f"{warm}.{kind}", build(1))
+    if step == "save" and os.path.exists(path):
+        os.remove(path)
     with Peak() as peak:
         start = time.perf_counter()
         result = (ours if side == "torchkeras" else alone)(kind, step, path, model)
