@@ -444,3 +444,24 @@ def test_a_config_that_names_no_such_layer():
     config["layers"] = config["layers"][1:]
     with pytest.raises(ValueError, match="Missing node: x"):
         Model.from_config(config)
+
+
+def test_layers_may_have_the_names_of_attributes():
+    x = L.Input((4,))
+    model = Model(x, L.Dense(4)(x))
+    data = np.ones((2, 4), "float32")
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(data, data, verbose=0)
+    names = sorted({*vars(model), "call", "µ", "ﬁ", "class", "weird \"name\"\n"} - {"name"})
+    y = x
+    for name in names:
+        y = L.Dense(4, name=name)(y)
+    model = Model(x, y)
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(data, data, verbose=0)
+    expected = data
+    for layer in model.layers[1:]:
+        expected = layer(expected)
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected.detach(), rtol=1e-6)
+    assert [layer.name for layer in model.layers[1:]] == names
+    assert "outputs_.kernel" in model.state_dict()

@@ -12,6 +12,7 @@ import os
 import pathlib
 import pickle
 import re
+import runpy
 import struct
 import time
 import zipfile
@@ -19,10 +20,12 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import torchkeras as keras
 from tests.saving.fuzz import memory_limit, peak, reset_peak, settings
 from tests.saving.test_hostile_files import HOSTILE
+from torchkeras.export.pytorch import export_pytorch
 from torchkeras.saving import FileFormatError, KerasFileEditor, load_model
 from torchkeras.saving.conversion import convert_file
 from torchkeras.saving.h5_guard import open_h5
@@ -177,6 +180,54 @@ def test_byte_code_in_how_it_was_compiled(originals, witness, where, kind):
         config["compile_config"][where] = [value] if where == "metrics" else value
 
     refused(edited(originals[kind], kind, edit), "safe_mode")
+
+
+# Names that are code ------------------------------------------------------------------------------
+
+# Each would run, once written out, as the name of an attribute, in a comment, or in a docstring.
+NAMES = [
+    'd", open({path!r}, "w")) or self.x #',
+    '\n    open({path!r}, "w")',
+    '"""\nopen({path!r}, "w")\n"""',
+    '\\"""\nopen({path!r}, "w")\n"""\\',
+    "d\u2028open({path!r}, 'w')",
+    "{{open({path!r}, 'w')}}",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_code(tmp_path, witness, name):
+    name = name.format(path=str(witness)).replace("/", "\\x2f")  # no slash is allowed in names
+    x = L.Input((4,), name=f"in {name}")
+    y = L.SpectralNormalization(L.Dense(4), name=f"s {name}")(L.Dense(4, name=name)(x))
+    keras.Model(x, y, name=f"m {name}").save(tmp_path / "m.keras")
+    model = load_model(tmp_path / "m.keras")
+    data = np.ones((2, 4), "float32")
+    expected = model.predict(data, verbose=0)
+    plain = model.to_torch()(torch.from_numpy(data)).detach().numpy()
+    np.testing.assert_allclose(plain, expected, atol=1e-6)
+    source, _ = export_pytorch(model, tmp_path / "plain", name="plain", verbose=False)
+    runpy.run_path(source)["load"]()
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit(data, data, verbose=0)
+    assert not witness.exists()
+
+
+def test_argument_names_that_are_code(tmp_path, witness):
+    class Free(L.Layer):
+        def call(self, x, **kwargs):
+            return x
+
+    x = L.Input((4,))
+    keras.Model(x, Free(name="free")(x, option=1)).save(tmp_path / "m.keras")
+    data = (tmp_path / "m.keras").read_bytes()
+
+    def edit(config):
+        call = config["config"]["layers"][1]["inbound_nodes"][0]["kwargs"]
+        call[f"option=open({str(witness)!r}, 'w'), a"] = call.pop("option")
+
+    refused(edited(data, "keras", edit), "no Python name", custom_objects={"Free": Free})
+    assert not witness.exists()
 
 
 # Names of code -----------------------------------------------------------------------------------

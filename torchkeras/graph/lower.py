@@ -188,7 +188,21 @@ class Lowering:
         self._drop_dead_code()
 
     def function(self) -> Callable[..., Any]:
-        """Compile the graph: a function of the model and its flat inputs."""
+        """Compile the graph: a function of the model and its flat inputs.
+
+        Raises:
+            ValueError: An argument of a call has no name that code can spell out. Graphs come from
+                files too, and `torch.fx` writes names as they are.
+        """
+        for name in (name for node in self.fx_graph.nodes for name in node.kwargs):
+            if not name.isidentifier() or keyword.iskeyword(name):
+                raise ValueError(
+                    explain(
+                        "A call in the graph has an argument whose name is no Python name.",
+                        given=name,
+                        fix="rename it, or take it from `**kwargs` under another name.",
+                    )
+                )
         code = self.fx_graph.python_code("self")
         namespace = dict(code.globals)
         exec(compile(code.src, "<lowered graph>", "exec"), namespace)

@@ -196,7 +196,7 @@ def _permute(writer: ClassWriter, layer: Any, x: Value) -> Value:
 @translates(RepeatVector)
 def _repeat_vector(writer: ClassWriter, layer: Any, x: Value) -> Value:
     shape = layer.compute_output_shape(x.shape)
-    return writer.emit(f"{x}.unsqueeze(1).repeat(1, {layer.n}, 1)", x, shape=shape)
+    return writer.emit(f"{x}.unsqueeze(1).repeat(1, {spelled(layer.n)}, 1)", x, shape=shape)
 
 
 @translates(_ZeroPadding)
@@ -227,7 +227,7 @@ def _upsampling(writer: ClassWriter, layer: Any, x: Value) -> Value:
     if mode != "nearest":
         extra = f', mode="{mode}", align_corners=False'
     else:
-        extra = "" if layer._mode == "nearest" else f', mode="{layer._mode}"'
+        extra = "" if layer._mode == "nearest" else f", mode={spelled(layer._mode)}"
     module = writer.module(layer, f"nn.Upsample(scale_factor={text}{extra})")
     return writer.emit(f"{module}({x})", x, shape=shape)
 

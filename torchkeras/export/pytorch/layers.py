@@ -130,7 +130,9 @@ def _embedding(writer: ClassWriter, layer: Any, x: Value, reverse: bool = False)
         weight = writer.module(layer, text, {"weight": kernel}, part="reverse") + ".weight"
     y = writer.emit(f"F.linear({x}, {weight})", x, shape=(*x.shape[:-1], layer.input_dim))
     cap = layer.logit_soft_cap
-    return y if cap is None else writer.emit(f"{cap} * torch.tanh({y} / {cap})", y)
+    return (
+        y if cap is None else writer.emit(f"{spelled(cap)} * torch.tanh({y} / {spelled(cap)})", y)
+    )
 
 
 # Convolutions ------------------------------------------------------------------------------------
@@ -447,7 +449,7 @@ def _group_norm(writer: ClassWriter, layer: Any, x: Value) -> Value:
         raise refuse(layer, f"its channels are axis {axis}", "use the last axis, or axis 1.")
     state, filled, affine = _affine(layer, (channels,))
     text = _arguments(
-        f"nn.GroupNorm({layer.groups}",
+        f"nn.GroupNorm({spelled(layer.groups)}",
         str(channels),
         eps=spelled(layer.epsilon),
         affine=None if affine else False,

@@ -19,7 +19,7 @@ from ...saving.atomic import replacing
 from ..signature import report
 from . import arranging, layers, sequences  # noqa: F401 - they register their translators
 from .helpers import source_of
-from .source import ClassWriter, class_name
+from .source import ClassWriter, class_name, in_docstring
 from .translate import write_model
 
 __all__ = ["export_pytorch", "to_source", "to_torch"]
@@ -77,7 +77,7 @@ def to_torch(model: Any) -> nn.Module:
         torch.Size([2, 144])
     """
     source, writer = to_source(model)
-    filename = f"<plain PyTorch {next(_numbers)}: {model.name}>"
+    filename = f"<plain PyTorch {next(_numbers)}: {writer.name}>"
     # For tracebacks.
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     namespace: dict[str, Any] = {"__name__": "torchkeras_to_torch"}
@@ -124,7 +124,7 @@ def export_pytorch(
         source = f"import torch\n{source}"
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(os.fspath(folder), stem)
-    title = f'"""{_title(model)}"""\n\nfrom pathlib import Path\n\n'
+    title = f'"""{in_docstring(_title(model))}"""\n\nfrom pathlib import Path\n\n'
     with replacing(f"{path}.safetensors") as file:
         file.write(save(writer.state, metadata={"format": "pt"}))
     with replacing(f"{path}.py") as file:

@@ -498,7 +498,9 @@ def _own_attention(
     call = f"{module}({q}, {v}, {k}"
     call += "" if mask is None else f", mask={mask}"
     call += ", causal=True" if causal else ""
-    return call + ("" if layer._sliding_window is None else f", window={layer._sliding_window}")
+    return call + (
+        "" if layer._sliding_window is None else f", window={spelled(layer._sliding_window)}"
+    )
 
 
 @translates(Attention, AdditiveAttention)

@@ -21,7 +21,16 @@ from torch import nn
 from ...naming import explain
 from ...variables import Variable
 
-__all__ = ["FIRST", "KERAS", "ClassWriter", "Value", "class_name", "refuse", "spelled"]
+__all__ = [
+    "FIRST",
+    "KERAS",
+    "ClassWriter",
+    "Value",
+    "class_name",
+    "in_docstring",
+    "refuse",
+    "spelled",
+]
 
 # Layouts: axes as in Keras, or, of three axes and more, the last one moved to place 1.
 KERAS, FIRST = "keras", "channels first"
@@ -256,8 +265,8 @@ class ClassWriter:
         self._statements.append(_Statement(targets, expression, comment))
 
     def note(self, text: str) -> None:
-        """Add a line of comment."""
-        self._statements.append(_Statement("", "", text))
+        """Add a comment, of one line whatever names are in it."""
+        self._statements.append(_Statement("", "", " ".join(text.split())))
 
     def to(self, x: Value, layout: str) -> Value:
         """Return a value in a layout; it is permuted once, where that is first needed."""
@@ -424,10 +433,15 @@ def spelled(value: Any) -> str:
     return repr(value)
 
 
+def in_docstring(text: str) -> str:
+    """Escape what could end a docstring: the names in it come from files too."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def _docstring(text: str) -> list[str]:
-    lines = text.split("\n")
+    lines = in_docstring(text).split("\n")
     if len(lines) == 1:
-        return [f'    """{text}"""']
+        return [f'    """{lines[0]}"""']
     return [f'    """{lines[0]}', *(f"    {line}".rstrip() for line in lines[1:]), '    """']
 
 
