@@ -24,7 +24,7 @@ class Case(NamedTuple):
     """One layer and how to call it.
 
     Attributes:
-        shapes: Of the input: small, where Python counts, and large, where the kernels do.
+        shapes: Of the input: small, where Python counts, and of a size that is typical in models.
         torch: Makes torch's module for the channels of a shape; `None` where it has no equal.
         keras: Makes the layer from `keras.layers` and the number of channels.
         inputs: Number of inputs of that shape.

@@ -1,10 +1,11 @@
 """Time every layer beside torch's own and Keras's on torch; print a Markdown table.
 
-`python -m benchmarks.layers` measures all of `layer_cases.py` (about twenty minutes);
-`python -m benchmarks.layers Dense LSTM` only those. Each layer has a process of its own, in which
-short rounds of the engines alternate, so that a slow spell of the machine meets all; the shortest
-call counts. Eager, float32, one thread. "forward" is without gradients; "and backward" computes
-those of the inputs and of all weights.
+`python -m benchmarks.layers` measures all of `layer_cases.py` (about ten minutes); `python -m
+benchmarks.layers Dense LSTM` only those. Inputs are of a size that is typical of the layer in a
+model; `--sizes=small` shows what the call itself costs. Each layer has a process of its own, in
+which short rounds of the engines alternate, so that a slow spell of the machine meets all; the
+shortest call counts. Eager, float32, one thread. "forward" is without gradients; "and backward"
+computes those of the inputs and of all weights.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .layer_cases import CASES, Case
 
 __all__ = ["main", "measure", "prepare"]
 
+SIZES = ("small", "typical")
 MODES = ("forward", "and backward")
 MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -95,7 +97,7 @@ def first(outputs: Any) -> Tensor:
 
 
 def measure(
-    name: str, engines: list[str], seconds: float, sizes: list[int]
+    name: str, engines: list[str], seconds: float, sizes: list[str]
 ) -> list[dict[str, dict[str, float]]]:
     """Time a layer.
 
@@ -103,13 +105,13 @@ def measure(
         name: One of `CASES`.
         engines: Which to compare.
         seconds: To spend on each figure.
-        sizes: Which of the input shapes.
+        sizes: Which input shapes, of `SIZES`.
 
     Returns: For each shape the microseconds by mode and engine.
     """
     case, results = CASES[name], []
     engines = [engine for engine in engines if engine != "torch" or case.torch is not None]
-    for shape in (case.shapes[size] for size in sizes):
+    for shape in (case.shapes[SIZES.index(size)] for size in sizes):
         prepared = {engine: prepare(engine, case, shape) for engine in engines}
         counts = {engine: first(call()).numel() for engine, (call, _, _) in prepared.items()}
         if len(set(counts.values())) > 1:
@@ -135,11 +137,11 @@ def interleaved(works: dict[str, Callable[[], Any]], seconds: float) -> dict[str
     return {engine: 1e6 * time for engine, time in best.items()}
 
 
-def rows(name: str, results: list[dict[str, Any]], engines: list[str], sizes: list[int]) -> list:
+def rows(name: str, results: list[dict[str, Any]], engines: list[str], sizes: list[str]) -> list:
     """The lines of the table for a layer, one per shape."""
     lines = []
     for size, times in zip(sizes, results, strict=True):
-        shape = " × ".join(map(str, CASES[name].shapes[size]))
+        shape = " × ".join(map(str, CASES[name].shapes[SIZES.index(size)]))
         cells = []
         for mode in MODES:
             base = times[mode].get("torch")
@@ -165,12 +167,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layers", nargs="*", help="names or regular expressions; default: all")
     parser.add_argument("--engines", default=",".join(TITLES), help="comma-separated")
-    parser.add_argument("--sizes", default="0,1", help="0 small, 1 large")
+    parser.add_argument("--sizes", default="typical", help="small, typical or both, by a comma")
     parser.add_argument("--seconds", type=float, default=0.25, help="for each figure")
     parser.add_argument("--here", help="measure this one layer in this process")
     options = parser.parse_args()
     engines = chosen(options.engines, TITLES, "engines")
-    sizes = [int(size) for size in chosen(options.sizes, ("0", "1"), "sizes")]
+    sizes = chosen(options.sizes, SIZES, "sizes")
     if options.here:
         os.environ["KERAS_BACKEND"] = "torch"
         torch.set_num_threads(1)
