@@ -1,9 +1,9 @@
 """One engine, one model, one process: prints its times as a line of JSON.
 
 `python -m benchmarks.engines ENGINE MODEL [options]`; `run.py` calls it.
-`fit` and `predict` are timed as a user sees them: the whole call, NumPy arrays in, numbers out,
-after one call that warms up. Every engine shuffles, computes the loss and (of classifiers) the
-accuracy of each batch and reports their means at the end of an epoch.
+`fit`, `evaluate` and `predict` are timed as a user sees them: the whole call, NumPy arrays in,
+numbers out, after one call that warms up. Every engine shuffles (in `fit`), computes the loss and
+(of classifiers) the accuracy of each batch and reports their means at the end of an epoch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from torch import Tensor
 
 from . import models_keras, models_torch
 from .data import CASES, make_data
-from .harness import TITLES, best_of
+from .harness import ALL_TITLES, FRAMEWORKS, best_of
 
 __all__ = ["ENGINES", "measure", "overhead"]
 
-ENGINES = tuple(TITLES)
+ENGINES = tuple(ALL_TITLES)
+# A deep model of small layers, to time how it is made.
+DEPTH, WIDTH = 200, 64
 
 
 class HandWritten:
@@ -85,6 +87,25 @@ class HandWritten:
                 logs["accuracy"] = hits.item() / count
         return logs
 
+    def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+        """The mean loss and accuracy."""
+        self.model.eval()
+        with torch.inference_mode():
+            inputs, labels = self._put(x), self._put(y)
+            total = torch.zeros((), device=self.device)
+            hits = torch.zeros((), dtype=torch.int64, device=self.device)
+            for batch, target in zip(
+                inputs.split(batch_size), labels.split(batch_size), strict=True
+            ):
+                loss, right = self._loss_and_hits(self._outputs(batch), target)
+                total += loss * len(target)
+                if right is not None:
+                    hits += right
+        logs = {"loss": total.item() / len(inputs)}
+        if self.classes:
+            logs["accuracy"] = hits.item() / len(inputs)
+        return logs
+
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
         """The model's outputs for all of `x`."""
         self.model.eval()
@@ -93,11 +114,16 @@ class HandWritten:
             return torch.cat(outputs).cpu().numpy()
 
 
+def _keras_of(engine: str) -> Any:
+    """Import what an engine's models are written in."""
+    return importlib.import_module(engine.partition("-")[0])
+
+
 class KerasStyle:
-    """`fit` and `predict` of `keras` (on torch) or `torchkeras`."""
+    """`fit`, `evaluate` and `predict` of `keras` (on one of its backends) or `torchkeras`."""
 
     def __init__(self, engine: str, name: str) -> None:
-        keras = importlib.import_module(engine)
+        keras = _keras_of(engine)
         self.model = models_keras.build(keras, name)
 
     def count_params(self) -> int:
@@ -109,15 +135,21 @@ class KerasStyle:
         history = self.model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
         return {key: float(values[-1]) for key, values in history.history.items()}
 
+    def evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+        """The mean loss and accuracy."""
+        logs = self.model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
+        return {key: float(value) for key, value in logs.items()}
+
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
         """The model's outputs for all of `x`."""
         return self.model.predict(x, batch_size=batch_size, verbose=0)
 
 
 def measure(engine: str, name: str, scale: float, repeats: int) -> dict[str, Any]:
-    """Time `fit` and `predict` of one model; `scale` shortens the epochs for a quick look.
+    """Time what one model does; `scale` shortens the epochs for a quick look.
 
-    Returns: `fit_us` and `predict_us` per batch, the number of weights and the logs of training.
+    Returns: `fit_us`, `evaluate_us` and `predict_us` per batch, `small_us` of `predict` of one
+        batch alone, the number of weights, and the logs of training and evaluation.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
@@ -133,40 +165,71 @@ def measure(engine: str, name: str, scale: float, repeats: int) -> dict[str, Any
     if len(outputs) != len(x) or not np.isfinite(outputs).all():
         raise RuntimeError(f"{engine} predicted {outputs.shape} for {len(x)} samples of {name}")
     predict_s = best_of(lambda: run.predict(x, case.batch_size), 3 * repeats)
+    few = x[: case.batch_size]
+    small_s = best_of(lambda: run.predict(few, case.batch_size), 10 * repeats)
+    found: dict[str, float] = run.evaluate(x, y, case.batch_size)
+    evaluate_s = best_of(lambda: run.evaluate(x, y, case.batch_size), 3 * repeats)
     return {
         "fit_us": 1e6 * fit_s / (steps * epochs),
+        "evaluate_us": 1e6 * evaluate_s / steps,
         "predict_us": 1e6 * predict_s / steps,
+        "small_us": 1e6 * small_s,
         "params": run.count_params(),
         "logs": logs,
+        "found": found,
         "device": str(device),
     }
 
 
 def overhead(engine: str, repeats: int) -> dict[str, float]:
-    """Time of calling a built layer that does nothing, and a built `Dense(8)`, in microseconds."""
-    x = torch.zeros(2, 8)
+    """Time what a call and the making of layers cost.
+
+    Returns: Of calls, in microseconds, of a built layer that does nothing, a built `Dense(8)`, and
+        the MLP of the models on one row; and `building_s` of a model of 200 small layers.
+    """
+    x, row = np.zeros((2, 8), "float32"), np.zeros((1, *CASES["mlp"].shape), "float32")
     if engine == "torch":
         passing, dense = torch.nn.Identity(), torch.nn.Linear(8, 8)
+        mlp, tensor = models_torch.build("mlp").eval(), torch.from_numpy
     else:
-        keras = importlib.import_module(engine)
+        keras = _keras_of(engine)
 
         class Passing(keras.layers.Layer):
             def call(self, inputs: Any) -> Any:
                 return inputs
 
         passing, dense = Passing(), keras.layers.Dense(8)
-    calls = 5000
+        mlp, tensor = models_keras.build(keras, "mlp"), keras.ops.convert_to_tensor
+    calls = 5000 if FRAMEWORKS[engine] == "torch" else 500
     times = {}
+    subjects = (("identity", passing, x), ("dense", dense, x), ("row", mlp, row))
     with torch.no_grad():
-        for label, layer in (("identity_us", passing), ("dense_us", dense)):
-            layer(x)
+        for label, layer, inputs in subjects:
+            given = tensor(inputs)
+            layer(given)
 
-            def loop(layer: Any = layer) -> None:
+            def loop(layer: Any = layer, given: Any = given) -> None:
                 for _ in range(calls):
-                    layer(x)
+                    layer(given)
 
-            times[label] = 1e6 * best_of(loop, repeats) / calls
-    return times
+            times[f"{label}_us"] = 1e6 * best_of(loop, repeats) / calls
+    build = _deep_in_torch if engine == "torch" else lambda: _deep_in_keras(keras)
+    build()
+    return {**times, "building_s": best_of(build, 3 * repeats)}
+
+
+def _deep_in_torch() -> Any:
+    """Make a model of many small layers."""
+    layers = [torch.nn.Linear(WIDTH, WIDTH) for _ in range(DEPTH)]
+    return torch.nn.Sequential(*(part for layer in layers for part in (layer, torch.nn.ReLU())))
+
+
+def _deep_in_keras(keras: Any) -> Any:
+    """The same as a functional model."""
+    x = inputs = keras.Input((WIDTH,))
+    for _ in range(DEPTH):
+        x = keras.layers.Dense(WIDTH, activation="relu")(x)
+    return keras.Model(inputs, x)
 
 
 def main() -> None:
@@ -178,7 +241,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    os.environ["KERAS_BACKEND"] = "torch"
+    os.environ["KERAS_BACKEND"] = FRAMEWORKS[options.engine]
     torch.set_num_threads(options.threads)
     if options.model == "overhead":
         result = overhead(options.engine, options.repeats)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "ALL_TITLES",
+    "FRAMEWORKS",
     "ROOT",
     "TITLES",
     "best_of",
@@ -24,18 +26,43 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"torch": "PyTorch by hand", "torchkeras": "torchkeras", "keras": "Keras on torch"}
+ALL_TITLES = {
+    **TITLES,
+    "keras-jax": "Keras on JAX",
+    "keras-tensorflow": "Keras on TensorFlow",
+}
+# What each engine computes with.
+FRAMEWORKS = {engine: engine.partition("-")[2] or "torch" for engine in ALL_TITLES}
 
 # glibc gives freed memory back to the system, or not, by chance of the heap's layout, and the page
 # faults that follow may double a step's time. All engines keep it, so that no figure is of chance.
 KEEP_MEMORY = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
-def run_process(arguments: list[str], threads: int) -> str:
-    """Run Python with `arguments` and the thread limits; return what it prints."""
-    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+# How many threads a process takes, in the words of torch and of TensorFlow.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+
+def run_process(arguments: list[str], threads: int, framework: str = "torch") -> str:
+    """Run Python with `arguments` and the thread limits; return what it prints.
+
+    Args:
+        arguments: Those of the interpreter.
+        threads: How many threads it may compute with.
+        framework: What Keras is to compute with, if it is imported.
+    """
+    limits = dict.fromkeys(THREADS, str(threads))
     limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
+    if threads == 1:  # JAX knows one or all
+        limits["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, **limits, "KERAS_BACKEND": "torch", "PYTHONPATH": path}
+    environment = {**os.environ, **limits, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
+    environment["KERAS_BACKEND"] = framework
     # Imports are timed with bytecode, as installed.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
@@ -73,7 +100,11 @@ def chosen(text: str, known: Iterable[str], what: str) -> list[str]:
 def installed(engines: list[str]) -> list[str]:
     """Those of the engines that can be imported; says which cannot."""
     sys.path.insert(0, str(ROOT))
-    found = [engine for engine in engines if importlib.util.find_spec(engine) is not None]
+    found = [
+        engine
+        for engine in engines
+        if all(map(importlib.util.find_spec, (engine.partition("-")[0], FRAMEWORKS[engine])))
+    ]
     for engine in set(engines) - set(found):
         print(f"{engine} is not installed: left out", file=sys.stderr)
     return found

@@ -1,6 +1,7 @@
-"""Compare hand-written PyTorch, torchkeras and Keras on torch; print Markdown tables.
+"""Compare hand-written PyTorch, torchkeras and Keras on each of its backends, in Markdown tables.
 
-`python -m benchmarks.run` measures everything (about ten minutes); see `--help` for less.
+`python -m benchmarks.run` measures everything (about half an hour), `--quick` the same roughly;
+see `--help` for a choice.
 Every figure comes from a fresh process. Rounds go through all models and engines in turn, so that
 a slow spell of the machine meets all of them; the best of the rounds counts. One torch thread
 unless `--threads` says otherwise. An engine that is not installed is left out.
@@ -14,20 +15,26 @@ import sys
 from typing import Any
 
 from .data import CASES
-from .harness import TITLES, chosen, heading, installed, run_process
+from .harness import ALL_TITLES, FRAMEWORKS, chosen, heading, installed, run_process
 
 __all__ = ["main"]
 
 # The second figure counts what is loaded on first use as well.
 IMPORT_TIME = """
-import time, torch
+import time, {0}
 start = time.perf_counter()
-import {0}
+import {1}
 print(time.perf_counter() - start)
-{1}
+{2}
 print(time.perf_counter() - start)
 """
 ENGINES = ("-m", "benchmarks.engines")
+FIELDS = {
+    "fit": "fit_us",
+    "evaluate": "evaluate_us",
+    "predict": "predict_us",
+    "predict, of one batch alone": "small_us",
+}
 FIRST_MODEL = "{0}.Sequential([{0}.Input((4,)), {0}.layers.Dense(1)])"
 
 Results = dict[tuple[str, str], dict[str, Any]]
@@ -49,14 +56,16 @@ def collect(options: argparse.Namespace) -> Results:
                 print(f"round {round_number}: {model}, {engine}", file=sys.stderr, flush=True)
                 arguments = [*ENGINES, engine, model, f"--threads={options.threads}"]
                 arguments += [f"--scale={options.scale}", f"--repeats={options.repeats}"]
-                output = run_process(arguments, options.threads)
+                output = run_process(arguments, options.threads, FRAMEWORKS[engine])
                 keep_best(results, (model, engine), json.loads(output.splitlines()[-1]))
         for engine in options.engines:
+            framework, module = FRAMEWORKS[engine], engine.partition("-")[0]
             arguments = [*ENGINES, engine, "overhead", f"--repeats={options.repeats}"]
-            output = run_process(arguments, 1)
+            output = run_process(arguments, 1, framework)
             keep_best(results, ("overhead", engine), json.loads(output.splitlines()[-1]))
-            model = "torch.nn.Linear(4, 1)" if engine == "torch" else FIRST_MODEL.format(engine)
-            seconds = run_process(["-c", IMPORT_TIME.format(engine, model)], 1).split()
+            model = "torch.nn.Linear(4, 1)" if engine == "torch" else FIRST_MODEL.format(module)
+            code = IMPORT_TIME.format(framework, module, model)
+            seconds = run_process(["-c", code], 1, framework).split()[-2:]
             times = dict(zip(("import_s", "first_s"), map(float, seconds), strict=True))
             keep_best(results, ("import", engine), times)
     return results
@@ -65,7 +74,7 @@ def collect(options: argparse.Namespace) -> Results:
 def table(results: Results, options: argparse.Namespace, field: str) -> list[str]:
     """One Markdown table: a row per model, a column per engine, times and ratios to the first."""
     engines = options.engines
-    lines = heading(["model"], ["batch", *(TITLES[engine] for engine in engines)])
+    lines = heading(["model"], ["batch", *(ALL_TITLES[engine] for engine in engines)])
     for model in options.models:
         base = results[model, engines[0]][field]
         cells = []
@@ -79,11 +88,13 @@ def table(results: Results, options: argparse.Namespace, field: str) -> list[str
 
 def overheads(results: Results, options: argparse.Namespace) -> list[str]:
     """The Markdown table of layer calls and import times."""
-    lines = heading([""], [TITLES[engine] for engine in options.engines])
+    lines = heading([""], [ALL_TITLES[engine] for engine in options.engines])
     rows = {
         "call of a layer that does nothing": ("overhead", "identity_us", "{:.1f} µs"),
         "call of Dense(8)": ("overhead", "dense_us", "{:.1f} µs"),
-        "import, after `import torch`": ("import", "import_s", "{:.2f} s"),
+        "call of the MLP on one row": ("overhead", "row_us", "{:.1f} µs"),
+        "making a model of 200 `Dense(64)`": ("overhead", "building_s", "{:.3f} s"),
+        "import, after that of the framework": ("import", "import_s", "{:.2f} s"),
         "import and a first model": ("import", "first_s", "{:.2f} s"),
     }
     for title, (key, field, form) in rows.items():
@@ -96,15 +107,18 @@ def parse_options() -> argparse.Namespace:
     """Read the command line; engines that are not installed are left out."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = ",".join
-    parser.add_argument("--engines", default=names(TITLES), help="comma-separated, first = base")
+    parser.add_argument("--engines", default=names(ALL_TITLES), help="comma-separated, base first")
     parser.add_argument("--models", default=names(CASES), help="comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3, help="timed calls in each process")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.1 is a quick look")
+    parser.add_argument("--quick", action="store_true", help="one short round: a few minutes")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.repeats, options.scale = 1, 2, 0.1
     options.models = chosen(options.models, CASES, "models")
-    options.engines = installed(chosen(options.engines, TITLES, "engines"))
+    options.engines = installed(chosen(options.engines, ALL_TITLES, "engines"))
     return options
 
 
@@ -115,7 +129,7 @@ def main() -> None:
     device = results[options.models[0], options.engines[0]]["device"]
     how = f"{options.threads} thread(s), best of {options.rounds} rounds"
     print(f"\nTime per batch on {device}, {how}.")
-    for title, field in (("fit", "fit_us"), ("predict", "predict_us")):
+    for title, field in FIELDS.items():
         print(f"\n`{title}`:\n", *table(results, options, field), sep="\n")
     print("\nOverheads:\n", *overheads(results, options), sep="\n")
 

@@ -7,8 +7,9 @@
     python -m compat_tests.keras_suite --update               # write the results to the ledger
 
 Per area it prints how many of the tests that pass with real Keras on torch (the ledger's ids) pass
-here. Test files run in processes of their own (`keras_suite_worker`), a few to a process, under a
-time limit; a test that kills or stalls its process fails, and the others go on in a new one.
+here. Test files run in processes of their own, a few to a process, under a time limit; a test that
+kills or stalls its process fails, and the others go on in a new one. `keras_suite_worker` has the
+servers that these processes are forks of.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ import argparse
 import json
 import os
 import re
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,11 +39,12 @@ from .ledger import Entry
 __all__ = ["main", "run"]
 
 ROOT = Path(__file__).parents[1]
-# Tests a process gets, about: starting one costs some seconds, and a crash costs the rest of it.
+# Tests a process gets, about: what it imports for them costs time, and a crash the rest of it.
 SHARD = 150
 ENVIRONMENT = {
     "KERAS_BACKEND": "torch",
     "OMP_NUM_THREADS": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTHONHASHSEED": "0",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
@@ -73,6 +79,74 @@ def _shards(weights: dict[str, int]) -> list[list[str]]:
     return [files for _, files in sorted(shards, key=lambda shard: -shard[0]) if files]
 
 
+class _Server:
+    """A process that forks those of the shards.
+
+    Args:
+        folder: For its socket and settings.
+        modules: What it imports beforehand, besides torchkeras.
+    """
+
+    def __init__(self, folder: str, *modules: str) -> None:
+        self.address = os.path.join(folder, "socket" + "".join(modules))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(64)
+            place = listener.fileno()
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "compat_tests.keras_suite_worker", str(place), *modules],
+                cwd=ROOT,
+                env={**os.environ, **ENVIRONMENT, "KERAS_HOME": folder},
+                pass_fds=[place],
+            )
+
+    def run(self, order: dict[str, object], limit: float) -> int | None:
+        """Run a process; return its exit status, or `None` if it was stopped after `limit` s."""
+        with socket.socket(socket.AF_UNIX) as line, line.makefile("rb", buffering=0) as answers:
+            try:
+                line.connect(self.address)
+                line.sendall(json.dumps(order).encode() + b"\n")
+                process = int(answers.readline())
+            except (OSError, ValueError) as error:
+                died = f"the suite's server died with status {self.process.wait()}"
+                raise ChildProcessError(died) from error
+            in_time, _, _ = select.select([line], [], [], limit)
+            if not in_time:
+                os.killpg(process, signal.SIGKILL)
+            status = int(answers.readline())
+            return status if in_time else None
+
+
+class _Servers:
+    """The servers of a run, each started when it is needed first."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._lock = threading.Lock()
+        self._started: dict[tuple[str, ...], _Server] = {}
+
+    def __enter__(self) -> _Servers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self._started.values():
+            server.process.kill()
+            server.process.wait()
+        self._folder.cleanup()
+
+    def find(self, files: Iterable[str]) -> _Server:
+        """Return the one whose imports are those of test files."""
+        texts = [(source_folder() / file).read_text() for file in files]
+        needed = ("tensorflow",) if any(map(_NEEDS_TENSORFLOW, texts)) else ()
+        with self._lock:
+            if needed not in self._started:
+                self._started[needed] = _Server(self._folder.name, *needed)
+            return self._started[needed]
+
+
+_NEEDS_TENSORFLOW = re.compile(r"^(import|from) tensorflow\b", re.MULTILINE).search
+
+
 class _Shard:
     """Files that share a process, or several one after another where tests kill it.
 
@@ -87,40 +161,36 @@ class _Shard:
         self.results: Results = {}
         self.done: set[str] = set()
 
-    def run(self) -> None:
+    def run(self, server: _Server) -> None:
         """Run every test, in as many processes as it takes."""
         deadline = time.monotonic() + self.limit
-        while not self._attempt(deadline):
+        while not self._attempt(server, deadline):
             pass
 
-    def _attempt(self, deadline: float) -> bool:
+    def _attempt(self, server: _Server, deadline: float) -> bool:
         """Run one process; tell whether nothing is left to do."""
         with tempfile.TemporaryDirectory() as folder:
-            out, skip = Path(folder, "out"), Path(folder, "skip")
+            out, skip, log = (Path(folder, name) for name in ("out", "skip", "log"))
             out.touch()
+            log.touch()
             skip.write_text(json.dumps(sorted(self.done)))
-            worker = [sys.executable, "-m", "compat_tests.keras_suite_worker", str(out), str(skip)]
             source = source_folder()
-            command = [*worker, *self.options, *(str(source / file) for file in self.files)]
-            environment = {**os.environ, **ENVIRONMENT, "KERAS_HOME": folder, "TMPDIR": folder}
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                printed, _ = process.communicate(timeout=max(deadline - time.monotonic(), 1))
-                ended = f"the process died with status {process.returncode}"
-                clean = process.returncode in (0, 1, 2, 5)  # pytest's own
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                printed, _ = process.communicate()
-                ended, clean = f"stopped after {self.limit:.0f} s", False
+            order = {
+                "out": str(out),
+                "skip": str(skip),
+                "log": str(log),
+                "arguments": [*self.options, *(str(source / file) for file in self.files)],
+                "environment": {"KERAS_HOME": folder, "TMPDIR": folder},
+            }
+            status = server.run(order, max(deadline - time.monotonic(), 1))
+            clean = status in (0, 1, 2, 5)  # pytest's own
+            if status is None:
+                ended = f"stopped after {self.limit:.0f} s"
+            else:
+                ended = f"the process died with status {status}"
+            printed = log.read_text(errors="replace")[-3000:]
             running = self._read(out.read_text().splitlines())
-        text = f"{ended}\n{printed.decode(errors='replace')[-3000:]}"
+        text = f"{ended}\n{printed}"
         if running is not None:
             self.results[_key(running)] = ("failed", text)
             self.done.add(running)
@@ -161,8 +231,8 @@ def run(
     """
     shards = [_Shard(shard, options, limit) for shard in _shards(files)]
     results: Results = {}
-    with ThreadPoolExecutor(processes) as pool:
-        running = [pool.submit(_timed, shard) for shard in shards]
+    with _Servers() as servers, ThreadPoolExecutor(processes) as pool:
+        running = [pool.submit(_timed, shard, servers) for shard in shards]
         for count, future in enumerate(as_completed(running), 1):
             shard, seconds = future.result()
             results.update(shard.results)
@@ -171,10 +241,10 @@ def run(
     return results
 
 
-def _timed(shard: _Shard) -> tuple[_Shard, float]:
+def _timed(shard: _Shard, servers: _Servers) -> tuple[_Shard, float]:
     """Run a shard; return it with the seconds it took."""
     start = time.monotonic()
-    shard.run()
+    shard.run(servers.find(shard.files))
     return shard, time.monotonic() - start
 
 

@@ -1,27 +1,38 @@
-"""One process of `compat_tests.keras_suite`: runs test files of the installed Keras on torchkeras.
+"""The processes of `compat_tests.keras_suite`: run test files of the installed Keras on torchkeras.
 
 `keras` means torchkeras here (`dropin.install("keras")`); only the tests and the `testing` helpers,
 which the wheel ships under `keras/src`, are Keras's own. Nothing else of the package is imported.
 A line of JSON per test goes to a file as soon as it is known, so that what a crash leaves counts.
+
+What all of them import takes some seconds, more than many files' tests: one process, the server,
+imports it and forks the others, at an order on its socket.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib
 import importlib.util
 import json
+import os
+import socket
+import socketserver
 import sys
+import tempfile
+import traceback
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import TextIO
+from typing import Any, NoReturn, TextIO
 
 import pytest
 
 import torchkeras.dropin
 
-__all__ = ["main", "source_folder"]
+__all__ = ["Server", "main", "source_folder"]
 
 
 def source_folder() -> Path:
@@ -93,6 +104,11 @@ class Recorder:
         """Note the test that runs, in case it does not return."""
         self.write(start=nodeid)
 
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Let jax, of which tests of dtypes ask nothing else, find them without compiling."""
+        if item.parent.name.endswith("DtypeTest"):
+            item.obj = _traced(item.obj)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a test went; any failed phase fails it."""
         if report.failed or (report.when == "call" and report.nodeid not in self.worst):
@@ -106,6 +122,21 @@ class Recorder:
             self.write(test=report.nodeid, outcome=outcome, text=self.texts.get(report.nodeid, ""))
 
 
+def _traced(test: Callable[[], None]) -> Callable[[], None]:
+    """A test whose calls of jax are only traced, but for one that needs their values."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        import jax
+
+        try:
+            jax.eval_shape(test)
+        except Exception:
+            test()
+
+    return run
+
+
 def _conftest() -> types.ModuleType:
     """The module `conftest` of Keras's repository, as far as tests import it; no wheel has it."""
     module = types.ModuleType("conftest")
@@ -117,25 +148,84 @@ def _conftest() -> types.ModuleType:
     return module
 
 
-def main(out: str, skip: str, *arguments: str) -> int:
-    """Run pytest on `arguments`, whose files are relative to `keras/src`.
+def run(out: str, skip: str, arguments: Sequence[str]) -> int:
+    """Run pytest and return its exit status.
 
     Args:
         out: File that gets the results.
         skip: File with a JSON list of ids not to run.
         arguments: Of pytest.
     """
-    source = source_folder()
-    torchkeras.dropin.install("keras")
-    sys.modules["conftest"] = _conftest()
-    sys.meta_path.insert(0, WheelTests(source))
     with open(out, "a") as stream:
         recorder = Recorder(stream, set(json.loads(Path(skip).read_text())))
-        options = ["-c", "/dev/null", f"--rootdir={source}", "-p", "no:cacheprovider", "-q"]
-        options += ["-W", "ignore", "--disable-warnings", "--tb=short", "--no-header"]
+        options = ["-c", "/dev/null", f"--rootdir={source_folder()}", "-p", "no:cacheprovider"]
+        options += ["-q", "-W", "ignore", "--disable-warnings", "--tb=short", "--no-header"]
         options += ["--continue-on-collection-errors"]
         return int(pytest.main([*options, *arguments], plugins=[recorder]))
 
 
+class _Order(socketserver.StreamRequestHandler):
+    """Forks a process that runs tests; the answer is its number, then its exit status."""
+
+    def handle(self) -> None:
+        order = json.loads(self.rfile.readline())
+        child = os.fork()
+        if child == 0:
+            _carry_out(order)
+        self._answer(child)
+        self._answer(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    def _answer(self, number: int) -> None:
+        self.wfile.write(b"%d\n" % number)
+
+
+def _carry_out(order: dict[str, Any]) -> NoReturn:
+    """Be the process of an order: a session of its own, output to a file, other folders."""
+    status = 70
+    try:
+        os.setsid()
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.environ.update(order["environment"])
+        tempfile.tempdir = None  # which is of the server's environment
+        status = run(order["out"], order["skip"], order["arguments"])
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    """Takes orders, several at a time.
+
+    Args:
+        listener: The file descriptor of the socket, bound and listening.
+    """
+
+    def __init__(self, listener: int) -> None:
+        super().__init__("", _Order, bind_and_activate=False)
+        self.socket.close()
+        self.socket = socket.socket(fileno=listener)
+
+
+def main(listener: str, *modules: str) -> None:
+    """Import what tests need, and serve until killed.
+
+    Args:
+        listener: See `Server`.
+        modules: More to import, as tests of these processes do.
+    """
+    torchkeras.dropin.install("keras")
+    sys.modules["conftest"] = _conftest()
+    sys.meta_path.insert(0, WheelTests(source_folder()))
+    for module in ("keras.src.testing", *modules):
+        importlib.import_module(module)
+    gc.freeze()
+    Server(int(listener)).serve_forever()
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -1,6 +1,7 @@
 """The runner of Keras's suite and its ledger: completeness, states, and what a crash leaves."""
 
 import json
+import os
 
 import pytest
 
@@ -30,13 +31,48 @@ def test_writing_the_ledger_gives_back_what_was_read(tmp_path, monkeypatch):
     assert ledger.totals(ledger.read(["tree"]))["tree"]["excluded"] == 1
 
 
-def test_a_run_agrees_with_the_ledger():
+DEADLY = """
+import os, time
+
+def test_one():
+    assert os.environ["KERAS_HOME"] == os.environ["TMPDIR"]
+
+def test_two():
+    os.kill(os.getpid(), 9)
+
+def test_three():
+    import keras
+    assert keras.Model.__module__.startswith("torchkeras")
+"""
+
+
+def test_a_run_agrees_with_the_ledger_and_outlives_its_processes(tmp_path):
     entries = list(ledger.read(["constraints"]))
-    files = {"constraints/constraints_test.py": len(entries)}
+    deadly = tmp_path / "deadly_test.py"
+    deadly.write_text(DEADLY)
+    files = {"constraints/constraints_test.py": len(entries), str(deadly): 3}
     results = keras_suite.run(files, processes=1)
     verdicts = _judge(entries, results)
     assert all(passed == (entry.state == "pass") for entry, passed, _ in verdicts)
     assert _table(verdicts).splitlines()[-1].startswith("all ")
+    found = {test: result for (_, test), result in results.items()}
+    assert [found[f"test_{n}"][0] for n in ("one", "two", "three")] == [
+        "passed",
+        "failed",
+        "passed",
+    ]
+    assert "status -9" in found["test_two"][1]
+
+
+def test_what_stalls_is_stopped(tmp_path):
+    order = {"log": str(tmp_path / "log"), "environment": {}, "out": str(tmp_path / "pipe")}
+    os.mkfifo(order["out"])  # opening it waits for a reader
+    with keras_suite._Servers() as servers:
+        server = servers.find([])
+        assert server.run(order | {"skip": "", "arguments": []}, limit=0.2) is None
+        assert server.run(order | {"out": "no/such/folder"}, limit=60) == 70  # and goes on
+    with pytest.raises(ChildProcessError, match="-9"):
+        server.run(order, limit=1)
 
 
 def test_ids_are_split_as_in_the_ledger():

@@ -119,13 +119,15 @@ def parametrize():
 
 
 def weight_norm():
-    """Weight norm wants a parameter of PyTorch's own class."""
+    """Weight norm trains the length and the direction of each column; then they are one again."""
+    x, y = data()
     model = classifier()
     layer = model.layers[0]
-    layer._parameters["kernel"] = torch.nn.Parameter(layer.kernel.detach())
     torch.nn.utils.parametrizations.weight_norm(layer, "kernel", dim=1)
-    fell = fitted(model, *data())
+    fell = fitted(model, x, y)
+    before = model.predict(x, verbose=0)
     torch.nn.utils.parametrize.remove_parametrizations(layer, "kernel")
+    np.testing.assert_allclose(model.predict(x, verbose=0), before, rtol=1e-4, atol=1e-6)
     return fell
 
 
@@ -138,6 +140,22 @@ def prune():
     pruning.remove(layer, "kernel")
     assert (layer.kernel == 0).float().mean() == 0.5
     return fell
+
+
+def prune_globally():
+    """The smallest quarter of all weights is zero, wherever they are, in convolutions too."""
+    images = np.random.default_rng(0).random((64, 8, 8, 3)).astype("float32")
+    torch.manual_seed(0)
+    stack = [layers.Conv2D(8, 3, activation="relu"), layers.GlobalAveragePooling2D()]
+    model = Sequential([Input((8, 8, 3)), *stack, layers.Dense(3, activation="softmax")])
+    pairs = [(layer, "kernel") for layer in (model.layers[0], model.layers[-1])]
+    pruning.global_unstructured(pairs, pruning_method=pruning.L1Unstructured, amount=0.25)
+    fell = fitted(model, images, data()[1])
+    for pair in pairs:
+        pruning.remove(*pair)
+    zeros = [int((layer.kernel == 0).sum()) for layer, _ in pairs]
+    assert sum(zeros) == (3 * 3 * 3 * 8 + 8 * 3) / 4
+    return f"{fell}; zeros {zeros}"
 
 
 def optim():
@@ -271,7 +289,8 @@ def _backbone(module, trainable=True):
     return f"{fell}; {len(model.trainable_variables)} weights trained"
 
 
-TOPICS = [state_dict, compile, func, hooks, parametrize, weight_norm, prune, optim]
+TOPICS = [state_dict, compile, func, hooks]
+TOPICS += [parametrize, weight_norm, prune, prune_globally, optim]
 PACKAGES = [torchmetrics, lightning, accelerate, transformers, timm, torchvision]
 
 
@@ -285,9 +304,9 @@ def main():
         if chosen and name not in chosen:
             continue
         if topic in PACKAGES and importlib.util.find_spec(name) is None:
-            print(f"{name:13}not installed")
+            print(f"{name:15}not installed")
             continue
-        print(f"{name:13}{topic()}")
+        print(f"{name:15}{topic()}")
 
 
 if __name__ == "__main__":

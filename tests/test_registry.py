@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers, registry, regularizers
+from torchkeras import (
+    activations,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    registry,
+    regularizers,
+)
 from torchkeras.registry import (
     GLOBAL_CUSTOM_NAMES,
     GLOBAL_CUSTOM_OBJECTS,
@@ -80,6 +88,12 @@ def test_custom_objects_by_argument_and_by_scope():
         assert isinstance(deserialize_keras_object(config), Other)
     with pytest.raises(TypeError, match="Could not locate class 'Other'"):
         deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize("module", [activations, constraints, initializers, losses, regularizers])
+def test_no_config_is_no_object(module):
+    """As in configs of libraries that may have a loss or not."""
+    assert module.deserialize(None) is None
 
 
 def test_module_objects_are_found_by_name():

@@ -327,13 +327,16 @@ def to_numpy(tensor: torch.Tensor, force: bool = True) -> np.ndarray:
     """The values of a tensor as a NumPy array, on the host; it may share their memory.
 
     Args:
-        tensor: Of any dtype; `bfloat16`, which NumPy lacks, becomes `float32`.
+        tensor: Of any dtype; `bfloat16`, which NumPy lacks, becomes `float32`. The parts of a
+            `DTensor` are gathered.
         force: Whether to copy from another device.
 
     Example:
         >>> to_numpy(torch.ones(2, dtype=torch.bfloat16)).dtype
         dtype('float32')
     """
+    if hasattr(tensor, "full_tensor"):
+        tensor = tensor.full_tensor()
     value = tensor.detach().as_subclass(torch.Tensor)
     return (value.float() if value.dtype is torch.bfloat16 else value).numpy(force=force)
 

@@ -674,6 +674,8 @@ def get(identifier: Any) -> Callable[..., torch.Tensor] | None:
         >>> get("zeros")((2,)).tolist(), get(np.array([1.0, 2.0]))((2,)).tolist()
         ([0.0, 0.0], [1.0, 2.0])
     """
+    if isinstance(identifier, Initializer):
+        return identifier
     if isinstance(identifier, (torch.Tensor, np.ndarray, np.generic)):
         return _values(identifier)
     return _INITIALIZERS.get(identifier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import difflib
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -28,6 +29,7 @@ _ACRONYM = re.compile(r"(.)([A-Z][a-z]+)")
 _CAMEL = re.compile(r"([a-z])([A-Z])")
 
 
+@functools.lru_cache(maxsize=4096)
 def to_snake_case(name: str) -> str:
     """Turn a class name into the form used in object names.
 
@@ -99,11 +101,18 @@ class name_scope:  # noqa: N801 - a context manager, used like a function
             override_parent = getattr(caller, "_parent_path", None)
         self.override_parent = override_parent
         self._pop_on_exit = False
+        self._path = ""  # with those around it; known once it is open
 
     def __enter__(self) -> name_scope:
         scopes = get_global_attribute(_SCOPES, [], set_to_default=True)
         inner = scopes[-1] if scopes and self.deduplicate and self.caller is not None else None
         if inner is None or inner.caller is not self.caller or inner.name != self.name:
+            parent = self.override_parent
+            if parent is not None:
+                parent = "/".join(filter(None, parent.split("/"))) if "/" in parent else parent
+            else:
+                parent = scopes[-1]._path if scopes else ""
+            self._path = f"{parent}/{self.name}" if parent else self.name
             scopes.append(self)
             self._pop_on_exit = True
         return self
@@ -121,12 +130,8 @@ _SCOPES = "name_scope_stack"
 
 def current_path() -> str:
     """Return the open name scopes joined by slashes; `""` outside of any."""
-    parts: list[str] = []
-    for scope in get_global_attribute(_SCOPES, ()):
-        if scope.override_parent is not None:
-            parts = [part for part in scope.override_parent.split("/") if part]
-        parts.append(scope.name)
-    return "/".join(parts)
+    scopes = get_global_attribute(_SCOPES)
+    return scopes[-1]._path if scopes else ""
 
 
 def get_object_name(obj: Any) -> str:

@@ -424,7 +424,8 @@ def uniform(
         dtype=to_torch(dtype),
         device=device,
     )
-    x = (maxval - minval) * x + minval
+    plain = isinstance(maxval, (int, float)) and isinstance(minval, (int, float))
+    x = x.mul_(maxval - minval).add_(minval) if plain else (maxval - minval) * x + minval
     return x if len(shape) else x[0]
 
 

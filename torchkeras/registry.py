@@ -166,11 +166,13 @@ class Namespace:
     def deserialize(
         self, config: Any, custom_objects: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> Any:
-        """Build the object that a name or config describes.
+        """Build the object that a name or config describes; of `None`, as Keras does, `None`.
 
         Raises:
             ValueError: The name is unknown.
         """
+        if config is None:
+            return None
         if isinstance(config, dict) and "class_name" in config:
             inner = config.get("config") or {}
             name = config["class_name"]

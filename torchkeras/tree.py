@@ -174,9 +174,17 @@ def flatten(structure: Any) -> list[Any]:
         >>> flatten({"b": [1, (2, None)], "a": 3})
         [3, 1, 2, None]
     """
+    if _is_plain_leaf(structure):
+        return [structure]
     leaves: list[Any] = []
     _collect(structure, leaves)
     return leaves
+
+
+def _is_plain_leaf(x: Any) -> bool:
+    """Whether `x` is a leaf, of the kind that takes no second look."""
+    cls = type(x)
+    return cls not in _NODES and not issubclass(cls, tuple)
 
 
 def _collect(x: Any, leaves: list[Any]) -> None:
@@ -285,7 +293,8 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
             return None
 
     if len(structures) == 1:
-        return _rebuild(structures[0], func)
+        structure = structures[0]
+        return func(structure) if _is_plain_leaf(structure) else _rebuild(structure, func)
     return _zip_map(func, structures, ())
 
 

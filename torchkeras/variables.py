@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import operator
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,7 +48,11 @@ _FIELDS = (
     "_overwrite_with_gradient",
     "created_trainable",
     "_trainable",
+    "_order",
 )
+
+_detach, _view = torch.Tensor.detach, torch.Tensor.view
+_NEW_PARAMETER = torch.nn.Parameter.__new__.__code__
 
 
 class Reading(threading.local):
@@ -161,13 +166,20 @@ class Variable(torch.nn.Parameter):
     def _describe(self, name: str, trainable: bool) -> None:
         """Set all that is no part of the tensor."""
         scope = current_path()
-        self._name = name
-        self.path = f"{scope}/{name}" if scope else name
-        self.initializer = self.regularizer = self.constraint = None
-        self.autocast = True
-        self.aggregation, self.synchronization = "none", "auto"
-        self._overwrite_with_gradient = False
-        self.created_trainable = self._trainable = trainable
+        # Written directly: nothing of it is in need of a check.
+        self.__dict__.update(
+            _name=name,
+            path=f"{scope}/{name}" if scope else name,
+            initializer=None,
+            _regularizer=None,
+            _constraint=None,
+            autocast=True,
+            aggregation="none",
+            synchronization="auto",
+            _overwrite_with_gradient=False,
+            created_trainable=trainable,
+            _trainable=trainable,
+        )
 
     @classmethod
     def adopt(cls, parameter: torch.nn.Parameter, name: str) -> Variable:
@@ -342,6 +354,50 @@ class Variable(torch.nn.Parameter):
             )
         raise ValueError(f"Variable {self.path} is already initialized.")
 
+    # What PyTorch's tools ask of a parameter -----------------------------------------------------
+
+    def detach(self) -> torch.Tensor:
+        """The value as a plain tensor without gradients, which shares the memory.
+
+        `torch.nn.Parameter(variable)`, as of `torch.nn.utils.parametrizations.weight_norm`, makes
+        a parameter of what this returns, and demands that it is of the same class.
+        """
+        value = _detach(self)
+        if torch.compiler.is_compiling() or sys._getframe(1).f_code is not _NEW_PARAMETER:
+            return value
+        return self.rewrap(value)
+
+    def view(self, *shape: Any) -> torch.Tensor:
+        """Look at the memory in another shape.
+
+        Where the order in memory rules that out (see `layout`), the weight is laid out anew, in the
+        order of its axes: PyTorch's tools, such as `parameters_to_vector` and pruning, rely on it.
+        """
+        try:
+            return _view(self, *shape)
+        except RuntimeError:
+            if self.is_contiguous():
+                raise
+        self.straighten()
+        return _view(self, *shape)
+
+    def note_layout(self) -> None:
+        """Remember the order of the axes in memory, for `restore_layout`."""
+        order = sorted(range(self.dim()), key=self.stride, reverse=True)
+        self.__dict__.setdefault("_order", order)
+
+    def straighten(self) -> None:
+        """Lay the value out in the order of the axes, until `restore_layout`."""
+        if not self.is_contiguous():
+            self.note_layout()
+            self.data = self.data.contiguous()
+
+    def restore_layout(self) -> None:
+        """Lay the value out as it was at `note_layout`."""
+        order = self.__dict__.pop("_order", None)
+        if order is not None:
+            self.data = _lay_out(self.data, order, torch.contiguous_format)
+
     # Python's conversions ------------------------------------------------------------------------
 
     def __bool__(self) -> bool:
@@ -462,7 +518,9 @@ def standardize_shape(shape: Any) -> tuple[int | None, ...]:
         raise ValueError("Undefined shapes are not supported. Received: shape=None")
     if not hasattr(shape, "__iter__"):
         raise ValueError(f"Cannot convert '{shape}' to a shape. Expected a sequence of integers.")
-    return tuple(size if type(size) is int and size >= 0 else _size(size, shape) for size in shape)
+    return tuple(
+        [size if type(size) is int and size >= 0 else _size(size, shape) for size in shape]
+    )
 
 
 def _size(size: Any, shape: Any) -> int | None:
@@ -552,8 +610,12 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
             )
         )
     name = standardize_dtype(dtype)
-    with torch.device(device):
-        value = initializer(shape, dtype=name)
+    there = device.type == "cpu" and not torch._C._len_torch_function_stack()
+    if there and device == default_device():
+        value = initializer(shape, dtype=name)  # without the scope's look at each call of torch
+    else:
+        with torch.device(device):
+            value = initializer(shape, dtype=name)
     if not isinstance(value, torch.Tensor):
         value = torch.as_tensor(np.asarray(value))
     if tuple(value.shape) != shape:

@@ -6,6 +6,7 @@ All jobs run once, from one process that imports torch for all of them (`launch.
 import csv
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +14,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from torchkeras.distribution import load_checkpoint
 from torchkeras.models import load_model
 from torchkeras.tree import flatten_with_path
 
 HERE = Path(__file__).parent
+# As in `launch.py`, which is imported by processes only that are forked.
+ALL, FEW = "blocks files own_loss mixed", "blocks files"
+PARTS = {"fully2": ALL, "fully4": "blocks", "1x2": FEW, "2x1": "blocks", "2x2": "blocks"}
 FEW = "dense convolutional synchronized masked several_outputs unused".split()
 CASES = [(2, name) for name in [*FEW, "own_step", "batch_by_batch", "sources", "watched"]]
 CASES += [(4, name) for name in FEW]
+# Of which one is killed. Starting four twice takes half a minute longer, so four are asked for:
+#     TORCHKERAS_TEST_WORKERS=4 python -m pytest tests/distribution -k killed_worker
+WORKERS = os.environ.get("TORCHKERAS_TEST_WORKERS", "2")
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",  # sums come out the same bit for bit
     "PYTHONPATH": str(HERE.parents[1]),  # it need not be installed
     "TORCHKERAS_TIMEOUT_S": "120",
+    "TORCHKERAS_TEST_WORKERS": WORKERS,
 }
 
 
@@ -63,6 +72,38 @@ def test_all_processes_come_to_the_same(jobs, size):
     assert len(set(map(tuple, first["apart"]["masks"]))) > 1
     # What is random by row is another thing in each process, so the losses are not those of one.
     assert abs(first["apart"]["loss"][0] - result(jobs, 1)["apart"]["loss"][0]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("cut", "name"),
+    [(cut, name) for cut, names in PARTS.items() for name in names.split()],
+)
+def test_models_that_are_cut_train_as_whole_ones_do(jobs, cut, name):
+    alone, together = (
+        dict(flatten_with_path(json.loads((jobs / f / "parts_0.json").read_text())[name]))
+        for f in ("alone1", cut)
+    )
+    assert alone.keys() == together.keys() and len(alone) > 10
+    # A step of bfloat16 is 2**-8; results of batches are rounded to it.
+    atol = 2**-6 if name == "mixed" else 1e-5
+    np.testing.assert_allclose(
+        list(together.values()), list(alone.values()), rtol=0, atol=atol, err_msg=name
+    )
+
+
+@pytest.mark.parametrize("cut", ["fully2", "1x2"])
+def test_each_process_holds_a_part(jobs, cut):
+    first, second = (json.loads((jobs / cut / f"parts_{rank}.json").read_text()) for rank in (0, 1))
+    assert first["blocks"] == second["blocks"]
+    kernel = [3, 8] if cut == "fully2" else [6, 4]
+    held = first["held"]
+    assert held["weights"][:2] == [kernel, [4]] and "ShardedVariable" in held["types"]
+    assert held["slots"] == [shape for shape in held["weights"] for _ in range(2)]
+    assert second["held"]["weights"][-1] == ([0] if cut == "fully2" else [1])
+    if cut == "1x2":
+        assert second["numbers"] == [[[2.0, 3.0], [6.0, 7.0]], [[0, 1, 2, 3], [4, 5, 6, 7]]]
+    for name in ("Muon", "LossScaleOptimizer"):
+        assert "AdamW" in first["refused"][name]
 
 
 def test_a_dataset_is_read_once(jobs, size=2):
@@ -104,20 +145,49 @@ def test_a_mirrored_strategy_is_the_job(jobs):
     assert json.loads((jobs / "faults" / "messages_0.json").read_text())["replicas"] == 2
 
 
-def test_a_sharded_model_becomes_one_file(jobs):
-    first, second = (
-        json.loads((jobs / "sharded" / f"found_{rank}.json").read_text()) for rank in (0, 1)
+def test_one_process_reads_what_several_have_written(jobs):
+    """Whole models from their files, and the parts that two have left as a checkpoint."""
+    expected = json.loads((jobs / "alone1" / "parts_0.json").read_text())["files"]
+    folder = jobs / "fully2"
+    model = load_model(folder / "best.keras")
+    assert type(model.layers[0]).__name__ == "Dense" and model.optimizer.iterations == 8
+    found = [weight.ravel() for weight in load_model(folder / "model.safetensors").get_weights()]
+    model.load_weights(folder / "model.weights.h5")
+    for weight, other in zip(model.get_weights(), found, strict=True):
+        np.testing.assert_array_equal(weight.ravel(), other)
+    load_checkpoint(model, folder / "checkpoint")
+    for weight, values in zip(model.get_weights(), expected["weights"], strict=True):
+        np.testing.assert_allclose(weight.ravel()[:60], values, rtol=0, atol=1e-5)
+
+
+def test_a_checkpoint_runs_no_code(jobs, tmp_path):
+    model = load_model(jobs / "fully2" / "best.keras")
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(Path("x").exists))
+    with pytest.raises(ValueError, match="not loaded: it holds builtins.getattr"):
+        load_checkpoint(model, tmp_path)
+    with pytest.raises(ValueError, match="no checkpoint: it has no file .metadata"):
+        load_checkpoint(model, tmp_path / "elsewhere")
+    model.pop()
+    model.build()
+    with pytest.raises(ValueError, match="checkpoint of another model"):
+        load_checkpoint(model, jobs / "fully2" / "checkpoint")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_parts_are_backed_up_and_come_back(jobs, rank):
+    """After a SIGKILL in the middle of an epoch, bit for bit."""
+    again, whole = (
+        np.load(jobs / name / f"end_{rank}.npz") for name in ("killed_parts", "resumed_parts")
     )
-    assert first["local"] == [[3, 8], [4], [4, 2], [1]] and second["local"][0] == [2, 8]
-    assert second["part"] == [[2.0, 3.0], [6.0, 7.0]]
-    assert first["whole"] == list(range(8))
-    model = load_model(jobs / "sharded" / "model.keras")
-    predicted = model(np.array(first["x"], "float32")).tolist()
-    np.testing.assert_allclose(predicted, first["alone"], rtol=0, atol=1e-5)
+    # The kernel, which reading gathers, and the parts of its two moments.
+    shapes = [whole[name].shape for name in whole.files]
+    assert shapes.count((4, 8)) == 1 and shapes.count((2, 8)) == 2
+    for name in whole.files:
+        np.testing.assert_array_equal(again[name], whole[name])
 
 
 def test_a_killed_worker_comes_back_and_goes_on(jobs, tmp_path):
-    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", WORKERS, "--max-restarts", "1"]
     command += ["--monitor-interval", "0.1", "--rdzv-backend", "c10d"]
     command += ["--rdzv-endpoint", "localhost:0", "-m", "torchkeras", "run"]
     command += [str(HERE / "resumed.py"), str(tmp_path)]
@@ -127,7 +197,7 @@ def test_a_killed_worker_comes_back_and_goes_on(jobs, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "exitcode: -9" in done.stderr  # it was killed
     assert done.stdout.split() == ["started", "again", "23"]
-    resumed, whole = (np.load(folder / "end.npz") for folder in (tmp_path, jobs / "resumed"))
+    resumed, whole = (np.load(folder / "end_0.npz") for folder in (tmp_path, jobs / "resumed"))
     assert len(whole.files) == 24
     for name in whole.files:
         np.testing.assert_array_equal(resumed[name], whole[name])

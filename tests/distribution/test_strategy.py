@@ -8,6 +8,7 @@ import torchkeras as keras
 from torchkeras.distribution import (
     DataParallel,
     DeviceMesh,
+    FullyShardedDataParallel,
     LayoutMap,
     ModelParallel,
     TensorLayout,
@@ -72,12 +73,14 @@ def test_one_device_trains_and_several_are_refused():
     x, y = np.zeros((4, 2)), np.zeros((4, 1))
     with DataParallel(devices=["cpu:0"]).scope():
         model.fit(x, y, verbose=0)
-    with DataParallel(devices=CPUS).scope():
-        with pytest.raises(NotImplementedError, match=r"one device(.|\n)*--nproc-per-node 8"):
-            model.fit(x, y, verbose=0)
-    with ModelParallel(layout_map=LayoutMap(GRID)).scope():
-        with pytest.raises(NotImplementedError, match=r"under ModelParallel(.|\n)*fully_shard"):
-            model.fit(x, y, verbose=0)
+    for several in (
+        DataParallel(devices=CPUS),
+        FullyShardedDataParallel(devices=CPUS),
+        ModelParallel(layout_map=LayoutMap(GRID)),
+    ):
+        with several.scope():
+            with pytest.raises(NotImplementedError, match=r"one device(.|\n)*--nproc-per-node 8"):
+                model.fit(x, y, verbose=0)
 
 
 def test_what_is_not_available_yet_says_so():

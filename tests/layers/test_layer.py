@@ -494,6 +494,16 @@ class TestLock:
         layer._tracker.lock()
         assert layer._tracker.locked
 
+    def test_state_tracked_by_hand(self):
+        """As bayesflow does with layers that it keeps in a dict of dicts."""
+        layer, head, mean = Layer(), Dense(1), metrics.Mean(name="m")
+        head.build((None, 2))
+        weight = Variable([1.0], name="w")
+        assert layer._tracker.track(head) is head
+        assert layer._tracker.track([weight, mean, head]) == [weight, mean, head]
+        assert [w.name for w in layer.weights] == ["w", "kernel", "bias"]
+        assert layer.metrics == [mean] and len(layer._layers) == 1
+
     def test_what_is_not_new_or_no_state_of_keras(self):
         layer = Dense(2)
         layer.build((None, 2))

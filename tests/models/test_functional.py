@@ -310,6 +310,20 @@ def test_copies_are_independent_and_equal(make, data, copied):
     assert any((a != b).any() for a, b in zip(twin.get_weights(), model.get_weights(), strict=True))
 
 
+def test_a_way_to_pickle_that_a_library_gives_to_all_models(monkeypatch):
+    """As scikeras does, which keeps models as files."""
+    monkeypatch.setattr(Model, "__reduce__", lambda model: (str.upper, (model.name,)), False)
+    model = functional()
+    assert pickle.loads(pickle.dumps(model)) == model.name.upper()
+
+
+def test_equal_models_have_equal_attributes():
+    """Whatever number the names of their layers have; keras-hub compares the lists of `dir`."""
+    model = functional()
+    assert dir(model) == dir(type(model).from_config(model.get_config())) == dir(functional())
+    assert "layers" in dir(model) and "dense" not in dir(model)
+
+
 def test_a_pickle_of_a_trained_model_goes_on_where_it_was():
     y = A[:, :2]
     model = functional()
@@ -452,7 +466,7 @@ def test_layers_may_have_the_names_of_attributes():
     data = np.ones((2, 4), "float32")
     model.compile("sgd", "mse", metrics=["mae"])
     model.fit(data, data, verbose=0)
-    names = sorted({*vars(model), "call", "µ", "ﬁ", "class", "weird \"name\"\n"} - {"name"})
+    names = sorted({*vars(model), "call", "µ", "ﬁ", "class", 'weird "name"\n'} - {"name"})
     y = x
     for name in names:
         y = L.Dense(4, name=name)(y)

@@ -298,8 +298,8 @@ def test_a_full_disk_while_an_archive_is_written_in_place(tmp_path, on_disk):
     path = tmp_path / "m.keras"
     model = make(compiled=False)
     model.save(path)
-    before, running = path.read_bytes(), threading.active_count()
+    before, running = path.read_bytes(), set(threading.enumerate())
     with small_disk(len(before) // 2), pytest.raises(OSError):
         model.save(path)
     assert os.listdir(tmp_path) == ["m.keras"] and path.read_bytes() == before
-    assert threading.active_count() == running
+    assert set(threading.enumerate()) <= running  # those of other tests may end meanwhile

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import config
+import torchkeras as keras
+from torchkeras import config, layers
+from torchkeras.training import epochs
 from torchkeras.training.data import PyDataset
-from torchkeras.training.epochs import EpochIterator, is_due, numbered
+from torchkeras.training.epochs import EpochIterator, grouped, is_due, numbered
 
 CPU = torch.device("cpu")
 X = np.arange(10)
@@ -119,3 +121,41 @@ def test_is_due(frequency, due):
 def test_is_due_refuses_other_things():
     with pytest.raises(ValueError, match="validation_freq"):
         is_due(0, 1.5)
+
+
+def test_spells_grow_while_they_are_short(monkeypatch):
+    monkeypatch.setattr(epochs, "SPELL_S", float("inf"))
+    groups = [(first, last, first_of_each(g)) for first, last, g in grouped(iterator(), True)]
+    assert groups == [(0, 0, [0]), (1, 2, [3, 6]), (3, 3, [9])]
+    monkeypatch.setattr(epochs, "SPELL_S", 0)
+    assert [first_of_each(g) for _, _, g in grouped(iterator(), True)] == [[0], [3], [6], [9]]
+    monkeypatch.setattr(epochs, "SPELL_S", float("inf"))
+    # Not where the end is open, the user says how many, or batches would have to be made first.
+    made = ((np.array([i]), np.array([0])) for i in range(4))
+    for batches, size in ((iterator(4), 1), (iterator(steps_per_execution=2), 2), (made, 1)):
+        batches = batches if isinstance(batches, EpochIterator) else EpochIterator(batches)
+        assert {len(group) for *_, group in grouped(batches, True)} == {size}
+
+
+def test_spells_change_no_number(monkeypatch):
+    x = np.random.default_rng(0).random((60, 4), dtype="float32")
+
+    def numbers(spell_s, callbacks=None):
+        monkeypatch.setattr(epochs, "SPELL_S", spell_s)
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        options = {"batch_size": 8, "verbose": 0, "callbacks": callbacks}
+        history = model.fit(x, x[:, :1], epochs=2, validation_split=0.2, **options).history
+        results = model.evaluate(x, x[:, :1], **options)
+        return history, results, model.predict(x, **options).tolist()
+
+    class Counts(keras.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen += 1
+
+    counts = Counts()
+    assert numbers(0) == numbers(float("inf")) == numbers(float("inf"), [counts])
+    assert counts.seen == 2 * 6  # who follows batches sees each

@@ -113,6 +113,16 @@ class CallbackList(Callback):
             if not is_default(c, hook)
         )
 
+    def follows_batches(self, kind: str) -> bool:
+        """Whether any callback but the progress bar is to be called for every batch.
+
+        Args:
+            kind: Of which loop: `"train"`, `"test"` or `"predict"`.
+        """
+        hooks = [hook for hook in BATCH_HOOKS if hook.startswith(f"on_{kind}_")]
+        listeners = [c for hook in hooks for c in self._listeners[hook]]
+        return not all(type(callback) is ProgbarLogger for callback in listeners)
+
     def set_iterator(self, iterator: Any) -> None:
         """Hand what `fit` draws its batches from, and all callbacks, to those that ask for it."""
         for callback in self.callbacks:
@@ -124,12 +134,14 @@ class CallbackList(Callback):
         return bool(self._listeners[hook])
 
     def _find_listeners(self) -> None:
+        active = self._active()
         self._listeners = {
-            hook: [c for c in self._active() if not is_default(c, hook)] for hook in HOOKS
+            hook: [c for c in active if not is_default(c, hook)] if active else [] for hook in HOOKS
         }
         # A batch hook becomes an attribute of this object: nothing is decided per batch.
         for hook in BATCH_HOOKS:
-            self.__dict__[hook] = _batch_hook(hook, self._listeners[hook])
+            listeners = self._listeners[hook]
+            self.__dict__[hook] = _batch_hook(hook, listeners) if listeners else _no_hook
 
     def _call(self, hook: str, *args: Any, logs: RawLogs) -> None:
         numbers = as_logs(logs)
@@ -190,9 +202,7 @@ def _check(callback: Any) -> None:
 
 
 def _batch_hook(hook: str, listeners: list[Any]) -> Callable[..., None]:
-    """One function that calls a hook of all listeners."""
-    if not listeners:
-        return _no_hook
+    """One function that calls a hook of all listeners, of which there are some."""
     calls = [getattr(callback, hook) for callback in listeners]
     if len(calls) == 1 and type(listeners[0]) is ProgbarLogger:
         return calls[0]  # reads logs of any kind itself, and seldom

@@ -2,7 +2,9 @@
 
 A backup is a file of weights with a group of its own for what else training depends on: the epoch
 and the batch, the metrics, and where in the data training was, random states included. Beside it
-lie the epoch and the batch as JSON, where Keras looks for them.
+lie the epoch and the batch as JSON, where Keras looks for them. Where a model is cut over processes
+(`FullyShardedDataParallel`), the file has no weights, but the name of a folder to which each
+process has written its part.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..distribution.checkpoints import load_checkpoint, save_checkpoint
 from ..distribution.processes import JOB, is_first
 from ..distribution.strategy import replicas
 from ..naming import explain
@@ -290,6 +293,8 @@ class BackupAndRestore(Callback):
         self._state: dict[str, Any] = {}
         self._current_epoch = 0
         self._last_batch_seen = 0
+        # That of the last backup, if weights are cut over processes.
+        self._folder: str | None = None
 
     @property
     def _reads_batches(self) -> bool:
@@ -329,8 +334,8 @@ class BackupAndRestore(Callback):
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None and not getattr(optimizer, "built", True):
             optimizer.build(self.model.trainable_variables)
-        self.model.load_weights(weights_path)
         state, values = _read_state(weights_path)
+        self._load(weights_path, state)
         if state is None:  # a backup of Keras's own
             if os.path.exists(metadata_path):
                 with open(metadata_path) as file:
@@ -351,13 +356,21 @@ class BackupAndRestore(Callback):
 
         def restore_again() -> None:
             # Metrics were reset, and other callbacks may have changed something.
-            self.model.load_weights(weights_path)
+            self._load(weights_path, state)
             _set_variables(self.model, values)
             together = replicas()
             if together is not None:
                 together.restored()
 
         self._iterator.restore(state["data"], then=restore_again)
+
+    def _load(self, weights_path: str, state: dict[str, Any] | None) -> None:
+        """Load the weights of a backup, and the optimizer's state."""
+        self._folder = folder = None if state is None else state.get("folder")
+        if folder is None:
+            self.model.load_weights(weights_path)
+        else:
+            load_checkpoint(self.model, os.path.join(self.backup_dir, folder))
 
     def resume_others(self) -> None:
         """Give other callbacks back what they remembered, once all of them have begun to train.
@@ -417,9 +430,13 @@ class BackupAndRestore(Callback):
         if together is not None:
             together.merge(self.model)
             together.merge_statistics(self.model)
-        _write_once(lambda: self._write(done, logs))
+        folder = None
+        if together is not None and together.is_cut:
+            folder = f"{_FOLDER}{self._current_epoch}-{self._last_batch_seen}"
+            save_checkpoint(self.model, os.path.join(self.backup_dir, folder))
+        _write_once(lambda: self._write(done, logs, folder))
 
-    def _write(self, done: int, logs: Logs) -> None:
+    def _write(self, done: int, logs: Logs, folder: str | None) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint and os.path.exists(self._weights_path):
             for path in (self._weights_path, self._training_metadata_path):
@@ -431,13 +448,24 @@ class BackupAndRestore(Callback):
         data = None if self._iterator is None else self._iterator.position(done)
         # One file holds everything, so that its parts belong together whenever training is killed.
         fresh = os.path.join(self.backup_dir, "next.weights.h5")
-        self.model.save_weights(fresh, overwrite=True)
+        if folder is None:
+            self.model.save_weights(fresh, overwrite=True)
         attributes, arrays = _carried_by(self._callbacks)
         state = {**place, "logs": logs, "data": data, "callbacks": attributes}
-        state["stopped"] = bool(self.model.stop_training)
-        _add_state(fresh, state, _variables_beside_weights(self.model) | arrays)
+        state["stopped"], state["folder"] = bool(self.model.stop_training), folder
+        beside = _variables_beside_weights(self.model) | arrays
+        _add_state(fresh, state, beside, "r+" if folder is None else "w")
         os.replace(fresh, self._weights_path)
+        self._remove_folders(folder)
         self._write_place(place)
+
+    def _remove_folders(self, folder: str | None) -> None:
+        """Remove the folders of former backups, but for the one that is kept as a second copy."""
+        kept = [folder, self._folder if self.double_checkpoint else None]
+        for name in os.listdir(self.backup_dir):
+            if name.startswith(_FOLDER) and name not in kept:
+                shutil.rmtree(os.path.join(self.backup_dir, name))
+        self._folder = folder
 
     def _write_place(self, place: dict[str, Any]) -> None:
         with replacing(self._training_metadata_path) as file:  # where Keras looks for it
@@ -476,6 +504,8 @@ def _copy(source: str, target: str) -> None:
         shutil.copyfileobj(former, file)
 
 
+# How folders of weights begin that are cut over processes; the epoch and the batch follow.
+_FOLDER = "parts-"
 # The group of a backup's file that holds what is no weight, as Keras has it.
 _GROUP = "training_state"
 
@@ -487,11 +517,13 @@ def _variables_beside_weights(model: Any) -> dict[str, list[Any]]:
     return {"seeds": seeds, "metrics": [v for metric in model.metrics for v in metric.variables]}
 
 
-def _add_state(path: str, state: dict[str, Any], variables: dict[str, list[Any]]) -> None:
-    """Add the state of training to a file of weights, down to the disk."""
+def _add_state(
+    path: str, state: dict[str, Any], variables: dict[str, list[Any]], mode: str = "r+"
+) -> None:
+    """Add the state of training to a file of weights, or to a new one, down to the disk."""
     import h5py  # 0.09 s, and few programs save
 
-    with h5py.File(path, "r+") as file:
+    with h5py.File(path, mode) as file:
         group = file.create_group(_GROUP)
         group["state"] = np.frombuffer(json.dumps(state).encode(), dtype=np.uint8)
         for kind, members in variables.items():

@@ -1,8 +1,10 @@
 """`keras.distribution`: devices in meshes, layouts of tensors on them, and ways to distribute."""
 
+from .checkpoints import load_checkpoint, save_checkpoint
 from .layout import DeviceMesh, LayoutMap, TensorLayout, get_device_count, list_devices
 from .strategy import (
     DataParallel,
+    FullyShardedDataParallel,
     ModelParallel,
     distribute_tensor,
     distribution,
@@ -13,6 +15,7 @@ from .strategy import (
 __all__ = [
     "DataParallel",
     "DeviceMesh",
+    "FullyShardedDataParallel",
     "LayoutMap",
     "ModelParallel",
     "TensorLayout",
@@ -21,5 +24,7 @@ __all__ = [
     "get_device_count",
     "initialize",
     "list_devices",
+    "load_checkpoint",
+    "save_checkpoint",
     "set_distribution",
 ]

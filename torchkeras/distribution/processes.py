@@ -27,7 +27,7 @@ import torch.distributed as dist
 from ..naming import explain
 from ..random import random_state, set_random_state
 
-__all__ = ["JOB", "Job", "Processes", "is_first", "is_torchrun", "join", "leave"]
+__all__ = ["JOB", "Job", "Processes", "ProcessesOfAxis", "is_first", "is_torchrun", "join", "leave"]
 
 Tensor = torch.Tensor
 
@@ -154,7 +154,12 @@ class Processes:
         store: Where to leave notes on what went wrong; `None` for nowhere.
         timeout_s: How long a wait may last, in seconds; only for messages.
         on_gpu: Whether they compute on GPUs.
+
+    Attributes:
+        group: Those among whom numbers are added up and gathered; `None` for all of the job.
     """
+
+    group: Any = None
 
     def __init__(
         self, rank: int, size: int, store: Any, timeout_s: float, on_gpu: bool = False
@@ -222,12 +227,12 @@ class Processes:
 
     def sum_(self, tensor: Tensor) -> Tensor:
         """Add up a contiguous tensor over all processes, in place, and return it."""
-        self.wait(dist.all_reduce(tensor, async_op=True))
+        self.wait(dist.all_reduce(tensor, group=self.group, async_op=True))
         return tensor
 
     def begin_sum(self, tensor: Tensor) -> Any:
         """Begin `sum_`, and return what `wait` waits for."""
-        return self._call(dist.all_reduce, tensor, async_op=True)
+        return self._call(dist.all_reduce, tensor, group=self.group, async_op=True)
 
     def add_up(self, *numbers: float) -> list[float]:
         """Add up numbers of the host over all processes."""
@@ -244,7 +249,7 @@ class Processes:
         """
         found: list[Any] = [None] * self.size
         with torch.device("cpu"):
-            self._call(dist.all_gather_object, found, value)
+            self._call(dist.all_gather_object, found, value, group=self.group)
         return found
 
     def gather_rows(self, tensor: Tensor) -> list[Tensor]:
@@ -252,9 +257,14 @@ class Processes:
         counts = self.gather(len(tensor))
         rows = tensor.new_zeros((max(counts), *tensor.shape[1:]))
         rows[: len(tensor)] = tensor
-        parts = [torch.empty_like(rows) for _ in counts]
-        self.wait(dist.all_gather(parts, rows, async_op=True))
+        parts = self.gather_equal(rows)
         return [part[:count] for part, count in zip(parts, counts, strict=True)]
+
+    def gather_equal(self, tensor: Tensor) -> list[Tensor]:
+        """Return the contiguous tensors of all processes by rank; they have one shape."""
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        self.wait(dist.all_gather(parts, tensor, group=self.group, async_op=True))
+        return parts
 
     def from_first(self, value: Any) -> Any:
         """Return the object that rank 0 has passed."""
@@ -352,6 +362,31 @@ class Processes:
         finally:
             self._writing -= 1
             self.barrier()
+
+
+class ProcessesOfAxis(Processes):
+    """The processes along one axis of a mesh, of which each has other rows of a batch.
+
+    Those along the other axes of the mesh have the same rows. Numbers are added up and gathered
+    along the axis; all the job agrees on what to do.
+
+    Args:
+        whole: The processes of the job.
+        rank: The number of this one along the axis.
+        size: How many there are.
+        group: Their process group.
+    """
+
+    def __init__(self, whole: Processes, rank: int, size: int, group: Any) -> None:
+        super().__init__(rank, size, whole._store, whole.timeout_s, whole.on_gpu)
+        self.whole, self.group = whole, group
+        self.any, self.check_equal = whole.any, whole.check_equal
+        self.spread, self.align_random_states = whole.spread, whole.align_random_states
+        self.barrier, self.write_once = whole.barrier, whole.write_once
+
+    def _given_up(self, error: RuntimeError) -> RuntimeError:
+        self.whole.doing = self.doing
+        return self.whole._given_up(error)
 
 
 def _alike(tensors: Iterable[Tensor], largest: int = 64 << 20) -> Iterable[list[Tensor]]:

@@ -127,7 +127,10 @@ class Replicas:
         part: Which rows of a batch are this process's.
         share: How many they are in the present batch.
         each_batch: Whether metrics are brought together after every batch.
+        is_cut: Whether each process holds a part of the weights only; see `cut.py`.
     """
+
+    is_cut = False
 
     def __init__(self, processes: Processes, shards_data: bool = True) -> None:
         self.processes = processes
@@ -245,6 +248,35 @@ class Replicas:
             found.attach()
         return found
 
+    def gradients_of(
+        self, loss: Tensor, variables: list[Tensor], plain: Callable[..., Any]
+    ) -> Sequence[Tensor | None]:
+        """Return the gradients of this process's part of a loss, on their way to the others.
+
+        Args:
+            loss: The loss.
+            variables: Those it may depend on.
+            plain: Computes them.
+        """
+        gradient_sum = self.sum_of(variables)
+        gradient_sum.overlapping = True
+        try:
+            return plain(loss, variables)
+        finally:
+            gradient_sum.overlapping = False
+
+    def own_gradients_of(
+        self, loss: Tensor, variables: list[Tensor], plain: Callable[..., Any]
+    ) -> Sequence[Tensor | None]:
+        """Return gradients within a step whose optimizers see to the rest (`reducing`)."""
+        return plain(loss, variables)
+
+    def update(
+        self, optimizer: Any, grads: Sequence[Tensor | None], variables: list[Tensor]
+    ) -> None:
+        """Let an optimizer apply the sums of what `gradients_of` has returned."""
+        optimizer.apply(self.sum_of(variables).finish(grads), variables)
+
     @contextlib.contextmanager
     def reducing(self, optimizers: Sequence[Any]) -> Iterator[None]:
         """Let optimizers apply the sums of the gradients that they are given.
@@ -283,15 +315,30 @@ class Replicas:
         """
         self.end_fit()
         self.processes.doing = f"the beginning of `fit` of model '{model.name}'"
-        optimizer = getattr(model, "optimizer", None)
-        weights = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
-        weights = list({id(weight): weight for weight in weights}.values())
+        weights = self._replicated(model)
         self.processes.check_equal(
             "models", (len(weights), sum(weight.numel() for weight in weights))
         )
         self.processes.spread(weights)
         self._note_versions(model)
         self._listening = not (model.jit_compile and not model.run_eagerly)
+
+    def prepare(self, model: Any) -> None:
+        """Do what a model needs before anything is computed with it."""
+
+    def held(self, variables: Sequence[Any]) -> Sequence[Any]:
+        """Return what optimizers are given in the place of some variables of a model."""
+        return variables
+
+    def cut_slots(self, optimizer: Any, model: Any) -> dict[int, Any]:
+        """Return by their `id` the slots of which each process has a part; here there are none."""
+        return {}
+
+    def _replicated(self, model: Any) -> list[Any]:
+        """The variables of which all processes hold all."""
+        optimizer = getattr(model, "optimizer", None)
+        weights = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+        return list({id(weight): weight for weight in weights}.values())
 
     def end_fit(self) -> None:
         """Let go of the variables."""
@@ -404,14 +451,9 @@ class Replicas:
         rows = leaf.new_zeros((max(counts), *leaf.shape[1:]))
         rows[:own] = leaf[:own]
         # As bytes, which every backend carries, whatever the dtype.
-        parts = [torch.empty_like(rows) for _ in counts]
-        sent = [_as_bytes(part) for part in parts]
-        self.processes.wait(torch.distributed.all_gather(sent, _as_bytes(rows), async_op=True))
+        sent = self.processes.gather_equal(rows.reshape(-1).view(torch.uint8))
+        parts = [part.view(rows.dtype).view(rows.shape) for part in sent]
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-
-
-def _as_bytes(tensor: Tensor) -> Tensor:
-    return tensor.reshape(-1).view(torch.uint8)
 
 
 def _count_rows(batch: Any) -> int:

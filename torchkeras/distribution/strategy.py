@@ -10,6 +10,7 @@ Source: `keras.distribution` (names, rules of layouts).
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,12 +26,13 @@ from ..registry import builtin
 from ..saving.api import WRITING
 from ..tree import flatten
 from .layout import DeviceMesh, LayoutMap, TensorLayout, list_devices
-from .processes import JOB, Processes, join
+from .processes import JOB, Processes, is_first, join
 from .replicas import Replicas
 
 __all__ = [
     "DataParallel",
     "Distribution",
+    "FullyShardedDataParallel",
     "ModelParallel",
     "distribute_tensor",
     "distribution",
@@ -58,11 +60,12 @@ def set_distribution(value: Distribution | None) -> None:
     """Put a distribution in force for the models made from here on; `None` for none.
 
     Args:
-        value: A `DataParallel`, a `ModelParallel`, or `None`.
+        value: A `DataParallel`, a `FullyShardedDataParallel`, a `ModelParallel`, or `None`.
     """
     _Current.value = value
     several = JOB.processes is not None and value is not None
     WRITING.once = JOB.processes.write_once if several else None
+    WRITING.is_first = is_first()
 
 
 at_clear_session(lambda: set_distribution(_Current.default))
@@ -213,18 +216,29 @@ class Distribution:
         self.auto_shard_dataset = auto_shard_dataset
         self._num_processes, self._process_id = _processes()
         self._is_multi_process = self._num_processes > 1
+        self._copies: Replicas | None = None
+        self._job: Processes | None = None  # that they are of
 
     def _replicas(self) -> Replicas | None:
         """What trains under this distribution in this process, of whose job it is a part."""
-        raise NotImplementedError(
-            explain(
-                f"`fit` does not train models under {type(self).__name__}.",
-                fix="use `DataParallel` if the model fits into one device. Else shard it, as the"
-                " torch.nn.Module that it is, with `torch.distributed.fsdp.fully_shard` or"
-                " `torch.distributed.tensor.parallel`, in a loop of PyTorch's; see"
-                " docs/scaling.md.",
+        processes, devices = JOB.processes, self.device_mesh.devices.size
+        if devices != (1 if processes is None else processes.size):
+            raise NotImplementedError(
+                explain(
+                    f"A process computes on one device, and this distribution has {devices}.",
+                    distribution=self,
+                    processes=1 if processes is None else processes.size,
+                    fix=f"start {devices} processes: `torchrun --nproc-per-node {devices} -m"
+                    " torchkeras run script.py`, or call `keras.distribution.initialize()` under"
+                    " `torchrun` before you make the distribution.",
+                )
             )
-        )
+        if self._copies is None or self._job is not processes:
+            self._copies, self._job = self._make_copies(processes), processes
+        return self._copies
+
+    def _make_copies(self, processes: Processes) -> Replicas:
+        raise NotImplementedError(f"`fit` does not train models under {type(self).__name__}.")
 
     @property
     def num_processes(self) -> int:
@@ -369,29 +383,61 @@ class DataParallel(Distribution):
                 stacklevel=2,
             )
         super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
-        self._copies: Replicas | None = None
 
     @property
     def num_model_replicas(self) -> int:
         """One copy of the model per device."""
         return self.device_mesh.devices.size
 
-    def _replicas(self) -> Replicas | None:
-        processes, devices = JOB.processes, self.device_mesh.devices.size
-        if devices != (1 if processes is None else processes.size):
-            raise NotImplementedError(
-                explain(
-                    f"A process computes on one device, and this distribution has {devices}.",
-                    distribution=self,
-                    processes=1 if processes is None else processes.size,
-                    fix=f"start {devices} processes: `torchrun --nproc-per-node {devices} -m"
-                    " torchkeras run script.py`, or call `keras.distribution.initialize()` under"
-                    " `torchrun` before you make the distribution.",
-                )
-            )
-        if self._copies is None or self._copies.processes is not processes:
-            self._copies = Replicas(processes, self.auto_shard_dataset)
-        return self._copies
+    def _make_copies(self, processes: Processes) -> Replicas:
+        return Replicas(processes, self.auto_shard_dataset)
+
+
+class FullyShardedDataParallel(DataParallel):
+    """Every device takes a part of each batch, and holds a part of every weight only.
+
+    Keras has nothing of the kind: this class is torchkeras's own, on PyTorch's FSDP2. A script
+    stays as it is. A model is made whole and cut when it is first trained, tested or asked for
+    predictions; from then on each device holds 1/N of its weights, of their gradients and of the
+    optimizer's slots. The weights of a layer are brought together while it computes. `model.save`
+    and `save_weights` write ordinary files, once.
+
+    Args:
+        device_mesh: A mesh of one axis.
+        devices: Instead of a mesh: the devices; default: `list_devices()`.
+        auto_shard_dataset: Whether each process takes its own part of a dataset.
+        mixed_precision: Whether the weights of layers with a mixed dtype policy, such as
+            `"mixed_bfloat16"`, travel in their compute dtype: half the bytes. Gradients are added
+            up in float32. Or a `torch.distributed.fsdp.MixedPrecisionPolicy`, for all layers.
+        reshard_after_forward: Whether a layer lets go of the whole weights after its forward pass,
+            and gathers them again for the backward pass. An integer: as in `fully_shard`.
+
+    Raises:
+        ValueError: `device_mesh` is no mesh.
+
+    Example:
+        >>> FullyShardedDataParallel(devices=["cpu:0", "cpu:1"]).num_model_replicas
+        2
+    """
+
+    def __init__(
+        self,
+        device_mesh: DeviceMesh | None = None,
+        devices: Sequence[str] | None = None,
+        auto_shard_dataset: bool = True,
+        mixed_precision: Any = True,
+        reshard_after_forward: bool | int = True,
+    ) -> None:
+        super().__init__(device_mesh, devices, auto_shard_dataset)
+        self.mixed_precision = mixed_precision
+        self.reshard_after_forward = reshard_after_forward
+
+    def _make_copies(self, processes: Processes) -> Replicas:
+        # By name: FSDP2 and DTensor are costly to import, and needed by few.
+        module = importlib.import_module(f"{__package__}.fully_sharded")
+        return module.FullyShardedReplicas(
+            processes, self.auto_shard_dataset, self.mixed_precision, self.reshard_after_forward
+        )
 
 
 @builtin("keras.distribution.ModelParallel")
@@ -433,6 +479,10 @@ class ModelParallel(Distribution):
         mesh = layout_map.device_mesh
         super().__init__(mesh, batch_dim_name or mesh.axis_names[0], auto_shard_dataset)
         self._layout_map = layout_map
+
+    def _make_copies(self, processes: Processes) -> Replicas:
+        module = importlib.import_module(f"{__package__}.model_parallel")
+        return module.ModelReplicas(processes, self)
 
     @property
     def num_model_replicas(self) -> int:

@@ -27,6 +27,9 @@ class SymbolicArguments:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args
         self.kwargs = kwargs
+        if self._single_positional_tensor is not None:
+            self._flat_arguments = self.keras_tensors = list(args)
+            return
         self._flat_arguments = flatten((args, kwargs))
         self.keras_tensors = [x for x in self._flat_arguments if isinstance(x, KerasTensor)]
 

@@ -18,7 +18,7 @@ import torch
 from ..dtypes import is_float, standardize_dtype, to_torch
 from ..variables import READING, CastVariable, Variable
 
-__all__ = ["CONTEXT", "AutocastScope", "Context", "get_autocast_scope"]
+__all__ = ["ADDING", "CONTEXT", "Adding", "AutocastScope", "Context", "get_autocast_scope"]
 
 
 class Context(threading.local):
@@ -37,8 +37,6 @@ class Context(threading.local):
         entered: An outermost call is open; it has cleared the losses of the one before.
         idle: The batch is another process's: what is computed here must not count in statistics
             that processes take together; see `distribution`.
-        lossy: Weak references to layers that have received losses through `add_loss` since they
-            were last cleared.
     """
 
     training: bool | None = None
@@ -49,9 +47,6 @@ class Context(threading.local):
     view: Callable[[torch.Tensor, bool], torch.Tensor] | None = None
     entered: bool = False
     idle: bool = False
-
-    def __init__(self) -> None:
-        self.lossy: list[Any] = []
 
     def set_view(self, autocast: torch.dtype | None, meta: bool) -> tuple[torch.dtype | None, bool]:
         """Set how weights are seen, and return the former setting for restoring it."""
@@ -79,6 +74,24 @@ class Context(threading.local):
 
 
 CONTEXT = Context()
+
+
+class Adding:
+    """What layers of this process add losses, as far as models have to know.
+
+    A model that has found none inside notes the `version` of that moment, and looks again only when
+    it has changed; so layers of one model that add losses do not slow down another.
+
+    Attributes:
+        layers: How many layers have ever added a loss.
+        version: Grows when a layer adds its first one, and when a layer gets into another.
+    """
+
+    layers = 0
+    version = 0
+
+
+ADDING = Adding()
 
 
 class AutocastScope:

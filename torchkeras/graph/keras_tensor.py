@@ -85,9 +85,10 @@ class KerasTensor:
             raise ValueError(
                 "A KerasTensor cannot have `sparse=True` and `ragged=True` at the same time."
             )
-        unknown = kwargs.keys() - {"ragged_rank", "row_splits_dtype"}
-        if unknown:
-            raise TypeError(f"KerasTensor has no such arguments: {', '.join(sorted(unknown))}.")
+        if kwargs:
+            unknown = kwargs.keys() - {"ragged_rank", "row_splits_dtype"}
+            if unknown:
+                raise TypeError(f"KerasTensor has no such arguments: {', '.join(sorted(unknown))}.")
         self._shape = standardize_shape(shape)
         self._dtype = standardize_dtype(dtype)
         self._sparse = bool(sparse)

@@ -72,7 +72,7 @@ class Node:
         for tensor in self.input_tensors:
             if tensor._keras_history is not None:
                 tensor._keras_history.operation._outbound_nodes.append(self)
-        if all(tensor.record_history for tensor in self.input_tensors):
+        if all([tensor.record_history for tensor in self.input_tensors]):
             for i, tensor in enumerate(self.outputs):
                 tensor._keras_history = KerasHistory(operation, index, i)
 

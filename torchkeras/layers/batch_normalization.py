@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import epsilon as config_epsilon
+from ..graph.context import CONTEXT
 from ..initializers import get as get_initializer
 from ..naming import explain
 from ..registry import builtin
@@ -239,6 +240,8 @@ class BatchNormalization(Normalizing):
             variance, mean = torch.var_mean(x, axes, correction=0)
             return mean, variance
         used = x.new_ones((), dtype=torch.bool) if mask is None else mask.unsqueeze(-1).bool()
+        if spread_out and CONTEXT.idle:  # computes on a row that is another rank's
+            used = torch.zeros_like(used)
         used = used.expand(x.shape)
         count = used.sum(axes, keepdim=True, dtype=x.dtype)
         total = torch.where(used, x, 0.0).sum(axes, keepdim=True)

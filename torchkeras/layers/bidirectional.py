@@ -170,9 +170,10 @@ class Bidirectional(Layer):
             self.forward_layer.state_size
         ):
             return False
+        pair = (self.forward_layer, self.backward_layer)
         return not any(
-            layer._forward_hooks or layer._forward_pre_hooks or layer._activity_regularizer
-            for layer in (self.forward_layer, self.backward_layer)
+            part._forward_hooks or part._forward_pre_hooks or part._activity_regularizer
+            for part in (*pair, pair[0].cell, pair[1].cell)
         )
 
     def _call_fused(self, sequences: Tensor, initial_state: Any) -> Any:

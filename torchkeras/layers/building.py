@@ -17,6 +17,10 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
     """Wrap a `build` method: name scope, the shapes for `get_build_config`, and `built`."""
 
     signature = inspect.signature(build)
+    parameters = list(signature.parameters.values())[1:]
+    plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    # The usual case, one shape, without the binding.
+    only = plain[0] if len(plain) == len(parameters) == 1 else None
 
     @functools.wraps(build)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -30,8 +34,12 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
                 self.__dict__["_path"] = current_path()
                 self._settle_policy()
                 build(self, *args, **kwargs)
-            bound = signature.bind(self, *args, **kwargs).arguments
-            self.__dict__["_build_shapes"] = dict(list(bound.items())[1:])
+            if only is not None and len(args) + len(kwargs) == 1:
+                shapes = {only: args[0] if args else kwargs[only]}
+            else:
+                bound = signature.bind(self, *args, **kwargs).arguments
+                shapes = dict(list(bound.items())[1:])
+            self.__dict__["_build_shapes"] = shapes
             self.built = True
             self._adopt_stray_weights()
             self._lock_state()

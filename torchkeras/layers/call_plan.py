@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.modules import module as _hooks
 
 from ..dtypes import to_torch
 from ..graph.masks import get_keras_mask
@@ -15,7 +16,7 @@ from ..tree import map_structure
 from .call_spec import place_masks
 from .input_spec import InputSpec
 
-__all__ = ["CallPlan", "cast_arguments", "only_spec"]
+__all__ = ["CallPlan", "autocast_of", "cast_arguments", "is_hooked", "only_spec"]
 
 Tensor = torch.Tensor
 
@@ -57,8 +58,7 @@ class CallPlan:
         self.silent = signature.silent
         self.creates_mask = layer.creates_mask
         self.cast = layer._input_torch_dtype if layer._convert_input_args else None
-        mixed = layer.compute_dtype != layer.variable_dtype
-        self.autocast = to_torch(layer.compute_dtype) if mixed and layer.autocast else None
+        self.autocast = autocast_of(layer)
         self.ndim = self.min_ndim = self.axis = self.size = None
         spec = only_spec(layer.input_spec)
         if isinstance(spec, InputSpec):
@@ -66,7 +66,7 @@ class CallPlan:
             for axis, size in spec.axes.items():
                 if size is not None:
                     self.axis, self.size = axis, size
-        self.checks = any(part is not None for part in (self.ndim, self.min_ndim, self.axis))
+        self.checks = (self.ndim, self.min_ndim, self.axis) != (None, None, None)
 
     def fits(self, x: Tensor) -> bool:
         """Whether the first input is as the input spec says."""
@@ -137,6 +137,30 @@ class CallPlan:
         place_masks(self.signature, arguments, tensors, kwargs)
         previous = kwargs.get("mask")
         return arguments, map_structure(get_keras_mask, args[0]) if previous is None else previous
+
+
+def autocast_of(layer: Any) -> torch.dtype | None:
+    """Return the dtype that weights are cast to while `call` reads them, or `None`."""
+    dtype = layer.compute_dtype
+    mixed = layer.autocast and dtype != layer.variable_dtype
+    return to_torch(dtype) if mixed else None
+
+
+def is_hooked(module: torch.nn.Module) -> Any:
+    """Whether `Module.__call__` does more than to call `forward`."""
+    state = module.__dict__
+    return (
+        state["_forward_hooks"]
+        or state["_forward_pre_hooks"]
+        or state["_backward_hooks"]
+        or state["_backward_pre_hooks"]
+        or _hooks._global_forward_hooks
+        or _hooks._global_forward_pre_hooks
+        or _hooks._global_backward_hooks
+        or _hooks._global_backward_pre_hooks
+        or module._compiled_call_impl is not None
+        or torch._C._get_tracing_state()
+    )
 
 
 def _holds_tensors(x: Any) -> bool:

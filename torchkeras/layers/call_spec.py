@@ -55,6 +55,33 @@ class CallSignature:
         unset = training is None or training.default is inspect.Parameter.empty
         self.training_default = None if unset else training.default
         self.silent = None if not unset and training.default is None else False
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        self._by_name = all(p.kind in named for p in parameters)
+        self._by_position = sum(p.kind is named[0] for p in parameters)
+        self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the arguments given, by name, and with them the defaults of the others.
+
+        `None` where it takes `inspect.Signature.bind`: a parameter such as `*args`, or an error.
+        """
+        count = len(args)
+        if not self._by_name or count > self._by_position:
+            return None
+        given = dict(zip(self.names, args, strict=False))
+        arguments = {}
+        for name in self.names:
+            if name in given:
+                arguments[name] = given[name]
+            elif name in kwargs:
+                arguments[name] = given[name] = kwargs[name]
+            elif name in self._defaults:
+                arguments[name] = self._defaults[name]
+            else:
+                return None
+        return (given, arguments) if len(given) == count + len(kwargs) else None
 
 
 def ignores_training(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,16 +135,30 @@ class CallSpec:
     """
 
     def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        signature = layer._call_signature.signature
         # `mask` and what layers hand on, `training` above all, may be passed to any layer; such an
         # argument reaches `call` only if it takes it.
         names = layer._call_signature.names
-        if not layer._call_signature.takes_any:
+        if kwargs and not layer._call_signature.takes_any:
             kwargs = {
                 key: value
                 for key, value in kwargs.items()
                 if key in names or (key != "mask" and key not in layer._call_context_args)
             }
+        quickly = layer._call_signature.bind(args, kwargs)
+        if quickly is not None:
+            self.given, self.arguments = quickly
+        else:
+            self._bind(layer, args, kwargs)
+        self.first = next(iter(self.arguments.values()), None)
+        self.tensors = {
+            name: value
+            for name, value in self.arguments.items()
+            if value is not None
+            and (_has_shape(value) or (is_nested(value) and _has_tensor(value)))
+        }
+
+    def _bind(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        signature = layer._call_signature.signature
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -145,12 +186,6 @@ class CallSpec:
                     self.arguments[f"{name}_{i}" if i else name] = item
             else:
                 self.arguments[name] = value
-        self.first = next(iter(self.arguments.values()), None)
-        self.tensors = {
-            name: value
-            for name, value in self.arguments.items()
-            if _has_shape(value) or (is_nested(value) and _has_tensor(value))
-        }
 
     def shapes(self) -> dict[str, Any]:
         """Return the shapes of the tensor arguments as `{"<argument>_shape": shape}`."""
@@ -194,6 +229,21 @@ def _shape_or_none(x: Any) -> tuple[int | None, ...] | None:
     return known_shape(x) if _has_shape(x) else None
 
 
+def _shapes_taken(function: Callable[..., Any], bound: int = 0) -> tuple[list[str], bool]:
+    """Return the names of the parameters, but for the first `bound`, and if there is a `**`."""
+    parameters = list(inspect.signature(function).parameters.values())[bound:]
+    named = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
+    names = [p.name for p in parameters if p.kind in named]
+    return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+_shapes_taken_by = functools.cache(lambda method: _shapes_taken(method, bound=1))
+
+
 def shape_arguments(
     function: Callable[..., Any], shapes: dict[str, Any], layer: Any
 ) -> dict[str, Any]:
@@ -202,18 +252,15 @@ def shape_arguments(
     Raises:
         ValueError: The method names an argument that the call did not have.
     """
-    parameters = parameters_of(function)
-    names = [
-        name
-        for name, p in parameters.items()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and not names:
+    bare = getattr(function, "__func__", None)
+    names, takes_any = _shapes_taken(function) if bare is None else _shapes_taken_by(bare)
+    if takes_any and not names:
         return shapes
     if len(names) == 1:
         first = next(iter(shapes.values()), None)
         return {names[0]: shapes.get(names[0], first)}
     given = {name: shapes[name] for name in names if name in shapes}
+    parameters = parameters_of(function)
     missing = [
         name
         for name in names

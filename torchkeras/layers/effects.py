@@ -6,13 +6,12 @@ if that collects them. `stateless_call` takes the state as arguments and returns
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING, CONTEXT
 from ..graph.keras_tensor import KerasTensor
 from ..graph.scopes import StatelessScope
 from ..naming import explain
@@ -30,8 +29,12 @@ class CallEffects(LayerState):
 
     name: str
     built: bool
-    _adds_losses: bool
     _losses: list[Tensor]
+    _adds_losses = False
+    # Whether `ADDING` counts this layer.
+    _announced = False
+    # The version of `ADDING` at which no layer inside, nor this one, had ever added a loss.
+    _silent_at = -1
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to what training minimizes, from within `call`.
@@ -54,11 +57,10 @@ class CallEffects(LayerState):
                     scope.add_loss(item, self)
             return
         self._losses.extend(losses)
-        lossy = CONTEXT.lossy
-        if torch.compiler.is_compiling() or any(known() is self for known in lossy):
-            return
-        # A dead layer leaves the list, so that models without losses stay on their fast paths.
-        lossy.append(weakref.ref(self, lambda dead: _drop(lossy, dead)))
+        if not self._announced and not torch.compiler.is_compiling():
+            self.__dict__["_announced"] = True
+            ADDING.layers += 1
+            ADDING.version += 1
 
     def _checked_loss(self, loss: Any) -> Tensor:
         if isinstance(loss, Tensor):
@@ -98,14 +100,12 @@ class CallEffects(LayerState):
         elif torch.compiler.is_compiling():
             for layer in self._flatten_layers():
                 layer._losses.clear()
-        elif CONTEXT.lossy:
-            inside = {id(layer) for layer in self._flatten_layers()}
-            for known in list(CONTEXT.lossy):
-                layer = known()
-                if layer is None or id(layer) in inside:
-                    _drop(CONTEXT.lossy, known)
-                    if layer is not None:
-                        layer._losses.clear()
+        elif ADDING.layers and self._silent_at != ADDING.version:
+            version = ADDING.version
+            adding = [layer for layer in self._flatten_layers() if layer._adds_losses]
+            for layer in adding:
+                layer._losses.clear()
+            self.__dict__["_silent_at"] = -1 if adding else version
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Not available since Keras 3.
@@ -185,8 +185,3 @@ class CallEffects(LayerState):
             losses = self.losses if return_losses else None
         new_state = [scope.get_current_value(variable) for variable in state]
         return (outputs, new_state) if losses is None else (outputs, new_state, losses)
-
-
-def _drop(items: list[Any], item: Any) -> None:
-    """Remove an item from a list by identity, if it is there."""
-    items[:] = [other for other in items if other is not item]

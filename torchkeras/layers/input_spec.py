@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from ..dtypes import standardize_dtype
 from ..graph.infer import known_shape
+from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..tree import flatten
 from ..variables import standardize_shape
@@ -97,6 +100,9 @@ def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None
     """
     if not specs:
         return
+    if type(specs) is InputSpec and isinstance(inputs, (torch.Tensor, KerasTensor)):
+        _check(specs, inputs, 0, layer_name)
+        return
     specs = flatten(specs)
     if isinstance(inputs, Mapping) and all(spec.name for spec in specs):
         missing = [s.name for s in specs if s.name not in inputs and not s.optional]
@@ -114,22 +120,29 @@ def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None
             )
         )
     for index, (x, spec) in enumerate(zip(flat, specs, strict=True)):
-        if spec is None or (x is None and spec.optional):
-            continue
-        if not hasattr(x, "shape"):
-            raise ValueError(
-                f"Inputs to layer '{layer_name}' must be tensors; input {index} is {x!r} (of type"
-                f" {type(x).__name__})."
+        if spec is not None:
+            _check(spec, x, index, layer_name)
+
+
+def _check(spec: InputSpec, x: Any, index: int, layer_name: str) -> None:
+    """Check that one input meets its spec."""
+    if x is None and spec.optional:
+        return
+    if not hasattr(x, "shape"):
+        raise ValueError(
+            f"Inputs to layer '{layer_name}' must be tensors; input {index} is {x!r} (of type"
+            f" {type(x).__name__})."
+        )
+    shape = known_shape(x)
+    problem = _mismatch(spec, shape, x)
+    if problem:
+        raise ValueError(
+            explain(
+                f"Input {index} of layer '{layer_name}' is incompatible with the layer:"
+                f" {problem}. Full shape received: {shape}",
+                fix=_fix(spec, shape),
             )
-        problem = _mismatch(spec, known_shape(x), x)
-        if problem:
-            raise ValueError(
-                explain(
-                    f"Input {index} of layer '{layer_name}' is incompatible with the layer:"
-                    f" {problem}. Full shape received: {known_shape(x)}",
-                    fix=_fix(spec, known_shape(x)),
-                )
-            )
+        )
 
 
 def _shape(x: Any) -> Any:

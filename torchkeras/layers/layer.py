@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn.modules import module as _hooks
 
-from ..dtype_policies import DTypePolicyMap
+from ..dtype_policies import DTypePolicy, DTypePolicyMap
 from ..dtype_policies import deserialize as deserialize_policy
 from ..dtype_policies import get as get_policy
 from ..dtypes import as_tensor, to_torch
@@ -38,7 +38,7 @@ from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
 from ..variables import READING
 from .building import as_shapes, recorded_build
-from .call_plan import CallPlan, cast_arguments, only_spec
+from .call_plan import CallPlan, autocast_of, cast_arguments, only_spec
 from .call_spec import (
     CallSpec,
     is_tensor,
@@ -148,9 +148,7 @@ class Layer(Quantizing, CallEffects, Operation):
             _input_spec=None,
             _losses=[],
             _metrics=[],
-            _adds_losses=False,
             _build_shapes=None,
-            _building=False,
             _path=None,
             _stray_weights=[],
         )
@@ -219,7 +217,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     def _policy(self) -> Any:
         policy = self._dtype_policy
-        if isinstance(policy, DTypePolicyMap) and self.path:
+        if type(policy) is not DTypePolicy and isinstance(policy, DTypePolicyMap) and self.path:
             return policy[self.path]
         return policy
 
@@ -250,8 +248,9 @@ class Layer(Quantizing, CallEffects, Operation):
 
     @property
     def _input_torch_dtype(self) -> torch.dtype | None:
-        dtype = to_torch(self.input_dtype) if self.input_dtype != "string" else None
-        return dtype if self.autocast and dtype is not None and dtype.is_floating_point else None
+        name = self.input_dtype if self.autocast else "string"
+        dtype = to_torch(name) if name != "string" else None
+        return dtype if dtype is not None and dtype.is_floating_point else None
 
     # Settings that the plan depends on -----------------------------------------------------------
 
@@ -379,7 +378,7 @@ class Layer(Quantizing, CallEffects, Operation):
                     assert_input_compatibility(self.input_spec, x, self.name)
                 if plan.autocast is not None or view is not None:
                     return self._run(plan, (x,), {})
-                # What `Module.__call__` looks at before it calls `forward`, two calls cheaper.
+                # `is_hooked`, one call cheaper.
                 state = self.__dict__
                 hooked = (
                     state["_forward_hooks"]
@@ -491,10 +490,13 @@ class Layer(Quantizing, CallEffects, Operation):
         """Call the layer with all of Keras's semantics; leave a plan for the next call."""
         self._require_init()
         original = (args, kwargs)
-        if self._convert_input_args:
+        alone = len(args) == 1 and not kwargs and is_tensor(args[0])
+        if self._convert_input_args and alone:
+            args = (self._convert_input(args[0]),)
+        elif self._convert_input_args:
             args, kwargs = map_structure(self._convert_input, (args, kwargs))
         spec = CallSpec(self, args, kwargs)
-        if not self._allow_non_tensor_positional_args:
+        if not alone and not self._allow_non_tensor_positional_args:
             self._check_positional(args)
         assert_input_compatibility(self.input_spec, spec.first, self.name)
         self._build(spec)
@@ -563,7 +565,7 @@ class Layer(Quantizing, CallEffects, Operation):
         return x
 
     def _cast_symbolic(self, x: KerasTensor) -> KerasTensor:
-        if self._input_torch_dtype is None or "float" not in x.dtype or x.dtype == self.input_dtype:
+        if "float" not in x.dtype or x.dtype == self.input_dtype or self._input_torch_dtype is None:
             return x
         cast = KerasTensor(x.shape, self.input_dtype, name=x.name)
         cast._keras_history, cast._keras_mask = x._keras_history, x._keras_mask
@@ -632,7 +634,7 @@ class Layer(Quantizing, CallEffects, Operation):
         self.__dict__.update(_call_context_args=self._call_context_args | set(names), _plan=None)
 
     def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        former = CONTEXT.set_view(CallPlan(self).autocast, CONTEXT.meta)
+        former = CONTEXT.set_view(autocast_of(self), CONTEXT.meta)
         try:
             outputs = self.compute_output_spec(*args, **kwargs)
         finally:
@@ -755,6 +757,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     def _state(self) -> dict[str, Any]:
         dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_plan")
+        dropped += ("_announced", "_silent_at")
         if self._routed:
             dropped += ("forward",)
         return {key: value for key, value in self.__dict__.items() if key not in dropped}

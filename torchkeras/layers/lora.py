@@ -19,7 +19,7 @@ from ..initializers import get as get_initializer
 from ..naming import explain
 from ..variables import Variable
 from .layer import Layer
-from .state import assign, assign_from
+from .state import WeightProperty, assign, assign_from
 
 __all__ = ["LoRA", "adapted_weight", "own_weight", "plain_weight"]
 
@@ -44,7 +44,7 @@ def adapted_weight(name: str) -> property:
 
     # PyTorch's pruning and old weight norm put a tensor that they compute in the parameter's place.
     doc = f"The weight `{name}`, with its low-rank adapters if it has any."
-    return property(read, write, delete, doc)
+    return WeightProperty(read, write, delete, doc)
 
 
 def plain_weight(name: str) -> property:

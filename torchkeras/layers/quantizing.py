@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..dtype_policies import QUANTIZATION_MODES, DTypePolicyMap
+from ..dtype_policies import QUANTIZATION_MODES, DTypePolicy, DTypePolicyMap
 from ..graph.remat import RematMode
 from ..naming import explain
 from ..quantizers.config import validate_and_resolve_config
@@ -93,7 +93,8 @@ class Quantizing(LayerState):
 
     def _settle_policy(self) -> None:
         """Follow a map of policies, now that the layer's path is known."""
-        if isinstance(self._dtype_policy, DTypePolicyMap):
+        policy = self._dtype_policy
+        if type(policy) is not DTypePolicy and isinstance(policy, DTypePolicyMap):
             self._route_forward()
 
     def _policy_in(self, dtype: str) -> str:

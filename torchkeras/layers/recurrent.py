@@ -232,7 +232,7 @@ class _OwnCellRNN(RNN):
         training: Any = False,
     ) -> tuple[Tensor, Tensor | None, list[Any]]:
         cell = self.cell
-        if not self._own_cell:
+        if not self._own_cell or cell._forward_pre_hooks or cell._forward_hooks:
             return super().inner_loop(sequences, initial_state, mask, training)
         if sequences.shape[-1] != self._width or sequences.dim() != 3:
             self._refuse_shape(sequences)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules import module as _hooks
 
 from ..config import default_device, device
 from ..constraints import get as get_constraint
 from ..dtypes import standardize_dtype, to_numpy, to_torch
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING, CONTEXT
 from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
 from ..naming import current_path, explain, name_scope
@@ -22,14 +24,20 @@ from ..tree import flatten
 from ..variables import Variable, standardize_shape
 from .tracking import CONTAINERS, Tracked, is_stateless, is_tracking_enabled, track
 
-__all__ = ["LayerState", "StateTracker", "assign", "assign_from"]
+__all__ = ["LayerState", "StateTracker", "WeightProperty", "assign", "assign_from"]
 
 Tensor = torch.Tensor
 # What may hold or be state, and what a built layer takes no more of. Plain modules and parameters
 # of PyTorch stay exchangeable, as its users expect.
 _HOLDERS = (torch.nn.Module, torch.nn.Parameter, Metric, SeedGenerator)
 _TRACKED = (torch.nn.Module, Tensor, Metric, SeedGenerator, *CONTAINERS)
+# What most attributes are, none of it state.
+_SETTINGS = frozenset({type(None), bool, int, float, str, types.FunctionType})
 _module_setattr = torch.nn.Module.__setattr__
+
+
+class WeightProperty(property):
+    """A property that reads the parameter of its own name; assigning a weight registers it."""
 
 
 class LayerState(torch.nn.Module):
@@ -54,11 +62,14 @@ class LayerState(torch.nn.Module):
         held = modules is not None and (
             name in modules or name in state["_parameters"] or name in state["_buffers"]
         )
-        if not held and not isinstance(value, _TRACKED):
+        if not held and (type(value) in _SETTINGS or not isinstance(value, _TRACKED)):
             object.__setattr__(self, name, value)  # a setting: five times as fast as what follows
             return
         if isinstance(value, CONTAINERS) or (held and name in modules):
-            self._set_container(name, value)
+            if not held and type(value) is tuple and _SETTINGS.issuperset(map(type, value)):
+                object.__setattr__(self, name, value)
+            else:
+                self._set_container(name, value)
             return
         if isinstance(value, _HOLDERS):
             if not self._may_hold(value):
@@ -66,9 +77,21 @@ class LayerState(torch.nn.Module):
                 return
             if isinstance(value, Metric) and all(value is not known for known in self._metrics):
                 self._metrics.append(value)
-            if self._wrap_module is not None:
+            if isinstance(value, Variable):
+                if not held and self._is_free(name):
+                    state.pop(name, None)
+                    state["_parameters"][name] = value
+                    return
+            elif self._wrap_module is not None:
                 value = self._wrap_module(value)
         _module_setattr(self, name, value)
+
+    def _is_free(self, name: str) -> bool:
+        """Whether a weight may become the parameter `name` with nothing for torch to look after."""
+        found = getattr(type(self), name, None)
+        free = (found is None or isinstance(found, WeightProperty)) and "." not in name
+        # A built layer may get a weight back: see `register_parameter`.
+        return free and not self.built and not _hooks._global_parameter_registration_hooks
 
     def _may_hold(self, *values: Any) -> bool:
         """Whether assigned values are to be registered: not before `__init__`, nor by request.
@@ -80,6 +103,9 @@ class LayerState(torch.nn.Module):
             return False
         if self._locked:
             self._check_known(values)
+        for value in values:
+            if isinstance(value, LayerState):
+                ADDING.version += 1
         return True
 
     def _take_early_state(self) -> None:
@@ -144,7 +170,29 @@ class LayerState(torch.nn.Module):
                 found.fget(self)  # the property's own words: it was this that had no value
             raise
 
+    def register_parameter(self, name: str, param: torch.nn.Parameter | None) -> None:
+        """Add a parameter, as `torch.nn.Module` does; PyTorch's tools that replace weights call it.
+
+        A weight that comes back after `remove_parametrizations` or `remove_weight_norm`, be it as a
+        new parameter, becomes the variable that it was. One that `torch.nn.utils.prune` takes away
+        is laid out such that its functions can flatten it.
+        """
+        if type(param) is torch.nn.Parameter and self.built and not self._building:
+            with self._name_scope():
+                Variable.adopt(param, name)
+            param.__dict__.update(self.__dict__.get("_taken", {}).pop(name, {}))
+        if isinstance(param, Variable):
+            if name == f"{param.name}_orig":
+                param.straighten()
+            elif name == param.name:
+                param.restore_layout()
+        super().register_parameter(name, param)
+
     def __delattr__(self, name: str) -> None:
+        weight = self._parameters.get(name)
+        if isinstance(weight, Variable):  # what to give it back, should it return
+            weight.note_layout()
+            self.__dict__.setdefault("_taken", {})[name] = weight._fields()
         value = self.__dict__.get(name)
         if value is not None and name in self._modules:  # a list or dict stands in both
             del self._modules[name]
@@ -200,6 +248,8 @@ class LayerState(torch.nn.Module):
             own = isinstance(value, Variable) and value.path.rpartition("/")[0] == self.path
             if id(value) not in known_ids and not own:
                 raise self._locked_error(value)
+            if own:
+                value.restore_layout()
 
     def _locked_error(self, value: Any = None) -> ValueError:
         return ValueError(
@@ -219,6 +269,7 @@ class LayerState(torch.nn.Module):
     # Weights -------------------------------------------------------------------------------------
 
     _parent_path: str | None = None
+    _building = False
 
     def _name_scope(self) -> Any:
         if torch.compiler.is_compiling():  # compiled code makes no variables
@@ -230,7 +281,7 @@ class LayerState(torch.nn.Module):
     _open_name_scope = _name_scope
 
     def _device(self) -> torch.device:
-        weight = next(self.parameters(), None)
+        weight = _first_parameter(self)
         return default_device() if weight is None else weight.device
 
     def add_weight(
@@ -298,9 +349,12 @@ class LayerState(torch.nn.Module):
                 layout=layout,
                 memory_format=memory_format,
             )
-        weight.regularizer = get_regularizer(regularizer)
-        weight.constraint = get_constraint(constraint)
-        weight.overwrite_with_gradient = overwrite_with_gradient
+        if regularizer is not None:
+            weight.regularizer = get_regularizer(regularizer)
+        if constraint is not None:
+            weight.constraint = get_constraint(constraint)
+        if overwrite_with_gradient is not False:
+            weight.overwrite_with_gradient = overwrite_with_gradient
         if not self._trainable:
             weight.trainable = False
         self._stray_weights.append(weight)
@@ -349,7 +403,9 @@ class LayerState(torch.nn.Module):
         """Register the weights that no attribute holds, under their own names."""
         if not self._stray_weights:
             return
-        held = {id(weight) for weight in self.parameters()}
+        held = set(map(id, self._parameters.values()))
+        if any(id(weight) not in held for weight in self._stray_weights):
+            held = {id(weight) for weight in self.parameters()}
         for weight in self._stray_weights:
             if id(weight) in held:
                 continue
@@ -604,6 +660,27 @@ class StateTracker:
         """Accept new state."""
         self._layer.__dict__["_locked"] = False
 
+    def track(self, value: Any) -> Any:
+        """Take a layer, weight or metric for one of the layer's that no attribute needs to hold.
+
+        Returns:
+            `value`.
+        """
+        layer = self._layer
+        for item in flatten(value):
+            if isinstance(item, Variable):
+                layer._track_variable(item)
+            elif isinstance(item, Metric):
+                if all(item is not known for known in layer._metrics):
+                    layer._metrics.append(item)
+            elif isinstance(item, LayerState) and layer._may_hold(item):
+                key = item.name.replace(".", "_")
+                while hasattr(layer, key):
+                    key += "_"
+                if all(item is not known for known in layer._children()):
+                    layer._modules[key] = item
+        return value
+
     def untrack(self, value: Any) -> None:
         """Let a weight no longer belong to the layer."""
         self._layer._untrack_variable(value)
@@ -653,6 +730,18 @@ def assign_from(store: Any, weights: Iterable[torch.nn.Parameter]) -> None:
     for i, weight in enumerate(weights):
         if read_into is None or not read_into(str(i), weight):
             assign(weight, store[str(i)])
+
+
+def _first_parameter(module: torch.nn.Module) -> torch.nn.Parameter | None:
+    """Return what `module.parameters()` yields first, many calls sooner."""
+    for weight in module._parameters.values():
+        if weight is not None:
+            return weight
+    for child in module._modules.values():
+        found = None if child is None else _first_parameter(child)
+        if found is not None:
+            return found
+    return None
 
 
 def _containers(module: torch.nn.Module) -> Iterator[Tracked]:

@@ -179,7 +179,7 @@ class Mean(Metric):
         if isinstance(count, Tensor) or torch.compiler.is_compiling():
             self._count.add_(count)
         else:
-            self._pending += count
+            self.__dict__["_pending"] += count  # past `__setattr__`, which looks for state
 
     def _settle(self) -> None:
         if self._pending:

@@ -105,8 +105,11 @@ class Functional(LoweredModel):
         names = (tensor.dtype for tensor in self.inputs)
         input_dtypes = [None if name == "string" else to_torch(name) for name in names]
         self.__dict__["_input_dtypes"] = input_dtypes
-        single = len(input_dtypes) == 1
-        self.__dict__["_entry"] = (input_dtypes[0], self.inputs[0].shape) if single else None
+        entry = None
+        if len(input_dtypes) == 1:
+            shape = self.inputs[0].shape
+            entry = (input_dtypes[0], len(shape), shape[1:])
+        self.__dict__["_entry"] = entry
         keys = {}
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
@@ -245,7 +248,7 @@ class Functional(LoweredModel):
         elif rank == expected - 1 and spec.shape[-1] == 1:
             x = x[..., None]
         elif rank != expected or not (
-            CONTEXT.meta or not self._fixed_sizes or fits(x.shape, spec.shape)
+            CONTEXT.meta or not self._fixed_sizes or fits(x.shape[1:], spec.shape[1:])
         ):
             raise ValueError(
                 explain(
@@ -435,6 +438,8 @@ class Functional(LoweredModel):
         self._lower()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if type(self).__reduce__ is not object.__reduce__:  # scikeras gives `Model` one of its own
+            return super().__reduce_ex__(protocol)
         return _unmade, (type(self),), self._state()
 
 

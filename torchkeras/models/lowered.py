@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING, CONTEXT
 from ..graph.keras_tensor import KerasTensor, any_symbolic
 from ..graph.masks import get_keras_mask
+from ..layers.call_plan import is_hooked
+from ..naming import to_snake_case
 from .model import Model
 
 __all__ = ["LoweredModel", "fits", "hold"]
@@ -29,22 +32,31 @@ class LoweredModel(Model):
     """
 
     inputs: Sequence[KerasTensor]
-    # Dtype and shape of the input, where there is one.
-    _entry: tuple[torch.dtype | None, Sequence[int | None]] | None
+    # Dtype, rank and sizes of the input, but for the batch's, where there is one.
+    _entry: tuple[torch.dtype | None, int, Sequence[int | None]] | None
+
+    def __dir__(self) -> list[str]:
+        """Attributes, but not the layers with numbered names, which differ in an equal model."""
+        numbered = {
+            key
+            for key, layer in self._modules.items()
+            if re.fullmatch(rf"{to_snake_case(type(layer).__name__)}(_\d+)?", key)
+        }
+        return [name for name in super().__dir__() if name not in numbered]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and "forward" in self.__dict__ and not CONTEXT.meta:
             x = args[0]
             entry = self._entry
-            if not kwargs and isinstance(x, Tensor) and entry is not None:
-                dtype, shape = entry
+            if not kwargs and entry is not None and isinstance(x, Tensor):
+                dtype, rank, sizes = entry
                 if (
                     x.dtype is dtype
-                    and x.dim() == len(shape)
-                    and fits(x.shape, shape)
-                    and get_keras_mask(x) is None
+                    and x.dim() == rank
+                    and (x.shape[1:] == sizes or fits(x.shape[1:], sizes))
+                    and getattr(x, "_keras_mask", None) is None
                 ):
-                    return self._enter((x,), None)
+                    return self._enter(args, None)
             if kwargs.keys() <= {"training"} and not any_symbolic(x):
                 flat = self._standardize(x)
                 if all(get_keras_mask(part) is None for part in flat):
@@ -57,19 +69,24 @@ class LoweredModel(Model):
 
     def _enter(self, flat: tuple[Any, ...], training: bool | None) -> Any:
         """Run the generated function, as an outermost call or inside another."""
-        if training is None and (CONTEXT.entered or torch.compiler.is_compiling()):
+        entered = CONTEXT.entered
+        if training is None and (entered or torch.compiler.is_compiling()):
             return _module_call(self, *flat)
-        outer_training, outer_entered = CONTEXT.training, CONTEXT.entered
-        if not outer_entered:
+        if not entered:
             CONTEXT.entered = True
-            if CONTEXT.lossy:
+            if ADDING.layers and self._silent_at != ADDING.version:
                 self._clear_losses()
-        if training is not None:
-            CONTEXT.training = training
+        call = self._wrapped_call_impl if is_hooked(self) else self.forward
+        if training is None:
+            try:
+                return call(*flat)
+            finally:
+                CONTEXT.entered = entered
+        outer_training, CONTEXT.training = CONTEXT.training, training
         try:
-            return _module_call(self, *flat)
+            return call(*flat)
         finally:
-            CONTEXT.training, CONTEXT.entered = outer_training, outer_entered
+            CONTEXT.training, CONTEXT.entered = outer_training, entered
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -104,11 +121,9 @@ class LoweredModel(Model):
                 self.__dict__["forward"] = forward
 
 
-def fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
-    """Whether a shape of the same rank agrees with the expected one, apart from the batch axis."""
-    if shape[1:] == expected[1:]:
-        return True
-    for size, wanted in zip(shape[1:], expected[1:], strict=True):
+def fits(sizes: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Whether as many sizes agree with the expected ones, of which some may be open."""
+    for size, wanted in zip(sizes, expected, strict=True):
         if wanted is not None and size != wanted:
             return False
     return True
@@ -119,18 +134,30 @@ def _unnumbered(key: str) -> str:
     return re.sub(r"_\d+(?=\.)", "", key)
 
 
+# Attributes that models get only after their layers; a layer of such a name would be hidden.
+_LATER = frozenset({"fx_graph", "lowered", "optimizer"})
+
+
 def hold(model: Model, layer: torch.nn.Module) -> str:
     """Register a layer in a model under its name, or near to it where that is taken.
 
     Returns:
-        The attribute it has now, which generated code spells out.
+        The attribute it has now, which generated code spells out. Since names come from files too,
+        it has nothing in it that could end a string there.
     """
-    key = layer.name.replace(".", "_")
+    name = unicodedata.normalize("NFKC", layer.name)  # as Python does with names in code
+    key = name
+    if not name.isidentifier():
+        key = "".join(c if c.isprintable() and c not in '."\\' else "_" for c in name)
+    key = f"layer{key}" if key.startswith("_") else key
     while (
         keyword.iskeyword(key)
+        or key in _LATER
+        or key in vars(model)
         or hasattr(type(model), key)
         or model._modules.get(key, layer) is not layer
     ):
         key += "_"
     model._modules[key] = layer
+    ADDING.version += 1
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import warnings
@@ -11,9 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..export.formats import export_model
-from ..export.pytorch import load_torch_weights, to_torch
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING, CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Layer
@@ -81,7 +80,7 @@ class Model(Trainer, Layer):
         if CONTEXT.entered:
             return Layer.__call__(self, *args, **kwargs)
         CONTEXT.entered = True
-        if CONTEXT.lossy:
+        if ADDING.layers and self._silent_at != ADDING.version:
             self._clear_losses()
         try:
             return Layer.__call__(self, *args, **kwargs)
@@ -289,7 +288,8 @@ class Model(Trainer, Layer):
             RuntimeError: The model cannot be traced.
             ImportError: A package that the format needs is not installed.
         """
-        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+        formats = _exporting("formats")
+        formats.export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def to_torch(self) -> torch.nn.Module:
         """Return an equivalent module made of `torch.nn` layers only, with copies of the weights.
@@ -300,7 +300,7 @@ class Model(Trainer, Layer):
         Raises:
             NotImplementedError: A layer has no form in plain PyTorch; says which, and what to use.
         """
-        return to_torch(self)
+        return _exporting("pytorch").to_torch(self)
 
     @classmethod
     def from_torch(
@@ -333,7 +333,7 @@ class Model(Trainer, Layer):
         Raises:
             ValueError: Names or shapes do not fit; nothing has been changed then.
         """
-        load_torch_weights(self, source, names)
+        _exporting("pytorch").load_torch_weights(self, source, names)
 
     def _state(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
@@ -464,6 +464,11 @@ class Model(Trainer, Layer):
                     " `from_config`.",
                 )
             ) from error
+
+
+def _exporting(module: str) -> Any:
+    """Return a module of `export`, loaded when a model is first exported: few programs need it."""
+    return importlib.import_module(f"{__package__.rpartition('.')[0]}.export.{module}")
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:

@@ -82,6 +82,7 @@ class Sequential(LoweredModel):
                 )
             )
         stack = self._stack
+        before = len(stack)
         shape = getattr(layer, "_input_shape_arg", None)
         if not stack and shape is not None:
             batch_size = getattr(layer, "_input_batch_size", None)
@@ -101,8 +102,11 @@ class Sequential(LoweredModel):
         stack.append(layer)
         if rebuild:
             self._rebuild()
-        else:
+        elif self._functional is not None or self.built:
             self._forget()
+        else:  # there is nothing to forget
+            for new in stack[before:]:
+                hold(self, new)
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer off, and return it."""

@@ -6,12 +6,14 @@ still loads, and a PNG named `model.keras` is called a PNG.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..naming import explain
@@ -61,9 +63,14 @@ class Writing:
     Attributes:
         once: In a job of several processes, calls a function in one of them, while the others wait;
             see `distribution.processes`. `None`: every process writes its own.
+        whole: Where models may be cut over processes, makes one whole for a while; see
+            `distribution.shards`.
+        is_first: Whether this process is the one that `once` calls a function in.
     """
 
     once: Callable[[Callable[[], Any]], Any] | None = None
+    whole: Callable[..., AbstractContextManager[None]] | None = None
+    is_first = True
 
 
 WRITING = Writing()
@@ -74,11 +81,18 @@ def _written_once(save: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(save)
     def write(model: Any, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        if WRITING.once is None or hasattr(filepath, "write"):
-            return save(model, filepath, *args, **kwargs)
-        return WRITING.once(lambda: save(model, filepath, *args, **kwargs))
+        once = None if hasattr(filepath, "write") else WRITING.once
+        with _whole(model, here=once is None or WRITING.is_first):
+            if once is None:
+                return save(model, filepath, *args, **kwargs)
+            return once(lambda: save(model, filepath, *args, **kwargs))
 
     return write
+
+
+def _whole(model: Any, **options: bool) -> AbstractContextManager[None]:
+    """Hold ordinary variables in a model that is cut over processes, within a `with` block."""
+    return contextlib.nullcontext() if WRITING.whole is None else WRITING.whole(model, **options)
 
 
 @_written_once
@@ -270,7 +284,7 @@ def load_weights(
             f"`mapping` only supports loading '.safetensors' files. Received: {filepath}"
         )
     _check_built(model, "loading weights into")
-    with file_errors_only(filepath):
+    with file_errors_only(filepath), _whole(model, change=True):
         if kind == ARCHIVE:
             load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
         elif kind == FOLDER:
@@ -308,7 +322,7 @@ def _load_sharded(
     if not os.path.exists(path):
         sniff(path)  # says that it is missing
     _check_built(model, "loading weights into")
-    with file_errors_only(path):
+    with file_errors_only(path), _whole(model, change=True):
         load_sharded(model, path, skip_mismatch=skip_mismatch, skip=_skipper(objects_to_skip))
 
 

@@ -8,6 +8,7 @@ random number generators had at these turns. So `position` has those of the last
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,7 +21,10 @@ from ..random import random_state, set_random_state
 from .data import get_data_adapter
 from .data.sharding import ShardedAdapter
 
-__all__ = ["EpochIterator", "is_due", "numbered"]
+__all__ = ["EpochIterator", "grouped", "is_due", "numbered"]
+
+# How long a group of batches may take between which nobody looks.
+SPELL_S = 0.02
 
 
 class EpochIterator:
@@ -233,6 +237,42 @@ def numbered(iterator: EpochIterator) -> Iterator[tuple[int, int, list[Any]]]:
             first, group = number + 1, []
     if group:
         yield first, first + len(group) - 1, group
+
+
+def grouped(
+    iterator: EpochIterator, in_spells: bool = False
+) -> Iterator[tuple[int, int, list[Any]]]:
+    """Yield the batches of an epoch as `numbered` does, or several at a time.
+
+    In spells, groups grow for as long as one is done within `SPELL_S` seconds, up to what the data
+    has at hand. So a progress bar still moves, and what a loop does once a group costs next to
+    nothing per batch.
+
+    Args:
+        in_spells: Nothing happens between two batches.
+    """
+    data = iterator.data_adapter
+    most, total = data.at_hand, data.num_batches
+    # The rest of a running pass may end anywhere.
+    if iterator.steps_per_epoch is not None or iterator.steps_per_execution != 1:
+        most = 1
+    if not in_spells or most == 1:
+        yield from numbered(iterator)
+        return
+    size, first = 1, iterator.done
+    group: list[Any] = []
+    for number, batch in enumerate(iterator.epoch(), first):
+        group.append(batch)
+        # The end of a pass may draw random numbers, so all is to be done by then.
+        if len(group) == size or number + 1 == total:
+            start = time.perf_counter()
+            yield first, number, group
+            passed = time.perf_counter() - start
+            if 2 * passed < SPELL_S:
+                size = min(2 * size, most)
+            elif passed > SPELL_S and size > 1:
+                size //= 2
+            first, group = number + 1, []
 
 
 def is_due(epoch: int, validation_freq: Any) -> bool:

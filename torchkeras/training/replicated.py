@@ -9,15 +9,14 @@ are added up first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from ..distribution.replicas import Replicas, optimizers_of
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING
 from ..losses.loss import to_tensor
-from .data import unpack_x_y_sample_weight
 from .steps import StepLogs, TestStep, TrainStep, batch_size_of, gradients_of
 
 __all__ = [
@@ -81,12 +80,18 @@ class _Replicated:
         self.shares = _Shares(replicas)
         super().__init__(model)
 
+    def __call__(self, data: Any) -> StepLogs:
+        self.replicas.next_share()
+        with self.replicas.step_of(self.model):
+            return super().__call__(data)
+
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """Return this process's part of the loss of the whole batch."""
         total = None
         if self.loss is not None:
             total = self.loss.call(y, y_pred, sample_weight, self.shares)
-        if total is None or self.penalized or CONTEXT.lossy:
+        adds = ADDING.layers and self.model._silent_at != ADDING.version
+        if total is None or self.penalized or adds:
             for loss in self.model.losses:
                 loss = (loss.sum() if loss.dim() else loss) * self.shares.fraction
                 total = loss if total is None else total + loss
@@ -104,39 +109,45 @@ class _Replicated:
         return StepLogs(self.model)
 
 
+class _Updates:
+    """An optimizer as a `TrainStep` calls it, which applies the gradients of all processes.
+
+    Args:
+        optimizer: The optimizer, or `None`.
+        replicas: Who adds them up.
+    """
+
+    def __init__(self, optimizer: Any, replicas: Replicas) -> None:
+        self.optimizer, self.replicas = optimizer, replicas
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        return self.optimizer.scale_loss(loss)
+
+    def apply(self, grads: Sequence[Tensor | None], variables: list[Tensor]) -> None:
+        self.replicas.update(self.optimizer, grads, variables)
+
+
 class ReplicatedTrainStep(_Replicated, TrainStep):
-    """One update by the gradients of all processes."""
+    """One update by the gradients of all processes.
 
-    def __call__(self, data: Any) -> StepLogs:
-        replicas = self.replicas
-        replicas.next_share()
-        with replicas.step_of(self.model):
-            x, y, sample_weight = unpack_x_y_sample_weight(data)
-            y_pred, loss, grads = self.differentiate(x, y, sample_weight)
-            if grads:
-                grads = replicas.sum_of(self.variables).finish(grads)
-                self.optimizer.apply(grads, self.variables)
-            return self.record(loss.detach(), x, y, y_pred, sample_weight)
+    Args:
+        model: Compiled.
+        replicas: Who else has a part of the batch.
+    """
 
-    def gradients_of(self, loss: Tensor, variables: list[Tensor]) -> tuple[Tensor | None, ...]:
+    def __init__(self, model: Any, replicas: Replicas) -> None:
+        super().__init__(model, replicas)
+        self.optimizer = _Updates(self.optimizer, replicas)
+
+    def gradients_of(self, loss: Tensor, variables: list[Tensor]) -> Sequence[Tensor | None]:
         """Return the gradients of this process's part of the loss, on their way to the others."""
-        gradient_sum = self.replicas.sum_of(variables)
-        gradient_sum.overlapping = True
-        try:
-            return gradients_of(loss, variables)
-        finally:
-            gradient_sum.overlapping = False
+        return self.replicas.gradients_of(loss, variables, gradients_of)
 
 
 class ReplicatedTestStep(_Replicated, TestStep):
     """One evaluation of this process's rows of a batch."""
 
     __test__ = False
-
-    def __call__(self, data: Any) -> StepLogs:
-        self.replicas.next_share()
-        with self.replicas.step_of(self.model):
-            return super().__call__(data)
 
 
 def with_common_updates(

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..graph.context import CONTEXT
+from ..graph.context import ADDING, CONTEXT
 from ..naming import explain
 from ..tree import flatten, map_structure
 from .data import unpack_x_y_sample_weight
@@ -134,7 +134,8 @@ class _LossStep:
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """Return the loss; the model's own method is only called if there is more to it."""
-        if self.loss is not None and not self.penalized and not CONTEXT.lossy:
+        adds = ADDING.layers and self.model._silent_at != ADDING.version
+        if self.loss is not None and not self.penalized and not adds:
             loss = self.loss(y, y_pred, sample_weight)
             if loss is not None:
                 return loss
@@ -163,6 +164,12 @@ class _LossStep:
         """Whether the metrics may be a part of a graph: others than ours may do anything."""
         parts = self.metrics.metrics if self.metrics is not None else ()
         return all(type(metric).__module__.startswith(_OUR_METRICS) for metric in parts)
+
+    def is_ours(self) -> bool:
+        """Whether neither layers nor metrics are a user's own, which may do anything."""
+        parts = self.model.modules()
+        known = all(type(part).__module__.startswith((_OURS, "torch.nn.")) for part in parts)
+        return known and self.traces_metrics()
 
     def record(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> StepLogs:
         """Update the metrics."""
@@ -386,7 +393,8 @@ class PredictStep:
         yield make
 
 
-_OUR_METRICS = __name__.partition(".")[0] + ".metrics."
+_OURS = __name__.partition(".")[0] + "."
+_OUR_METRICS = f"{_OURS}metrics."
 
 
 def _inferred(model: Callable[..., Any], *args: Any) -> Any:

@@ -33,7 +33,7 @@ from .data import (
     train_validation_split,
     unpack_x_y_sample_weight,
 )
-from .epochs import EpochIterator, is_due, numbered
+from .epochs import EpochIterator, grouped, is_due
 from .jit import LONG_RUN, Trial, compiled, may_try
 from .outputs import CompileMetrics
 from .replicated import (
@@ -80,7 +80,11 @@ class Trainer(Compiled):
         self._loss_tracker.update_state(loss.detach(), sample_weight=batch_size_of(x))
         variables = self.trainable_weights
         if variables:
-            grads = gradients_of(self.optimizer.scale_loss(loss), variables)
+            scaled = self.optimizer.scale_loss(loss)
+            if self._replicas is None:
+                grads = gradients_of(scaled, variables)
+            else:
+                grads = self._replicas.own_gradients_of(scaled, variables, gradients_of)
             self.optimizer.apply(grads, variables)
         else:
             warnings.warn("The model does not have any trainable weights.", stacklevel=2)
@@ -136,6 +140,8 @@ class Trainer(Compiled):
                     logs = step(data)
             return logs
 
+        train_function.takes_spells = not custom
+
         def go_on_with(other: Callable[[Any], Any]) -> None:
             nonlocal step
             step = other
@@ -166,13 +172,18 @@ class Trainer(Compiled):
             self.__dict__["_test_step"] = ReplicatedTestStep(self, replicas)
             step = self._maybe_compiled(self._test_step)
 
+        # Inference is faster still, but what a user's code keeps of it could never be trained with.
+        ours = step is self._test_step and replicas is None and step.is_ours()
+        mode = torch.inference_mode if ours else torch.no_grad
+
         def test_function(batches: list[Any]) -> Any:
             logs = None
-            with torch.no_grad():
+            with mode():
                 for data in batches:
                     logs = step(data)
             return logs
 
+        test_function.takes_spells = not custom
         if replicas is not None:
             test_function = between_merges(test_function, self, replicas)
         self.__dict__["test_function"] = test_function
@@ -183,18 +194,28 @@ class Trainer(Compiled):
         replicas = self._meet_replicas()
         if self.predict_function is not None and not force:
             return self.predict_function
-        step = self.predict_step if self._overrides("predict_step") else PredictStep(self)
-        step = self._maybe_compiled(step)
+        custom = self._overrides("predict_step")
+        step = self._maybe_compiled(self.predict_step if custom else PredictStep(self))
         if replicas is not None:
             step = gathered(step, replicas)
 
+        # What is gathered of weights that are cut is used in training too.
+        cut = replicas is not None and replicas.is_cut
+        without_grad = torch.no_grad if cut else torch.inference_mode
+
+        def outputs_of(batches: list[Any]) -> list[Any]:
+            with without_grad():
+                return [step(data) for data in batches]
+
         def predict_function(batches: list[Any]) -> Any:
-            with torch.inference_mode():
-                outputs = [step(data) for data in batches]
+            outputs = outputs_of(batches)
             if len(outputs) == 1:
                 return outputs[0]
             return map_structure(lambda *parts: torch.cat(parts), *outputs)
 
+        if replicas is None and not custom:
+            predict_function.takes_spells = True
+            predict_function.outputs_of = outputs_of
         self.__dict__["predict_function"] = predict_function
         return predict_function
 
@@ -205,11 +226,15 @@ class Trainer(Compiled):
             self.__dict__.update(
                 _replicas=replicas, train_function=None, test_function=None, predict_function=None
             )
+        if replicas is not None:
+            replicas.prepare(self)
         return replicas
 
     def _maybe_compiled(self, step: Any) -> Callable[..., Any]:
         if not self.jit_compile or self.run_eagerly:
             return step
+        if self._replicas is not None and self._replicas.is_cut:
+            return step  # weights come and go around the calls of layers
 
         def report(error: Exception) -> None:
             if not self.jit_compile:
@@ -348,7 +373,10 @@ class Trainer(Compiled):
             if self.stop_training:
                 break
         if hasattr(self.optimizer, "finalize_variable_values") and epochs > 0:
-            self.optimizer.finalize_variable_values(self.trainable_weights)
+            weights = self.trainable_weights
+            if replicas is not None:
+                weights = replicas.held(weights)
+            self.optimizer.finalize_variable_values(weights)
         callbacks.on_train_end(logs)
         if replicas is not None:
             replicas.end_fit()
@@ -367,7 +395,8 @@ class Trainer(Compiled):
             replicas.begin_epoch(self, callbacks)
             agree = replicas.agreement_on_stops()
         try:
-            for first, last, batches in numbered(iterator):
+            in_spells = _may_take_spells(train_function, callbacks, "train")
+            for first, last, batches in grouped(iterator, in_spells):
                 callbacks.on_train_batch_begin(first)
                 logs = train_function(batches)
                 callbacks.on_train_batch_end(last, logs)
@@ -434,9 +463,11 @@ class Trainer(Compiled):
         if replicas is not None:
             replicas.begin_evaluation(callbacks)
         logs: Any = {}
-        for first, last, batches in numbered(iterator):
+        test_function = self.test_function
+        in_spells = _may_take_spells(test_function, callbacks, "test")
+        for first, last, batches in grouped(iterator, in_spells):
             callbacks.on_test_batch_begin(first)
-            logs = self.test_function(batches)
+            logs = test_function(batches)
             callbacks.on_test_batch_end(last, logs)
             if self.stop_evaluating:
                 break
@@ -475,11 +506,18 @@ class Trainer(Compiled):
         if self._replicas is not None:
             self._replicas.forget_drawn()
         callbacks.on_predict_begin()
-        parts = []
-        for first, last, batches in numbered(iterator):
+        parts: list[Any] = []
+        predict_function, outputs = self.predict_function, None
+        in_spells = _may_take_spells(predict_function, callbacks, "predict")
+        # In a spell outputs stay apart, and nobody asks for them.
+        outputs_of = predict_function.outputs_of if in_spells else None
+        for first, last, batches in grouped(iterator, in_spells):
             callbacks.on_predict_batch_begin(first)
-            outputs = self.predict_function(batches)
-            parts.append(outputs)
+            if outputs_of is None:
+                outputs = predict_function(batches)
+                parts.append(outputs)
+            else:
+                parts += outputs_of(batches)
             callbacks.on_predict_batch_end(last, {"outputs": outputs})
             if self.stop_predicting:
                 break
@@ -635,10 +673,15 @@ class Trainer(Compiled):
     def _build_optimizer(self) -> None:
         optimizer = getattr(self, "optimizer", None)  # that of a compiled model
         if optimizer is not None and not optimizer.built and self.built:
-            optimizer.build(self.trainable_variables)
+            self._meet_replicas()  # who may cut the weights, and build it for the parts
+            if not optimizer.built:
+                optimizer.build(self.trainable_variables)
 
     def _infer_outputs(self, x: Any, ready: bool) -> Any:
         """Run the model on the shapes of a batch, or, where that fails, on the batch."""
+        replicas = self._meet_replicas() if ready else None
+        if replicas is not None and replicas.is_cut:
+            return None  # only a call on data brings the weights together
         specs = map_structure(_spec_of, x)
         try:
             if ready:
@@ -665,7 +708,8 @@ class Trainer(Compiled):
     def _metrics_or(self, logs: Any) -> Mapping[str, Any]:
         """Return the values of all metrics, or `logs` where a custom step logs other things."""
         values = self.get_metrics_result()
-        if isinstance(logs, Mapping) and set(logs) == set(values):
+        same = isinstance(logs, StepLogs)  # which would compute them once more
+        if same or (isinstance(logs, Mapping) and set(logs) == set(values)):
             return values
         return logs or {}
 
@@ -681,6 +725,11 @@ class Trainer(Compiled):
         values = [logs[name] for name in names if name in logs]
         values += [logs[name] for name in sorted(logs) if name not in names]
         return values[0] if len(values) == 1 else values
+
+
+def _may_take_spells(function: Callable[..., Any], callbacks: CallbackList, kind: str) -> bool:
+    """Whether nothing is to happen between two batches of a loop: no callback, no user's step."""
+    return getattr(function, "takes_spells", False) and not callbacks.follows_batches(kind)
 
 
 def _concatenate(*parts: Any) -> np.ndarray:

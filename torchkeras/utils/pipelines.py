@@ -27,8 +27,10 @@ import torch
 from ..dtypes import as_tensor, to_numpy
 from ..naming import explain
 from ..training.data import PyDataset
-from ..training.data.py_dataset import ahead, made_ahead
+from ..training.data.py_dataset import made_ahead
 from ..tree import flatten, map_structure, pack_sequence_as
+from . import steps
+from .steps import AUTOTUNE, ENDLESS, UNKNOWN
 
 __all__ = [
     "AUTOTUNE",
@@ -41,11 +43,8 @@ __all__ = [
     "splits_as_other",
 ]
 
-AUTOTUNE = -1  # in place of a number of threads or elements: choose one
-ENDLESS, UNKNOWN = -1, -2  # in place of a number of elements
 WORKERS = min(4, os.cpu_count() or 1)
 _AHEAD = 2  # elements that `prefetch(AUTOTUNE)` makes ahead
-_END = object()
 _CPU = torch.device("cpu")
 
 
@@ -127,13 +126,7 @@ class Pipeline:
             with torch.no_grad():
                 return map_func(*element) if isinstance(element, tuple) else map_func(element)
 
-        def elements() -> Iterator[Any]:
-            if workers < 2:
-                return map(call, self)
-            pool = ThreadPoolExecutor(workers, thread_name_prefix="map")
-            return ahead(pool, call, self, 2 * workers)
-
-        return Elements(elements, self._count())
+        return Elements(lambda: steps.mapped_ahead(call, self, workers), self._count())
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Pipeline:
         """Keep the elements for which a function returns a true value.
@@ -168,16 +161,10 @@ class Pipeline:
         """
         _check_positive("batch", "batch_size", batch_size)
 
-        def batches() -> Iterator[Any]:
-            elements = iter(self)
-            while group := list(itertools.islice(elements, batch_size)):
-                if len(group) == batch_size or not drop_remainder:
-                    yield _stack(group)
-
-        count = self._count()
-        if count >= 0:
-            count = count // batch_size if drop_remainder else -(-count // batch_size)
-        return Elements(batches, count)
+        return Elements(
+            lambda: map(_stack, steps.groups(self, batch_size, drop_remainder)),
+            steps.count_batches(self._count(), batch_size, drop_remainder),
+        )
 
     def unbatch(self, name: str | None = None) -> Pipeline:
         """Take each element apart, along the first axis of its tensors."""
@@ -223,27 +210,22 @@ class Pipeline:
 
     def take(self, count: int, name: str | None = None) -> Pipeline:
         """Keep the first `count` elements; -1 for all."""
-        total = self._count()
-        if count < 0:
-            return Elements(lambda: iter(self), total)
-        known = min(count, total) if total >= 0 else UNKNOWN if total == UNKNOWN else count
-        return Elements(lambda: itertools.islice(iter(self), count), known)
+        stop = None if count < 0 else count
+        known = steps.count_cut(self._count(), 0, stop)
+        return Elements(lambda: itertools.islice(iter(self), stop), known)
 
     def skip(self, count: int, name: str | None = None) -> Pipeline:
         """Leave out the first `count` elements; -1 for all."""
-        total = self._count()
         if count < 0:
             return Elements(lambda: iter(()), 0)
-        known = max(0, total - count) if total >= 0 else total
+        known = steps.count_cut(self._count(), count, None)
         return Elements(lambda: itertools.islice(iter(self), count, None), known)
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Pipeline:
         """Go through the elements `count` times; without end for `None` or -1."""
-        total = self._count()
-        if count is None or count < 0:
-            return Elements(lambda: _chained(self, itertools.count()), ENDLESS if total else 0)
-        known = total * count if total >= 0 or not count else total
-        return Elements(lambda: _chained(self, range(count)), known)
+        times = -1 if count is None else count
+        known = steps.count_repeated(self._count(), times)
+        return Elements(lambda: steps.repeated(lambda: self, times), known)
 
     def cache(self, filename: str = "", name: str | None = None) -> Pipeline:
         """Keep the elements in memory, once a pass has come to its end.
@@ -286,17 +268,13 @@ class Pipeline:
         depth = _AHEAD if buffer_size == AUTOTUNE else buffer_size
 
         def elements() -> Iterator[Any]:
-            source = iter(self)
-            pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
-            drawn = ahead(pool, lambda _: next(source, _END), itertools.repeat(None), depth)
-            return itertools.takewhile(lambda element: element is not _END, drawn)
+            return steps.fetched_ahead(iter(self), depth, ThreadPoolExecutor(1, "prefetch"))
 
         return Elements(elements, self._count())
 
     def concatenate(self, dataset: Pipeline, name: str | None = None) -> Pipeline:
         """Go on with the elements of another pipeline at the end."""
-        counts = self._count(), dataset._count()
-        known = ENDLESS if ENDLESS in counts else UNKNOWN if UNKNOWN in counts else sum(counts)
+        known = steps.count_together([self._count(), dataset._count()])
         return Elements(lambda: itertools.chain(self, dataset), known)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Pipeline:
@@ -310,8 +288,7 @@ class Pipeline:
 
     def shard(self, num_shards: int, index: int, name: str | None = None) -> Pipeline:
         """Keep every `num_shards`-th element, from number `index` on."""
-        count = self._count()
-        known = len(range(index, count, num_shards)) if count >= 0 else count
+        known = steps.count_shard(self._count(), num_shards, index)
         return Elements(lambda: itertools.islice(iter(self), index, None, num_shards), known)
 
     def apply(self, transformation_func: Callable[[Pipeline], Pipeline]) -> Pipeline:
@@ -397,15 +374,6 @@ def _stack(elements: list[Any]) -> Any:
 
 def _rows(leaf: Any) -> Iterable[Any]:
     return leaf.unbind(0) if isinstance(leaf, torch.Tensor) else leaf
-
-
-def _chained(pipeline: Pipeline, times: Iterable[Any]) -> Iterator[Any]:
-    for _ in times:
-        element = _END
-        for element in pipeline:
-            yield element
-        if element is _END:  # an empty one would be repeated without end
-            return
 
 
 # Numbered samples ---------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ def test_steps(way):
     assert values(numbers.shard(3, 1)) == [1, 4, 7]
     assert values(numbers.take(-1).skip(-1)) == []
     assert values(numbers.take(0).batch(2)) == []
+    assert values(numbers.take(0).repeat()) == values(numbers.shard(30, 20).repeat()) == []
     assert values(numbers.batch(3).unbatch().take(4)) == [0, 1, 2, 3]
     assert values(numbers.concatenate(numbers.take(1)))[9:] == [9, 0]
     assert values(numbers.filter(lambda n: n % 4 == 0)) == [0, 4, 8]

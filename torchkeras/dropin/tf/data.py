@@ -20,10 +20,11 @@ import torch
 from ...dtypes import to_torch
 from ...naming import explain
 from ...tree import flatten, map_structure
+from ...utils.steps import AUTOTUNE, count_together
+from ...utils.steps import ENDLESS as INFINITE_CARDINALITY
+from ...utils.steps import UNKNOWN as UNKNOWN_CARDINALITY
 from . import nodes
 from . import pipelines as steps
-from .nodes import INFINITE as INFINITE_CARDINALITY
-from .nodes import UNKNOWN as UNKNOWN_CARDINALITY
 from .pipelines import Caller, element_of
 from .randomness import draw_seed
 from .tensors import StringTensor, as_tensor
@@ -39,8 +40,6 @@ __all__ = [
     "from_loader",
     "names_of_files",
 ]
-
-AUTOTUNE = -1
 
 _INFINITE, _UNKNOWN = INFINITE_CARDINALITY, UNKNOWN_CARDINALITY
 
@@ -513,7 +512,7 @@ class Dataset:
             nodes.Selection(
                 self._node,
                 lambda: itertools.chain.from_iterable(node.elements() for node in both),
-                lambda: nodes.sum_of([node.count() for node in both]),
+                lambda: count_together([node.count() for node in both]),
             )
         )
 

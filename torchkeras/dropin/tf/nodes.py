@@ -18,6 +18,16 @@ import torch
 from ...dtypes import to_numpy
 from ...naming import explain
 from ...tree import flatten, map_structure
+from ...utils.steps import (
+    ENDLESS,
+    UNKNOWN,
+    count_batches,
+    count_cut,
+    count_repeated,
+    count_shard,
+    groups,
+    repeated,
+)
 from . import pipelines as steps
 from .modules import TensorSpec
 from .pipelines import Rows, element_of
@@ -25,8 +35,6 @@ from .randomness import draw_seed
 from .tensors import StringTensor, as_tensor, is_text_dtype
 
 __all__ = [
-    "INFINITE",
-    "UNKNOWN",
     "Batched",
     "Cached",
     "Cut",
@@ -46,10 +54,7 @@ __all__ = [
     "Windows",
     "Zipped",
     "as_numpy",
-    "sum_of",
 ]
-
-INFINITE, UNKNOWN = -1, -2  # as numbers of elements
 
 
 class Node:
@@ -76,7 +81,7 @@ class Node:
         return None
 
     def count(self) -> int:
-        """Number of elements, `INFINITE` or `UNKNOWN`."""
+        """Number of elements, `ENDLESS` or `UNKNOWN`."""
         return UNKNOWN if self.parent is None else self.parent.count()
 
     def make_spec(self) -> Any:
@@ -116,13 +121,6 @@ def _with_open_sizes(spec: Any, parent: Any) -> Any:
         return TensorSpec([None, *leaf.shape[1:]], leaf.dtype)
 
     return map_structure(opened, spec) if is_open else spec
-
-
-def sum_of(counts: Sequence[int]) -> int:
-    """The number of elements of several nodes together."""
-    if INFINITE in counts:
-        return INFINITE
-    return UNKNOWN if UNKNOWN in counts else sum(counts)
 
 
 # Sources ------------------------------------------------------------------------------------------
@@ -335,7 +333,7 @@ class Zipped(Node):
         known = [count for count in counts if count >= 0]
         if UNKNOWN in counts:
             return UNKNOWN
-        return min(known) if known else INFINITE
+        return min(known) if known else ENDLESS
 
     def make_spec(self) -> Any:
         return self._arranged(part.spec for part in self._parts)
@@ -405,11 +403,7 @@ class Cut(Step):
         return steps.cut(blocks, self._skip, self._take) if self._take != 0 else iter(())
 
     def count(self) -> int:
-        count = self.parent.count()
-        if count < 0:
-            return self._take if count == INFINITE and self._take is not None else count
-        left = max(0, count - self._skip)
-        return left if self._take is None else min(left, self._take)
+        return count_cut(self.parent.count(), self._skip, self._take)
 
 
 class Shard(Step):
@@ -424,8 +418,7 @@ class Shard(Step):
         return steps.every(blocks, self._step, self._first)
 
     def count(self) -> int:
-        count = self.parent.count()
-        return count if count < 0 else len(range(self._first, count, self._step))
+        return count_shard(self.parent.count(), self._step, self._first)
 
 
 class Repeated(Step):
@@ -433,36 +426,21 @@ class Repeated(Step):
         super().__init__(parent)
         self._times = count
 
-    def _passes(self) -> Iterator[int]:
-        return itertools.count() if self._times < 0 else iter(range(self._times))
-
     def _streamed(self) -> Iterator[Any]:
-        for _ in self._passes():
-            empty = True
-            for element in self.parent.elements():
-                empty = False
-                yield element
-            if empty:
-                return
+        return repeated(self.parent.elements, self._times)
 
     def rows(self) -> Rows | None:
         rows = self.parent.rows()
         return None if rows is None else Rows(rows.arrays, self._again(rows))
 
     def _again(self, rows: Rows) -> Iterator[Any]:
-        if self.parent.count() == 0:
-            return
-        for number in self._passes():
-            # The first pass has been started already.
-            yield from rows.blocks if number == 0 else self.parent.rows().blocks
+        if self.parent.count() == 0:  # of which there may be empty blocks without end
+            return iter(())
+        passes = itertools.chain([rows], iter(self.parent.rows, None))  # the first is started
+        return repeated(lambda: next(passes).blocks, self._times)
 
     def count(self) -> int:
-        count = self.parent.count()
-        if count == 0 or self._times == 0:
-            return 0
-        if self._times < 0 or count == INFINITE:
-            return INFINITE
-        return count if count < 0 else count * self._times
+        return count_repeated(self.parent.count(), self._times)
 
 
 class Batched(Node):
@@ -480,16 +458,13 @@ class Batched(Node):
         return map(self._joined, self._groups())
 
     def _groups(self) -> Iterator[list[Any]]:
-        return steps.batches_of(self.parent.elements(), self._size, self.drop_remainder)
+        return groups(self.parent.elements(), self._size, self.drop_remainder)
 
     def _joined(self, elements: list[Any]) -> Any:
         return steps.stacked(elements)
 
     def count(self) -> int:
-        count = self.parent.count()
-        if count < 0:
-            return count
-        return count // self._size if self.drop_remainder else math.ceil(count / self._size)
+        return count_batches(self.parent.count(), self._size, self.drop_remainder)
 
     def make_spec(self) -> Any:
         size = self._size if self.drop_remainder else None

@@ -12,10 +12,7 @@ Letters: n rows of the arrays, B rows of a batch.
 
 from __future__ import annotations
 
-import collections
 import itertools
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -25,6 +22,7 @@ import torch
 
 from ...config import default_device
 from ...tree import flatten, map_structure
+from ...utils.steps import fetched_ahead, groups, mapped_ahead
 from .modules import ShapeTensor
 from .randomness import draw_seed, drawing_for, use_seeds
 from .tensors import StringTensor, as_tensor
@@ -33,7 +31,6 @@ __all__ = [
     "Caller",
     "Rows",
     "batched_rows",
-    "batches_of",
     "blocks_of",
     "cut",
     "element_of",
@@ -153,23 +150,10 @@ class Caller:
 
 def mapped(elements: Iterator[Any], call: Caller, workers: int) -> Iterator[Any]:
     """Apply a function to each element, in order; on several threads if there are `workers`."""
-    if workers < 2:
-        for number, element in enumerate(elements):
-            yield element_of(call(element, number))
-        return
-    numbered = enumerate(elements)
-    with ThreadPoolExecutor(workers) as pool:
-        pending: collections.deque[Any] = collections.deque()
-        try:
-            for number, element in numbered:
-                pending.append(pool.submit(call, element, number))
-                if len(pending) > 2 * workers:
-                    yield element_of(pending.popleft().result())
-            while pending:
-                yield element_of(pending.popleft().result())
-        finally:
-            for future in pending:
-                future.cancel()
+    applied = mapped_ahead(
+        lambda numbered: call(numbered[1], numbered[0]), enumerate(elements), workers
+    )
+    return map(element_of, applied)
 
 
 # Row numbers --------------------------------------------------------------------------------------
@@ -217,7 +201,7 @@ def shuffled_rows(blocks: Iterator[Block], buffer_size: int, seed: int) -> Itera
         yield from torch.from_numpy(order).split(_BLOCK)
         return
     drawn = shuffled(itertools.chain(first, [rest], numbers), buffer_size, seed)
-    for part in _batched(drawn, 4096):
+    for part in groups(drawn, 4096):
         yield torch.tensor(part, dtype=torch.int64)
 
 
@@ -239,19 +223,7 @@ def shuffled(elements: Iterable[Any], buffer_size: int, seed: int) -> Iterator[A
     yield from (buffer[i] for i in generator.permutation(len(buffer)).tolist())
 
 
-def _batched(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while part := list(itertools.islice(items, size)):
-        yield part
-
-
 # Batches ------------------------------------------------------------------------------------------
-
-
-def batches_of(elements: Iterator[Any], size: int, drop_remainder: bool) -> Iterator[list[Any]]:
-    """Lists of `size` elements; the last may be shorter."""
-    for part in _batched(elements, size):
-        if len(part) == size or not drop_remainder:
-            yield part
 
 
 def batched_rows(rows: Rows, size: int, drop_remainder: bool) -> Iterator[Any]:
@@ -388,38 +360,7 @@ def prefetched(make: Callable[[], Iterator[Any]], size: int) -> Iterator[Any]:
         make: Starts the iteration, on this thread, so that seeds are drawn in order.
         size: How many to keep ready.
     """
-    ready: queue.Queue[Any] = queue.Queue(max(size, 1))
-    stopped = threading.Event()
-    elements, seed = make(), draw_seed()
-
-    def put(item: Any) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        use_seeds(seed)  # later passes start on this thread
-        try:
-            for element in elements:
-                if not put((element, None)):
-                    return
-            put((_END, None))
-        except BaseException as error:  # raised again where the elements are used
-            put((_END, error))
-
-    thread = threading.Thread(target=work, daemon=True, name="tf.data prefetch")
-    thread.start()
-    try:
-        while True:
-            element, error = ready.get()
-            if error is not None:
-                raise error
-            if element is _END:
-                return
-            yield element
-    finally:
-        stopped.set()
+    elements = make()
+    # Later passes start on its thread.
+    pool = ThreadPoolExecutor(1, "tf.data prefetch", use_seeds, (draw_seed(),))
+    yield from fetched_ahead(elements, size, pool)

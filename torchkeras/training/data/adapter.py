@@ -75,6 +75,11 @@ class DataAdapter:
         return None
 
     @property
+    def at_hand(self) -> int:
+        """Number of batches that may be drawn before the first is used, at no cost of memory."""
+        return 1
+
+    @property
     def generators(self) -> tuple[torch.Generator, ...]:
         """Random number generators of the data's own, beside the global ones."""
         return ()

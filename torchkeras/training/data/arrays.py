@@ -255,6 +255,14 @@ class ArrayDataAdapter(DataAdapter):
     def partial_batch_size(self) -> int | None:
         return self._num_samples % self._batch_size or None
 
+    @property
+    def at_hand(self) -> int:
+        # Within a batch, each permutation is drawn when its batch is due.
+        return 1 if self._shuffle == "batch" else self._batches_in_chunk(self._batch_size)
+
+    def _batches_in_chunk(self, batch_size: int) -> int:
+        return max(1, CHUNK_BYTES // (self._row_bytes * batch_size))
+
     def _pass_from(self, start: int, device: torch.device) -> Iterator[Any]:
         order, batch_size = None, self._batch_size
         if self._shuffle and self._shuffle != "batch":
@@ -291,7 +299,7 @@ class ArrayDataAdapter(DataAdapter):
                     order = self.part.of(order, len(order))
                 yield [_gather(leaf, order, device) for leaf in leaves]
             return
-        size = max(1, CHUNK_BYTES // (self._row_bytes * batch_size)) * batch_size
+        size = self._batches_in_chunk(batch_size) * batch_size
         if order is not None:
             for index in order[start:].split(size) if start < total else ():
                 yield [_gather(leaf, index, device) for leaf in leaves]
