@@ -679,3 +679,17 @@ def test_grad_mode_of_the_caller_does_not_matter():
     with torch.no_grad():
         model.fit(X, Y, verbose=0)
     assert (model.get_weights()[0] != before).any()
+
+
+def test_metrics_that_evaluation_makes_can_be_trained_with():
+    x, y = X[:8], np.eye(4, dtype="float32")[[0, 1, 2, 3] * 2]
+    for stack in ([L.Input((4,))], []):
+        model = Sequential([*stack, L.Dense(4, activation="sigmoid")])
+        own = [metrics.AUC(multi_label=True), metrics.F1Score(), metrics.R2Score()]
+        model.compile("sgd", "binary_crossentropy", metrics=own)
+        first = model.evaluate(x, y, verbose=0)
+        model.fit(x, y, verbose=0)
+        model.optimizer.learning_rate = 0.0
+        model.fit(x, y, verbose=0)
+        again = model.evaluate(x, y, verbose=0)
+        assert len(first) == len(again) == 4 and first[0] > again[0]

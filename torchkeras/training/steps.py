@@ -165,12 +165,6 @@ class _LossStep:
         parts = self.metrics.metrics if self.metrics is not None else ()
         return all(type(metric).__module__.startswith(_OUR_METRICS) for metric in parts)
 
-    def is_ours(self) -> bool:
-        """Whether neither layers nor metrics are a user's own, which may do anything."""
-        parts = self.model.modules()
-        known = all(type(part).__module__.startswith((_OURS, "torch.nn.")) for part in parts)
-        return known and self.traces_metrics()
-
     def record(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> StepLogs:
         """Update the metrics."""
         self.tracker.add_mean(loss, batch_size_of(x))
@@ -393,8 +387,7 @@ class PredictStep:
         yield make
 
 
-_OURS = __name__.partition(".")[0] + "."
-_OUR_METRICS = f"{_OURS}metrics."
+_OUR_METRICS = __name__.partition(".")[0] + ".metrics."
 
 
 def _inferred(model: Callable[..., Any], *args: Any) -> Any:

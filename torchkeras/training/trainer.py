@@ -172,13 +172,9 @@ class Trainer(Compiled):
             self.__dict__["_test_step"] = ReplicatedTestStep(self, replicas)
             step = self._maybe_compiled(self._test_step)
 
-        # Inference is faster still, but what a user's code keeps of it could never be trained with.
-        ours = step is self._test_step and replicas is None and step.is_ours()
-        mode = torch.inference_mode if ours else torch.no_grad
-
         def test_function(batches: list[Any]) -> Any:
             logs = None
-            with mode():
+            with torch.no_grad():  # what metrics keep of inference mode could not be updated again
                 for data in batches:
                     logs = step(data)
             return logs
