@@ -14,6 +14,7 @@ OURS = {
     "applications.mobilenet_v3": "MobileNetV3Large MobileNetV3Small",
     "config": "at_clear_session default_device device get_global_attribute keras_home"
     " run_clear_session_hooks set_global_attribute standardize_data_format",
+    "distribution": "FullyShardedDataParallel load_checkpoint save_checkpoint",
     "dtype_policies": "dtype_policy set_dtype_policy",
     "initializers": "RandomInitializer compute_fans",
     "losses": "LossFunctionWrapper TorchLoss is_loss is_torch_loss label_kind object_name resolve",
