@@ -86,3 +86,14 @@ def test_runs_on_meta(kind):
             x = torch.ones(2, *[8] * rank, 4, requires_grad=True)
             layer(x).sum().backward()
             assert x.grad.device.type == "meta"
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("size", [2, 3, 7, 8])
+def test_pairs_are_the_same_without_gradients(size, strides, data_format):
+    x = torch.randint(3, (2, size, size)).float()
+    x[0, 0, 0] = torch.nan
+    layer = layers.MaxPooling1D(2, strides, data_format=data_format)
+    differentiable = layer(x.clone().requires_grad_())
+    torch.testing.assert_close(layer(x), differentiable.detach(), rtol=0, atol=0, equal_nan=True)
