@@ -72,7 +72,8 @@ def test_nodes_take_tensors_only():
 def test_torch_functions_are_found_by_name_and_others_are_not():
     assert TorchFunction("torch.nn.functional.relu").function is torch.nn.functional.relu
     assert TorchFunction(torch.matmul).get_config()["function"] == "torch.matmul"
-    for name in ("torch.load", "os.system", "torch.Tensor.__reduce_ex__", "torch.save"):
+    named = ("torch.load", "os.system", "torch.Tensor.__reduce_ex__", "torch.save", "torch.half")
+    for name in named:
         with pytest.raises(ValueError, match="not a torch function"):
             TorchFunction(name)
 

@@ -210,6 +210,8 @@ SHAPING = [
     case("pad", f(2, 3), ((1, 1), (2, 2)), constant_values=7.0),
     case("pad", f(4, 5), ((1, 1), (2, 2)), mode="reflect"),
     case("pad", f(4, 5), ((1, 1), (1, 1)), mode="symmetric"),
+    case("pad", f(4, 5), ((1, 1), (2, 0)), mode="circular"),
+    case("pad", f(4, 5), ((1, 1), (2, 0)), mode="replicate"),
     case("flip", f(2, 3), axis=1),
     case("flip", f(2, 3, 4), axis=(0, 2)),
     case("rot90", f(2, 3)),

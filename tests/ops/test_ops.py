@@ -187,6 +187,30 @@ def test_as_in_numpy(pair):
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
+MODES = ("edge", "linear_ramp", "maximum", "mean", "median", "minimum", "reflect", "wrap")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("x", [f(4, 5), i(3, 4, 2), f(3, 3).astype("float64")], ids=str)
+def test_padding_as_in_numpy(mode, x):
+    last = ((0, 0),) * (x.ndim - 1) + ((5, 0),)
+    for width in (1, ((1, 2),) * x.ndim, last):
+        padded, expected = ops.pad(x, width, mode=mode), np.pad(x, width, mode=mode)
+        np.testing.assert_allclose(padded, expected, rtol=1e-6)
+        assert padded.numpy().dtype == expected.dtype
+        symbolic = KerasTensor((None, *x.shape[1:]), dtype=str(x.dtype))
+        assert ops.pad(symbolic, width, mode=mode).shape == (None, *expected.shape[1:])
+
+
+def test_arguments_of_padding_and_repetition():
+    for width, mode in ((1, "diagonal"), (((-1, 0),), "reflect")):
+        with pytest.raises(ValueError, match="modes are 'constant' and"):
+            ops.pad(f(2, 3), width, mode=mode)
+    for x in (f(2, 3), KerasTensor((2, 3))):
+        with pytest.raises(ValueError, match="one for each of the 3"):
+            ops.repeat(x, [1, 2], axis=1)
+
+
 def test_normalizations_over_any_axis():
     x = torch.randn(2, 3, 4, dtype=torch.float64)
     for axis in (1, (0, 2), [2, 1]):

@@ -50,7 +50,16 @@ from torchkeras.registry import registered_paths
 from torchkeras.saving import FileFormatError, budget, h5_guard, late, load_model
 from torchkeras.saving.inspection import inspect_file, report
 
-__all__ = ["FORMATS", "OUTCOMES", "judge", "judge_case", "main", "make_case", "memory_limit"]
+__all__ = [
+    "FORMATS",
+    "OUTCOMES",
+    "judge",
+    "judge_case",
+    "main",
+    "make_case",
+    "memory_limit",
+    "run_cases",
+]
 
 FORMATS = ("keras", "h5", "safetensors", "weights.h5", "tf_keras.keras", "tf_keras.h5", "shards")
 GENUINE = pathlib.Path(__file__).parent / "data" / "tf_keras_2_15.zip"
@@ -135,6 +144,7 @@ def originals() -> dict[str, list[bytes]]:
 # Mutations ---------------------------------------------------------------------------------------
 
 Draw = random.Random
+Make = Callable[[int], tuple[str, bytes]]  # of the number of a case: its kind and the file
 NUMBERS = (0, 1, -1, 2, 7, 127, 255, 1 << 16, 10**6, 10**9, 1 << 31, 1 << 40, 1 << 62, 10**18)
 STRINGS = ("", "..", "../../x", "/etc/passwd", "http://localhost:1/x", "\x00", "é" * 40, "x" * 5000)
 STRINGS += ("float16", "complex64", "U100000000", "object", "channels_first", "same", "os.system")
@@ -511,14 +521,14 @@ def _memory(name: str) -> int:
 # The command -------------------------------------------------------------------------------------
 
 
-def worker(numbers: Iterable[int], shared: mmap.mmap, reports: Any) -> None:
+def worker(numbers: Iterable[int], make: Make, shared: mmap.mmap, reports: Any) -> None:
     """Judge cases, saying in shared memory which one it is at."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     torch.set_num_threads(1)
     logging.disable()
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - to the end
     for number in numbers:
-        kind, data = make_case(number)
+        kind, data = make(number)
         shared[:] = struct.pack("<qdd", number, time.monotonic(), time.process_time())
         reports.put((number, kind, *judge_case(kind, data)))
     shared[:8] = struct.pack("<q", -2)
@@ -547,7 +557,7 @@ def is_stuck(child: Any, wall: float, processor: float) -> bool:
     return ticks / os.sysconf("SC_CLK_TCK") - processor > SECONDS_LIMIT
 
 
-def run_cases(start: int, stop: int, seconds: float) -> collections.Counter:
+def run_cases(start: int, stop: int, seconds: float, make: Make = make_case) -> collections.Counter:
     """Judge cases in a child, which is replaced if it dies; print failures; return the counts."""
     counts: collections.Counter = collections.Counter()
     context = multiprocessing.get_context("fork")
@@ -557,7 +567,7 @@ def run_cases(start: int, stop: int, seconds: float) -> collections.Counter:
     while start < stop and time.monotonic() < deadline:
         shared[:] = struct.pack("<qdd", -1, time.monotonic(), 0.0)
         reports = context.SimpleQueue()
-        child = context.Process(target=worker, args=(range(start, stop), shared, reports))
+        child = context.Process(target=worker, args=(range(start, stop), make, shared, reports))
         child.start()
         failed = None
         while True:
@@ -581,7 +591,7 @@ def run_cases(start: int, stop: int, seconds: float) -> collections.Counter:
                 break
             time.sleep(0.05)
         if failed:
-            start = note(counts, max(at, start), make_case(max(at, start))[0], *failed) + 1
+            start = note(counts, max(at, start), make(max(at, start))[0], *failed) + 1
         elif time.monotonic() < deadline:
             break
     return counts

@@ -23,7 +23,8 @@ import pytest
 import torch
 
 import torchkeras as keras
-from tests.saving.fuzz import memory_limit, peak, reset_peak, settings
+from tests.saving.fuzz import judge, memory_limit, peak, reset_peak, settings
+from tests.saving.sweep import absurd, places
 from tests.saving.test_hostile_files import HOSTILE
 from torchkeras.export.pytorch import export_pytorch
 from torchkeras.saving import FileFormatError, KerasFileEditor, load_model
@@ -291,6 +292,8 @@ def test_names_of_code_in_other_formats(originals, witness):
         "torch.save",
         "os.system",
         "torch.hub",
+        "torch.Tensor.index",  # waits for ever on some arguments
+        "torch.tensor_split",  # allocates what a number says
     ],
 )
 def test_torch_functions_only_compute(originals, function):
@@ -493,6 +496,24 @@ def test_work_without_end(originals):
         config.pop("build_config", None)
 
     refused(edited(originals["keras"], "keras", unroll))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: keras.ops.array_split(x, 1),
+        lambda x: keras.ops.pad(x, 1, mode="reflect"),
+        lambda x: keras.ops.repeat(x, [1, 2], axis=1),
+        lambda x: keras.ops.histogram(keras.ops.ravel(x), 5)[0],
+    ],
+    ids=["array_split", "pad", "repeat", "histogram"],
+)
+def test_absurd_numbers_of_operations(tmp_path, function):
+    inputs = keras.Input((2,), batch_size=2, dtype="float32")
+    keras.Model(inputs, function(inputs)).save(tmp_path / "m.keras")
+    data = (tmp_path / "m.keras").read_bytes()
+    for place in places(data):
+        assert judge("keras", absurd(data, place, 10**9))[0] in ("loaded", "refused"), place
 
 
 @pytest.mark.parametrize("depth", [60, 1000, 100_000])

@@ -435,6 +435,16 @@ def test_depth_and_damage():
         lambda: torch.ones(1).new_full((10**11,), 1.0),
         lambda: torch.empty(10**6, 10**6).normal_(),
         lambda: torch.randn((10**6, 10**6), dtype=torch.float16),
+        lambda: torch.arange(-(10**12), 0),
+        lambda: torch.linspace(0, 1, 10**12),
+        lambda: torch.tril_indices(10**6, 10**6),
+        lambda: torch.hann_window(10**12),
+        lambda: torch.ones(10**5, 1) @ torch.ones(1, 10**5),
+        lambda: torch.ones(1).expand(10**11).clone(),
+        lambda: torch.ones(2).repeat(10**11),
+        lambda: torch.nn.functional.pad(torch.ones(2), (0, 10**11)),
+        lambda: torch.histogram(torch.ones(2), 10**11),
+        lambda: torch.ones(2).bincount(minlength=10**11),
     ],
 )
 def test_budget_refuses_before_allocating(make):

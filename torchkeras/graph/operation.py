@@ -17,7 +17,7 @@ import torch
 from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
 from ..tree import flatten
-from .arguments import SymbolicArguments
+from .arguments import SymbolicArguments, symbolic_ones
 from .infer import infer_spec, without_stand_ins
 from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
 from .remat import RematMode, get_current_remat_mode, rematerialized
@@ -51,10 +51,12 @@ class Node:
         outputs: Any = None,
     ) -> None:
         self.operation = operation
-        self.arguments = SymbolicArguments(*call_args, **(call_kwargs or {}))
-        self.args, self.kwargs = self.arguments.args, self.arguments.kwargs
+        self.args, self.kwargs = call_args, dict(call_kwargs) if call_kwargs else {}
         self.structure = outputs
-        self.outputs = [] if outputs is None else flatten(outputs)
+        if isinstance(outputs, KerasTensor):
+            self.outputs = [outputs]
+        else:
+            self.outputs = [] if outputs is None else flatten(outputs)
         for output in self.outputs:
             if not isinstance(output, KerasTensor):
                 raise ValueError(
@@ -65,7 +67,7 @@ class Node:
                         fix="return tensors only, or make the call inside a layer's `call`.",
                     )
                 )
-        self.input_tensors = self.arguments.keras_tensors
+        self.input_tensors = symbolic_ones(self.args, self.kwargs)
         self.is_input = not self.input_tensors
         index = len(operation._inbound_nodes)
         operation._inbound_nodes.append(self)
@@ -76,6 +78,11 @@ class Node:
             for i, tensor in enumerate(self.outputs):
                 tensor._keras_history = KerasHistory(operation, index, i)
 
+    @functools.cached_property
+    def arguments(self) -> SymbolicArguments:
+        """What the call was given."""
+        return SymbolicArguments(*self.args, **self.kwargs)
+
     @property
     def output_tensors(self) -> list[KerasTensor]:
         """What the call returned, flat."""
@@ -84,7 +91,7 @@ class Node:
     @property
     def parent_nodes(self) -> list[Node]:
         """The calls whose results this call uses."""
-        histories = (tensor._keras_history for tensor in self.input_tensors)
+        histories = [tensor._keras_history for tensor in self.input_tensors]
         return [h.operation._inbound_nodes[h.node_index] for h in histories if h is not None]
 
     def __repr__(self) -> str:
@@ -103,6 +110,9 @@ class Operation:
     # Set where an operation is made in a `RematScope`.
     _remat_mode: RematMode | None = None
     quantization_mode: Any = None
+    # TensorFlow's AutoGraph rewrites what `tf.data.Dataset.map` calls, and all that this calls, but
+    # no object with this attribute: as it leaves the package `keras` alone.
+    autograph_info__: dict[str, Any] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
@@ -517,14 +527,17 @@ class TorchFunction(Operation):
         function: The function, or its dotted name, which is what a config carries.
 
     Raises:
-        ValueError: The name is not that of a public torch function on tensors.
+        ValueError: The name is not that of a torch function that files may name.
     """
 
     def __init__(self, function: Callable[..., Any] | str, name: str | None = None) -> None:
         table = _torch_functions()
         if isinstance(function, str):
             if function not in table:
-                raise ValueError(f"'{function}' is not a torch function that a graph may contain.")
+                raise ValueError(
+                    f"'{function}' is not a torch function that a file may name. Call it in a"
+                    " registered layer or function of yours."
+                )
             self.function, self.path = table[function], function
         else:
             paths = [path for path, known in table.items() if known is function]
@@ -545,7 +558,7 @@ OPERATIONS[TorchFunction._keras_path] = TorchFunction
 
 @functools.cache
 def _torch_functions() -> dict[str, Callable[..., Any]]:
-    """The torch functions that a file may name: public ones that compute on tensors."""
+    """The torch functions that a file may name."""
     homes = {
         "torch": torch,
         "torch.nn.functional": torch.nn.functional,
@@ -554,26 +567,62 @@ def _torch_functions() -> dict[str, Callable[..., Any]]:
         "torch.linalg": torch.linalg,
         "torch.fft": torch.fft,
     }
-    table = {}
-    for home, functions in torch.overrides.get_overridable_functions().items():
-        prefix = next((name for name, module in homes.items() if module is home), None)
-        if prefix is None:
-            continue
-        for function in functions:
-            name = getattr(function, "__name__", "")
-            if name.startswith(("_", "fbgemm_", "miopen_")) or name in _NO_COMPUTATION:
-                continue
-            if getattr(home, name, None) is function:
-                table[f"{prefix}.{name}"] = function
-    return table
+    return {
+        f"{prefix}.{name}": function
+        for prefix, home in homes.items()
+        for name in sorted(_IN_FILES)
+        if callable(function := getattr(home, name, None))  # torch.half is a dtype
+    }
 
 
-# They call Python, reach for memory or other devices, or change how torch works.
-_NO_COMPUTATION = frozenset(
-    "apply_ autocast backward const_data_ptr cuda data_ptr item map2_ map_ module_load numpy"
-    " record_stream register_hook register_post_accumulate_grad_hook requires_grad_ resize resize_"
-    " resize_as resize_as_ resize_as_sparse_ retain_grad set_ share_memory_ sparse_resize_"
-    " sparse_resize_and_clear_ storage storage_offset storage_type tolist untyped_storage".split()
+# An open list would be a hole: torch has functions that call Python, reach for memory, loop or
+# allocate by a number, or wait for ever on wrong arguments. These only compute.
+_IN_FILES = frozenset(
+    # of each element
+    "abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2"
+    " arctanh asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or"
+    " bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip clone complex conj"
+    " contiguous copysign cos cosh deg2rad detach digamma div divide entr eq erf erfc erfinv exp"
+    " exp2 expit expm1 fix float_power floor floor_divide fmax fmin fmod frac gammaln ge greater"
+    " greater_equal gt heaviside hypot i0 i0e imag isclose isfinite isinf isnan isneginf isposinf"
+    " isreal ldexp le lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2"
+    " logical_and logical_not logical_or logical_xor logit lt masked_fill maximum minimum mul"
+    " multiply nan_to_num ndtr ndtri ne neg negative nextafter not_equal polar positive pow rad2deg"
+    " real reciprocal relu remainder round rsqrt rsub sgn sigmoid sign signbit sin sinc sinh sqrt"
+    " square sub subtract tan tanh true_divide trunc where xlog1py xlogy"
+    # dtypes
+    " bfloat16 bool byte char double float half int long short to type_as"
+    # along axes
+    " all amax amin aminmax any argmax argmin argsort count_nonzero cummax cummin cumprod cumsum"
+    " diff dist kthvalue logcumsumexp logsumexp max mean median min mode nanmean nanmedian"
+    " nanquantile nansum norm prod quantile sort std std_mean sum topk var var_mean"
+    # shapes and places
+    " atleast_1d atleast_2d atleast_3d broadcast_to bucketize cat chunk column_stack concat"
+    " concatenate diag diag_embed diagonal dim dstack expand expand_as flatten flip fliplr flipud"
+    " full_like gather hstack index_select moveaxis movedim narrow numel ones_like permute ravel"
+    " repeat repeat_interleave reshape reshape_as roll rot90 row_stack scatter scatter_add"
+    " searchsorted select size split split_with_sizes squeeze stack swapaxes swapdims t take"
+    " take_along_dim tile transpose tril triu unbind unflatten unfold unsqueeze view view_as vstack"
+    " zeros_like"
+    # products, linear algebra, spectra
+    " addbmm addmm addmv addr baddbmm bmm cdist cholesky cross det dot eigh einsum fft fft2 fftn"
+    " fftshift ifft ifft2 ifftn ifftshift inner inv irfft irfft2 irfftn istft kron lstsq matmul"
+    " matrix_exp matrix_norm mm multi_dot mv outer pinv qr rfft rfft2 rfftn slogdet solve stft svd"
+    " tensordot trace vecdot vector_norm"
+    # layers and losses
+    " adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d"
+    " adaptive_max_pool2d adaptive_max_pool3d affine_grid alpha_dropout avg_pool1d avg_pool2d"
+    " avg_pool3d batch_norm bilinear binary_cross_entropy binary_cross_entropy_with_logits celu"
+    " channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+    " cosine_embedding_loss cosine_similarity cross_entropy ctc_loss dropout dropout1d dropout2d"
+    " dropout3d elu embedding feature_alpha_dropout fold gaussian_nll_loss gelu glu grid_sample"
+    " group_norm hardshrink hardsigmoid hardswish hardtanh hinge_embedding_loss huber_loss"
+    " instance_norm interpolate kl_div l1_loss layer_norm leaky_relu linear local_response_norm"
+    " log_softmax logsigmoid lp_pool1d lp_pool2d lp_pool3d margin_ranking_loss max_pool1d"
+    " max_pool2d max_pool3d mish mse_loss nll_loss normalize one_hot pad pairwise_distance"
+    " pixel_shuffle pixel_unshuffle poisson_nll_loss prelu relu6 rms_norm"
+    " scaled_dot_product_attention selu silu smooth_l1_loss soft_margin_loss softmax softmin"
+    " softplus softshrink softsign tanhshrink threshold triplet_margin_loss".split()
 )
 
 

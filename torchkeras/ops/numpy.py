@@ -1,11 +1,22 @@
 """`keras.ops.numpy`: functions that NumPy has too, from the files that hold them."""
 
-from . import arithmetic, creation, elementwise, indexing, products, reductions, shaping, statistics
+from . import (
+    arithmetic,
+    creation,
+    elementwise,
+    indexing,
+    padding,
+    products,
+    reductions,
+    shaping,
+    statistics,
+)
 from .arithmetic import *  # noqa: F403
 from .core import ndim, size, vectorize
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
+from .padding import *  # noqa: F403
 from .products import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shaping import *  # noqa: F403
@@ -28,6 +39,7 @@ _FILES = (
     creation,
     elementwise,
     indexing,
+    padding,
     products,
     reductions,
     shaping,

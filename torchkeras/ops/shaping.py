@@ -1,4 +1,4 @@
-"""Shapes: reshape, permute, join, split, repeat, pad and flip.
+"""Shapes: reshape, permute, join, split, repeat and flip.
 
 Sizes and axes follow NumPy. What torch can return as a view is one.
 While a graph infers shapes, unknown sizes are stand-ins that need not divide or fit; `reshape` and
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
@@ -49,7 +48,6 @@ __all__ = [
     "hstack",
     "meshgrid",
     "moveaxis",
-    "pad",
     "ravel",
     "repeat",
     "reshape",
@@ -513,6 +511,9 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
         repeats: How many times, for all values or for each along `axis`.
         axis: The axis; `None` flattens `x` first.
 
+    Raises:
+        ValueError: There are several counts, but not one for each value.
+
     Example:
         >>> repeat([1, 2], [2, 1]).tolist()
         [1, 1, 2]
@@ -524,12 +525,20 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
         return torch.repeat_interleave(x, repeats, axis)
     if isinstance(repeats, Tensor):
         return torch.repeat_interleave(x, repeats.to(torch.int64), axis)
-    if CONTEXT.meta and known_shape(x)[axis] is None:
+    size, counts = known_shape(x)[axis], np.ravel(repeats)
+    if len(counts) == 1:
+        return torch.repeat_interleave(x, int(counts[0]), axis)
+    if size is not None and size != len(counts):
+        raise ValueError(
+            f"repeat: `repeats` must be one number, or one for each of the {size} along axis"
+            f" {axis}. Received: {len(counts)} numbers"
+        )
+    if CONTEXT.meta:
         shape = list(x.shape)
-        shape[axis] = unknown_size()
+        shape[axis] = unknown_size() if size is None else int(counts.sum())
         return x.new_zeros(shape)
     # Counts known on the host give the size of the result without asking the device.
-    index = np.repeat(np.arange(x.shape[axis]), np.asarray(repeats))
+    index = np.repeat(np.arange(size), counts)
     return torch.index_select(x, axis, as_tensor(index, like=x))
 
 
@@ -548,72 +557,6 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
     if isinstance(repeats, Tensor):
         repeats = repeats.tolist()
     return torch.tile(as_tensor(x), (repeats,) if isinstance(repeats, int) else tuple(repeats))
-
-
-@op(path=NUMPY + "Pad")
-def pad(
-    x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Tensor | None = None
-) -> Tensor:
-    """`x` with values added around it.
-
-    Args:
-        x: Any tensor.
-        pad_width: How many before and after: an integer, a pair, or a pair per axis.
-        mode: `constant`; `reflect` (mirrored at the edge values), `symmetric` (mirrored with them),
-            or another mode of `numpy.pad` that copies values.
-        constant_values: What is added in mode `constant`; default 0.
-
-    Raises:
-        ValueError: There are not as many pairs as axes, or `constant_values` is given in another
-            mode.
-
-    Example:
-        >>> pad([1, 2, 3], 1, mode="symmetric").tolist()
-        [1, 1, 2, 3, 3]
-    """
-    x = as_tensor(x)
-    sides = _pad_sides(pad_width, x.ndim)
-    if mode == "constant":
-        if constant_values is None:
-            return torch.constant_pad_nd(x, sides)
-        if isinstance(constant_values, Tensor) and constant_values.ndim == 0:
-            kept = F.pad(torch.ones_like(x, dtype=torch.bool), sides)
-            return torch.where(kept, F.pad(x, sides), constant_values.to(x.dtype))
-        return torch.constant_pad_nd(x, sides, constant_values)
-    if constant_values is not None:
-        raise ValueError(
-            "Argument `constant_values` can only be provided when `mode == 'constant'`."
-            f" Received: mode={mode!r}"
-        )
-    for axis in range(x.ndim):
-        pair = (sides[-2 * axis - 2], sides[-2 * axis - 1])
-        if pair != (0, 0):
-            index = np.pad(np.arange(x.shape[axis]), pair, mode=mode)
-            x = torch.index_select(x, axis, as_tensor(index, like=x))
-    return x
-
-
-def _pad_sides(pad_width: Any, ndim: int) -> list[int]:
-    """Return how much to pad before and after each axis in torch's order: the last axis first."""
-    if isinstance(pad_width, int):
-        return [pad_width, pad_width] * ndim
-    rows = pad_width if isinstance(pad_width, (list, tuple)) else pad_width.tolist()
-    if len(rows) and isinstance(rows[0], int):
-        rows = [rows]
-    sides: list[int] = []
-    try:
-        for before, after in reversed(rows):  # faster than a comprehension, which is a call
-            sides += (before, after)
-        if len(rows) == ndim:
-            return sides
-        if len(rows) == 1:
-            return sides * ndim
-    except ValueError:  # not two in each
-        pass
-    raise ValueError(
-        f"`pad_width` must be an integer, a pair, or {ndim} pairs, one per axis of the input."
-        f" Received: pad_width={pad_width}"
-    )
 
 
 # Order -------------------------------------------------------------------------------------------

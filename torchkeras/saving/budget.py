@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from .errors import FileFormatError
 from .late import LateValues
@@ -75,7 +76,7 @@ def check_counts(config: Any, source: Any) -> None:
 
 
 def _is_count(key: Any) -> bool:
-    names = ("chain_depth", "fft_length", "repetitions")
+    names = ("bins", "chain_depth", "fft_length", "indices_or_sections", "repetitions")
     free = ("num_bins", "num_tokens")  # what is counted modulo them takes no memory
     return isinstance(key, str) and (key in names or (key.startswith("num_") and key not in free))
 
@@ -122,19 +123,24 @@ class AllocationBudget(TorchDispatchMode):
                 fix="if you trust the file, load it with `safe_mode=False`.",
             )
         shape = _created_shape(func, args, kwargs)
-        if shape is not None and torch.device(kwargs.get("device") or "cpu").type != "meta":
+        if shape is None:
+            self._spend(_result_bytes(func, args, kwargs), operation=func.name())
+        elif torch.device(kwargs.get("device") or "cpu").type != "meta":
             dtype = kwargs.get("dtype") or torch.get_default_dtype()
-            nbytes = math.prod(shape) * dtype.itemsize
-            self.left -= nbytes
-            if nbytes > self.largest or self.left < 0:
-                raise FileFormatError(
-                    self.source,
-                    "its configuration asks for more memory than weights of its size explain",
-                    tensor=f"shape {tuple(shape)}, {nbytes} bytes",
-                    weights=f"{self.size} bytes",
-                    fix="if you trust the file, load it with `safe_mode=False`.",
-                )
+            self._spend(math.prod(shape) * dtype.itemsize, tensor=f"shape {tuple(shape)}")
         return self.late.run(func, args, kwargs)
+
+    def _spend(self, nbytes: int, **facts: str) -> None:
+        self.left -= nbytes
+        if nbytes > self.largest or self.left < 0:
+            raise FileFormatError(
+                self.source,
+                "its configuration asks for more memory than weights of its size explain",
+                **facts,
+                memory=f"{nbytes} bytes",
+                weights=f"{self.size} bytes",
+                fix="if you trust the file, load it with `safe_mode=False`.",
+            )
 
 
 def _created_shape(func: Any, args: Any, kwargs: Any) -> list[int] | None:
@@ -142,14 +148,39 @@ def _created_shape(func: Any, args: Any, kwargs: Any) -> list[int] | None:
     found = _SIZE_ARGUMENTS.get(func)
     if found is None:
         names = [argument.name for argument in func._schema.arguments]
-        wanted = ("size", "n", "m", "end") if "device" in names else ()
+        wanted: tuple[str, ...] = _SIZES if "device" in names else ()
+        if func.overloadpacket is torch.ops.aten.arange:
+            wanted = ("start", "end", "step")
         found = [(names.index(name), name) for name in wanted if name in names]
         if "eye" in func.name() and len(found) == 1:
             found = found * 2  # square
         _SIZE_ARGUMENTS[func] = found
     values = [args[i] if i < len(args) else kwargs.get(name) for i, name in found]
+    if found and found[-1][1] in ("end", "step"):
+        start, end, step = values if len(values) == 3 else (*[0, *values][-2:], 1)
+        return [max(0, math.ceil((end - start) / (step or 1)))]
     sizes = [v if isinstance(v, (list, tuple)) else [v] for v in values if v is not None]
     return [int(n) for size in sizes for n in size] if sizes else None
+
+
+def _result_bytes(func: Any, args: Any, kwargs: Any) -> int:
+    """Count the bytes of the tensors that a function of tensors will return, before it does."""
+    if any(result.alias_info for result in func._schema.returns):  # a view, or done in place
+        return 0
+    leaves, structure = tree_flatten((args, kwargs))
+    if all(not isinstance(x, torch.Tensor) or x.is_meta for x in leaves):
+        return 0
+    try:
+        stand_ins = [_without_data(x) if isinstance(x, torch.Tensor) else x for x in leaves]
+        args, kwargs = tree_unflatten(stand_ins, structure)
+        results = tree_leaves(func(*args, **kwargs))
+    except Exception:  # what has no such kernel returns about what it takes, or what a number says
+        return max((8 * x for x in leaves if type(x) is int and x > _COUNT_LIMIT), default=0)
+    return sum(x.numel() * x.itemsize for x in results if isinstance(x, torch.Tensor))
+
+
+def _without_data(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
 
 def _count_outputs(func: Any, args: Any) -> int:
@@ -157,11 +188,14 @@ def _count_outputs(func: Any, args: Any) -> int:
     name = func.overloadpacket.__name__
     if name not in _SPLITS:
         return 1
+    if name == "split_with_sizes":
+        return len(args[1])
     x, dim = args[0], args[-1] if len(args) > _SPLITS[name] else 0
     size = x.shape[dim] if x.ndim else 1
     return size if name == "unbind" else int(size) // max(1, int(args[1]))
 
 
 # Functions that return a part for each position, and the number of the argument before `dim`.
-_SPLITS = {"unbind": 1, "split": 2, "unsafe_split": 2}
+_SPLITS = {"unbind": 1, "split": 2, "unsafe_split": 2, "split_with_sizes": 2}
+_SIZES = ("size", "n", "m", "steps", "window_length", "row", "col")
 _SIZE_ARGUMENTS: dict[Any, list[tuple[int, str]]] = {}
