@@ -44,6 +44,7 @@ from unittest import mock
 import h5py
 import numpy as np
 import torch
+import torch._dynamo  # some kernels without data import it, and it sets where it caches
 
 import torchkeras as keras
 from torchkeras.registry import registered_paths

@@ -505,8 +505,9 @@ def test_work_without_end(originals):
         lambda x: keras.ops.pad(x, 1, mode="reflect"),
         lambda x: keras.ops.repeat(x, [1, 2], axis=1),
         lambda x: keras.ops.histogram(keras.ops.ravel(x), 5)[0],
+        L.Normalization(mean=0.5, variance=2.0),
     ],
-    ids=["array_split", "pad", "repeat", "histogram"],
+    ids=["array_split", "pad", "repeat", "histogram", "Normalization"],
 )
 def test_absurd_numbers_of_operations(tmp_path, function):
     inputs = keras.Input((2,), batch_size=2, dtype="float32")

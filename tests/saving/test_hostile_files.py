@@ -441,6 +441,8 @@ def test_depth_and_damage():
         lambda: torch.hann_window(10**12),
         lambda: torch.ones(10**5, 1) @ torch.ones(1, 10**5),
         lambda: torch.ones(1).expand(10**11).clone(),
+        lambda: torch.ones(1).expand(10**11).double(),
+        lambda: torch.zeros_like(torch.ones(1).expand(10**11)),
         lambda: torch.ones(2).repeat(10**11),
         lambda: torch.nn.functional.pad(torch.ones(2), (0, 10**11)),
         lambda: torch.histogram(torch.ones(2), 10**11),

@@ -167,6 +167,10 @@ def _result_bytes(func: Any, args: Any, kwargs: Any) -> int:
     """Count the bytes of the tensors that a function of tensors will return, before it does."""
     if any(result.alias_info for result in func._schema.returns):  # a view, or done in place
         return 0
+    if "device" in kwargs:  # to which the tensor, or one like it, goes
+        if torch.device(kwargs["device"] or "cpu").type == "meta":
+            return 0
+        kwargs = {**kwargs, "device": "meta"}
     leaves, structure = tree_flatten((args, kwargs))
     if all(not isinstance(x, torch.Tensor) or x.is_meta for x in leaves):
         return 0
