@@ -112,6 +112,7 @@ def probes(model: Any, wrap: Wrap) -> Iterator[None]:
     """Put probes around the parts of a step for some time."""
     step, optimizer = model._train_step, model.optimizer
     drawn, hook = epochs.EpochIterator.epoch, callback_list._batch_hook
+    compiled = () if step.metrics is None else (step.metrics,)
 
     def epoch(iterator: Any) -> Iterator[Any]:
         draw = wrap("feeding", iter(drawn(iterator)).__next__)
@@ -126,6 +127,7 @@ def probes(model: Any, wrap: Wrap) -> Iterator[None]:
         (step, "gradients_of", wrap("backward", step.gradients_of)),
         (optimizer, "apply", wrap("update", optimizer.apply)),
         (step, "record", wrap("metrics", step.record)),
+        *((metrics, "count", wrap("metrics", metrics.count)) for metrics in compiled),
         (callback_list, "_batch_hook", lambda *args: wrap("logs", hook(*args))),
     )
     with contextlib.ExitStack() as stack:

@@ -87,18 +87,22 @@ def table(results: Results, options: argparse.Namespace, field: str) -> list[str
 
 
 def overheads(results: Results, options: argparse.Namespace) -> list[str]:
-    """The Markdown table of layer calls and import times."""
+    """The Markdown table of layer calls and import times; of calls also ratios to the first."""
     lines = heading([""], [ALL_TITLES[engine] for engine in options.engines])
     rows = {
         "call of a layer that does nothing": ("overhead", "identity_us", "{:.1f} µs"),
         "call of Dense(8)": ("overhead", "dense_us", "{:.1f} µs"),
-        "call of the MLP on one row": ("overhead", "row_us", "{:.1f} µs"),
+        "`model(x)` of the MLP, of a single row": ("overhead", "row_us", "{:.1f} µs"),
         "making a model of 200 `Dense(64)`": ("overhead", "building_s", "{:.3f} s"),
         "import, after that of the framework": ("import", "import_s", "{:.2f} s"),
         "import and a first model": ("import", "first_s", "{:.2f} s"),
     }
     for title, (key, field, form) in rows.items():
+        base = results[key, options.engines[0]][field]
         cells = [form.format(results[key, engine][field]) for engine in options.engines]
+        if field.endswith("_us"):
+            ratios = [f" ({results[key, e][field] / base:.2f} x)" for e in options.engines[1:]]
+            cells = [cell + ratio for cell, ratio in zip(cells, ["", *ratios], strict=True)]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
 

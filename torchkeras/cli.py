@@ -246,7 +246,8 @@ def _run(arguments: list[str], as_module: bool) -> int:
     except BaseException as error:
         error = error.with_traceback(_script_traceback(error.__traceback__))
         sys.excepthook(type(error), error, error.__traceback__)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         if isinstance(error, KeyboardInterrupt):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)  # as Python ends, so that a shell loop stops too

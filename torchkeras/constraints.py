@@ -195,7 +195,7 @@ def get(identifier: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
         >>> get("max_norm").max_value
         2
     """
-    return _CONSTRAINTS.get(identifier)
+    return None if identifier is None else _CONSTRAINTS.get(identifier)
 
 
 def serialize(constraint: Any) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "is_float_dtype",
     "is_int_dtype",
     "is_integer",
+    "readable",
     "result_type",
     "standardize_dtype",
     "to_numpy",
@@ -398,6 +399,16 @@ def _from_array(x: np.ndarray, dtype: Any, device: torch.device) -> torch.Tensor
     target = to_torch(x.dtype if dtype is None else dtype)
     if x.dtype.name == "bfloat16":  # an `ml_dtypes` array, which torch cannot read
         x = x.astype(np.float32)
-    elif not x.flags.writeable or any(stride < 0 for stride in x.strides):
-        x = x.copy()
-    return torch.as_tensor(x, dtype=target, device=device)
+    return torch.as_tensor(readable(x), dtype=target, device=device)
+
+
+def readable(x: np.ndarray) -> np.ndarray:
+    """Return an array that torch reads: a copy of flipped, read-only and byte-swapped ones.
+
+    Example:
+        >>> torch.as_tensor(readable(np.arange(3, dtype=">i4")[::-1])).tolist()
+        [2, 1, 0]
+    """
+    if x.flags.writeable and x.dtype.isnative and min(x.strides, default=0) >= 0:
+        return x
+    return x.astype(x.dtype.newbyteorder("="), order="C")

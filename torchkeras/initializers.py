@@ -457,11 +457,8 @@ class VarianceScaling(RandomInitializer):
                 "VarianceScaling: Invalid `distribution` argument: expected 'truncated_normal',"
                 f" 'untruncated_normal' or 'uniform'. Received: {distribution!r}"
             )
-        self.scale = scale
-        self.mode = mode
-        self.distribution = distribution
-        self.input_axes = input_axes
-        self.output_axes = output_axes
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed=seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> torch.Tensor:
@@ -490,7 +487,9 @@ class _Preset(VarianceScaling):
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(*self._preset, seed, input_axes, output_axes)
+        self.scale, self.mode, self.distribution = self._preset  # which need no checks
+        self.input_axes, self.output_axes = input_axes, output_axes
+        RandomInitializer.__init__(self, seed)
 
 
 @builtin("keras.initializers.GlorotUniform", "keras.initializers.glorot_uniform")

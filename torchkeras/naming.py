@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import difflib
 import functools
 import re
@@ -17,6 +16,7 @@ __all__ = [
     "explain",
     "get_object_name",
     "get_uid",
+    "is_scope_of",
     "name_scope",
     "nearest",
     "reset_uids",
@@ -24,7 +24,7 @@ __all__ = [
     "uniquify",
 ]
 
-_UIDS: collections.Counter[str] = collections.Counter()
+_UIDS: dict[str, int] = {}
 _ACRONYM = re.compile(r"(.)([A-Z][a-z]+)")
 _CAMEL = re.compile(r"([a-z])([A-Z])")
 
@@ -43,8 +43,8 @@ def to_snake_case(name: str) -> str:
 
 def get_uid(prefix: str = "") -> int:
     """Count how often `prefix` has been asked for, starting at 1."""
-    _UIDS[prefix] += 1
-    return _UIDS[prefix]
+    _UIDS[prefix] = count = _UIDS.get(prefix, 0) + 1
+    return count
 
 
 @at_clear_session
@@ -55,8 +55,8 @@ def reset_uids() -> None:
 
 def uniquify(name: str) -> str:
     """Return `name`, `name_1`, `name_2`, … at successive calls."""
-    count = get_uid(name) - 1
-    return f"{name}_{count}" if count else name
+    _UIDS[name] = count = _UIDS.get(name, 0) + 1
+    return name if count == 1 else f"{name}_{count - 1}"
 
 
 def auto_name(class_name: str) -> str:
@@ -126,6 +126,12 @@ class name_scope:  # noqa: N801 - a context manager, used like a function
 
 
 _SCOPES = "name_scope_stack"
+
+
+def is_scope_of(caller: Any) -> bool:
+    """Whether the innermost open scope is that of `caller`, by its present name."""
+    scopes = get_global_attribute(_SCOPES)
+    return bool(scopes) and scopes[-1].caller is caller and scopes[-1].name == caller.name
 
 
 def current_path() -> str:

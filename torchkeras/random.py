@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import functools
 import random as python_random
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -192,6 +193,9 @@ def global_seed_generator() -> SeedGenerator:
 def set_seed(seed: int) -> None:
     """Restart all random number generators: Python's, NumPy's, torch's and the global one here.
 
+    Where a real TensorFlow has been imported, its global seed is set too, since `tf.data` shuffles
+    by it.
+
     Args:
         seed: An integer from 0 to 2**32 - 1.
 
@@ -210,6 +214,9 @@ def set_seed(seed: int) -> None:
     python_random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and tensorflow.__name__ == "tensorflow":  # not the drop-in's
+        tensorflow.random.set_seed(seed)
     # The next generator takes its seed from Python's, when it is first needed.
     _GLOBAL.generator, _GLOBAL.seed = None, seed
 

@@ -201,13 +201,13 @@ class Namespace:
         """
         if identifier is None:
             return None
-        if isinstance(identifier, dict):
-            obj = self.deserialize(identifier)
-        elif isinstance(identifier, str):
+        if isinstance(identifier, str):
             obj = self._find(identifier, None)
+        elif isinstance(identifier, dict):
+            obj = self.deserialize(identifier)
         else:
             obj = identifier
-        if inspect.isclass(obj):
+        if isinstance(obj, type):
             obj = obj()
         if callable(obj) or (self.base is not None and isinstance(obj, self.base)):
             return obj

@@ -237,7 +237,7 @@ def get(identifier: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
         >>> get("l2").l2
         0.01
     """
-    return _REGULARIZERS.get(identifier)
+    return None if identifier is None else _REGULARIZERS.get(identifier)
 
 
 def serialize(regularizer: Any) -> Any:

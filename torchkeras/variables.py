@@ -15,6 +15,7 @@ to the scope; while none is, all of that costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import operator
 import sys
@@ -26,7 +27,7 @@ import numpy as np
 import torch
 
 from .config import default_device
-from .dtypes import as_tensor, standardize_dtype, to_numpy, to_torch
+from .dtypes import as_tensor, readable, standardize_dtype, to_numpy, to_torch
 from .naming import auto_name, current_path, explain
 from .tree import map_structure
 
@@ -51,6 +52,7 @@ _FIELDS = (
     "_order",
 )
 
+_NO_CHANGE = contextlib.nullcontext()
 _detach, _view = torch.Tensor.detach, torch.Tensor.view
 _NEW_PARAMETER = torch.nn.Parameter.__new__.__code__
 
@@ -128,23 +130,27 @@ class Variable(torch.nn.Parameter):
                     fix="use a name scope for the parts before the last.",
                 )
             )
-        _check_option("aggregation", aggregation, _AGGREGATIONS)
-        _check_option("synchronization", synchronization, _SYNCHRONIZATIONS)
-        device = default_device() if device is None else torch.device(device)
+        if aggregation not in _AGGREGATIONS:
+            raise _no_option("aggregation", aggregation, _AGGREGATIONS)
+        if synchronization not in _SYNCHRONIZATIONS:
+            raise _no_option("synchronization", synchronization, _SYNCHRONIZATIONS)
+        at_home = device is None
+        device = default_device() if at_home else torch.device(device)
         if isinstance(initializer, str):
             # By name, as the registry does: initializers are a floor above.
             initializers = importlib.import_module(f"{__package__}.initializers")
             initializer = initializers.get(initializer)
         deferred = READING.scope is not None
         late = None if deferred else READING.late
-        with torch.inference_mode(False):  # `predict` may be what builds a model
+        # `predict` may be what builds a model.
+        with torch.inference_mode(False) if torch.is_inference_mode_enabled() else _NO_CHANGE:
             value = None
             if deferred:
                 value = READING.scope.room_for(initializer, shape, dtype, device)
             elif late is not None:
                 value = late.room_for(initializer, shape, dtype, device, layout, memory_format)
             if value is None:
-                value = _initial_value(initializer, shape, dtype, device)
+                value = _initial_value(initializer, shape, dtype, device, at_home)
             if layout is not None:
                 value = _lay_out(value, layout, memory_format)
             differentiable = value.is_floating_point() or value.is_complex()
@@ -333,7 +339,7 @@ class Variable(torch.nn.Parameter):
         if isinstance(value, torch.Tensor):
             value = value if attached else value.detach()
             return value.to(self.device, self.dtype, non_blocking=True)
-        return torch.as_tensor(np.asarray(value)).to(self.device, self.dtype)
+        return torch.as_tensor(readable(np.asarray(value))).to(self.device, self.dtype)
 
     def _convert_to_tensor(self, value: Any, dtype: Any = None) -> torch.Tensor:
         return as_tensor(value, dtype)
@@ -554,12 +560,11 @@ def shape_equal(a_shape: Sequence[int | None], b_shape: Sequence[int | None]) ->
     return all(a is None or b is None or a == b for a, b in zip(a_shape, b_shape, strict=True))
 
 
-def _check_option(name: str, value: Any, options: Sequence[Any]) -> None:
-    if value not in options:
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected one of"
-            f" {', '.join(map(repr, options))}. Received: {name}={value!r}"
-        )
+def _no_option(name: str, value: Any, options: Sequence[Any]) -> ValueError:
+    return ValueError(
+        f"Invalid value for argument `{name}`. Expected one of"
+        f" {', '.join(map(repr, options))}. Received: {name}={value!r}"
+    )
 
 
 def _not_callable(variable: Variable, attribute: str, value: Any) -> ValueError:
@@ -577,7 +582,10 @@ def _rebuild(
     return variable
 
 
-def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.device) -> torch.Tensor:
+def _initial_value(
+    initializer: Any, shape: Any, dtype: Any, device: torch.device, at_home: bool
+) -> torch.Tensor:
+    """Make the first value of a variable; `at_home`: `device` is known to be the default one."""
     if not callable(initializer):
         if isinstance(initializer, torch.Tensor):
             value = initializer.detach()
@@ -610,14 +618,15 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
             )
         )
     name = standardize_dtype(dtype)
+    kind = to_torch(name)
     there = device.type == "cpu" and not torch._C._len_torch_function_stack()
-    if there and device == default_device():
+    if there and (at_home or device == default_device()):
         value = initializer(shape, dtype=name)  # without the scope's look at each call of torch
     else:
         with torch.device(device):
             value = initializer(shape, dtype=name)
     if not isinstance(value, torch.Tensor):
-        value = torch.as_tensor(np.asarray(value))
+        value = torch.as_tensor(readable(np.asarray(value)))
     if tuple(value.shape) != shape:
         raise ValueError(
             explain(
@@ -627,7 +636,8 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any, device: torch.devic
                 expected=shape,
             )
         )
-    return value.detach().to(device, to_torch(name))
+    fits = value.dtype is kind and value.device == device and not value.requires_grad
+    return value if fits else value.detach().to(device, kind)
 
 
 def _lay_out(

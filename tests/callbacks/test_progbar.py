@@ -213,3 +213,11 @@ class TestPrint:
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
         print_msg("━━ é ┃")
         assert raw.getvalue() == b"== ? |\n"
+
+
+def test_a_program_without_a_console_trains_in_silence(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    bar = Progbar(2)
+    bar.update(1, [("loss", 1.0)])
+    bar.update(2, finalize=True)
+    assert bar._seen == 2

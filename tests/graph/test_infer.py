@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers
+from torchkeras import Variable, layers, ops
 from torchkeras.graph.context import CONTEXT
 from torchkeras.graph.infer import infer_spec, known_shape
 from torchkeras.graph.keras_tensor import KerasTensor
+from torchkeras.models import Model
 
 
 def spec(function, *shapes, dtype="float32"):
@@ -72,6 +74,23 @@ def test_random_numbers_are_not_drawn():
     drawn = torch.rand(1)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(1))
+
+
+def test_unknown_sizes_follow_those_of_arrays():
+    x = layers.Input((None, 4))
+    assert (x + np.ones((7, 4), "float32")).shape == (None, 7, 4)
+    assert ops.maximum(torch.ones(3, 1, 4), x).shape == (3, None, 4)
+    assert (layers.Input((4,)) * Variable(np.ones((5, 4)))).shape == (5, 4)
+    with pytest.raises(ValueError, match="None, 4"):
+        x + np.ones((7, 5))
+
+
+def test_how_much_a_mask_picks_is_unknown():
+    x = layers.Input((4, 2))
+    assert x[x > 0].shape == (None,)
+    assert x[x[:, :, 0] > 0].shape == (None, 2)
+    model = Model(x, ops.sum(x[x > 0], keepdims=True))
+    assert float(model(np.array([[[1.0, -2.0], [3.0, -4.0], [0, 0], [0, 0]]]))) == 4
 
 
 def test_known_shape_of_a_concrete_tensor():

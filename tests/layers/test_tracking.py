@@ -14,6 +14,8 @@ from torchkeras.layers.tracking import (
     TrackedSet,
     Tracker,
 )
+from torchkeras.metrics import Mean
+from torchkeras.models import Model
 from torchkeras.variables import Variable
 
 
@@ -228,3 +230,49 @@ class TestTracker:
         pairs = TrackedDict(zip("xy", [3, 4], strict=True), tracker=tracker)
         assert self.numbers == [2, 7, 8, 3, 4] and len(pairs) == 2
         assert list(TrackedList([1, 2])) == [1, 2]  # of no tracker
+
+
+def test_metrics_in_lists_and_dicts_are_found_in_their_order():
+    class WithMetrics(Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = {name: Mean(name=name) for name in ("total", "kl")}
+            self.more = []
+            self.more.append([Mean(name="z")])
+            self.more[0].append(Mean(name="y"))
+            self.parts["late"] = Mean(name="late")
+
+    model = WithMetrics()
+    assert [metric.name for metric in model.metrics] == ["total", "kl", "z", "y", "late"]
+    model.more[0][1].update_state(3.0)
+    model.reset_metrics()
+    assert float(model.more[0][1].result()) == 0
+
+
+def test_a_constructor_without_the_super_call_is_named():
+    class Forgetful(Layer):
+        def __init__(self):
+            self.units = 3
+
+    layer = Forgetful()
+    assert layer.units == 3 and not hasattr(layer, "built")
+    for use in (repr, lambda x: x.weights, lambda x: x(torch.ones(1, 2))):
+        with pytest.raises((AttributeError, RuntimeError), match="forgot to call `super"):
+            use(layer)
+
+
+def test_a_subclass_may_call_its_own_list_of_layers_as_the_inner_one_is_called():
+    class Chain(Layer):
+        def __init__(self, *layers):
+            super().__init__()
+            self._layers = layers
+
+        def call(self, x):
+            for layer in self._layers:
+                x = layer(x)
+            return x
+
+    chain = Chain(Dense(3), Dense(2))
+    assert chain(torch.ones(1, 4)).shape == (1, 2)
+    assert len(chain.weights) == 4 and len(list(chain.parameters())) == 4
+    assert [type(layer) for layer in chain._flatten_layers()] == [Chain, Dense, Dense]

@@ -125,6 +125,16 @@ def test_subclasses_are_cloned_by_their_config():
         clone_model(Mine(3), clone_function=lambda layer: layer)
 
 
+def test_layers_are_cloned_by_their_config():
+    layer = L.Dense(3, name="one")
+    layer.build((None, 2))
+    clone = clone_model(layer)
+    assert clone is not layer and clone.name == "one"
+    assert clone.built and clone.kernel.shape == (2, 3)
+    assert not torch.equal(clone.kernel, layer.kernel)
+    assert not clone_model(L.Dense(3)).built
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [

@@ -11,6 +11,7 @@ import torch
 from torchkeras import layers as L
 from torchkeras import tree
 from torchkeras.models import Functional, Model, Sequential, clone_model, model_from_json
+from torchkeras.saving import load_model
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(size=(5, 4)).astype("float32")
@@ -479,3 +480,27 @@ def test_layers_may_have_the_names_of_attributes():
     np.testing.assert_allclose(model.predict(data, verbose=0), expected.detach(), rtol=1e-6)
     assert [layer.name for layer in model.layers[1:]] == names
     assert "outputs_.kernel" in model.state_dict()
+
+
+def test_frozen_layers_of_inner_models_stay_frozen_in_copies(tmp_path):
+    inner = Sequential([L.Input((3,)), L.Dense(2), L.BatchNormalization(), L.Dense(2)])
+    for layer in inner.layers[:2]:
+        layer.trainable = False
+    x = L.Input((3,))
+    model = Model(x, L.Dense(1)(inner(x)))
+    model.save(tmp_path / "m.keras")
+    model.save(tmp_path / "m.h5")
+    copies = [load_model(tmp_path / "m.keras"), load_model(tmp_path / "m.h5")]
+    copies += [clone_model(model), model_from_json(model.to_json()), copy.deepcopy(model)]
+    for each in copies:
+        assert [layer.trainable for layer in each.layers[1].layers] == [False, False, True]
+        assert len(each.trainable_weights) == 4
+    np.testing.assert_array_equal(copies[1](A[:, :3]).detach(), model(A[:, :3]).detach())
+
+
+def test_a_model_that_is_not_trained_leaves_its_layers_as_they_are():
+    x, dense = L.Input((3,)), L.Dense(2)
+    model = Model(x, dense(x), trainable=False)
+    assert not model.trainable and not model.trainable_weights and dense.trainable
+    model.trainable = True
+    assert len(model.trainable_weights) == 2

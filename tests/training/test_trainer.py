@@ -693,3 +693,26 @@ def test_metrics_that_evaluation_makes_can_be_trained_with():
         model.fit(x, y, verbose=0)
         again = model.evaluate(x, y, verbose=0)
         assert len(first) == len(again) == 4 and first[0] > again[0]
+
+
+def test_logs_are_sorted_by_the_names_of_the_metrics():
+    class Pair(metrics.Mean):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            super().update_state(y_pred)
+
+        def result(self):
+            return {"b": super().result(), "a": 1.0}
+
+    class Listener(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = list(logs)
+            logs["added"] = 0.0
+
+    model = Sequential([L.Input((2,)), L.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Pair(name="pair"), "mae"])
+    x, y, listener = np.ones((4, 2)), np.ones((4, 1)), Listener()
+    history = model.fit(x, y, validation_data=(x, y), callbacks=[listener], verbose=0)
+    # As in Keras: what a metric gives stands where its own name belongs.
+    names = ["loss", "mae", "a", "b", "val_a", "val_b", "val_loss", "val_mae"]
+    assert listener.seen == names
+    assert list(history.history) == [*names, "added"]

@@ -23,6 +23,11 @@ def _no_hook(index: int, logs: RawLogs = None) -> None:
     """A batch hook that nobody listens to."""
 
 
+# What a list without callbacks has.
+_NO_LISTENERS: dict[str, list[Any]] = {hook: [] for hook in HOOKS}
+_NO_HOOKS = dict.fromkeys(BATCH_HOOKS, _no_hook)
+
+
 class CallbackList(Callback):
     """Calls several callbacks as one; the training loop talks to this.
 
@@ -66,6 +71,8 @@ class CallbackList(Callback):
         self._find_listeners()
 
     def _find(self, kind: type) -> Any:
+        if not self.callbacks:
+            return None
         found = [callback for callback in self.callbacks if isinstance(callback, kind)]
         return found[-1] if found else None
 
@@ -98,7 +105,7 @@ class CallbackList(Callback):
 
     def _active(self) -> list[Any]:
         """The callbacks that are called in this process: of a job, one alone writes things down."""
-        if is_first():
+        if not self.callbacks or is_first():
             return self.callbacks
         return [c for c in self.callbacks if not getattr(c, "_only_writes", False)]
 
@@ -119,6 +126,8 @@ class CallbackList(Callback):
         Args:
             kind: Of which loop: `"train"`, `"test"` or `"predict"`.
         """
+        if self._listeners is _NO_LISTENERS:
+            return False
         hooks = [hook for hook in BATCH_HOOKS if hook.startswith(f"on_{kind}_")]
         listeners = [c for hook in hooks for c in self._listeners[hook]]
         return not all(type(callback) is ProgbarLogger for callback in listeners)
@@ -135,17 +144,20 @@ class CallbackList(Callback):
 
     def _find_listeners(self) -> None:
         active = self._active()
-        self._listeners = {
-            hook: [c for c in active if not is_default(c, hook)] if active else [] for hook in HOOKS
-        }
+        if not active:
+            self._listeners = _NO_LISTENERS
+            self.__dict__.update(_NO_HOOKS)
+            return
+        self._listeners = {hook: [c for c in active if not is_default(c, hook)] for hook in HOOKS}
         # A batch hook becomes an attribute of this object: nothing is decided per batch.
         for hook in BATCH_HOOKS:
             listeners = self._listeners[hook]
             self.__dict__[hook] = _batch_hook(hook, listeners) if listeners else _no_hook
 
     def _call(self, hook: str, *args: Any, logs: RawLogs) -> None:
-        numbers = as_logs(logs)
-        for callback in self._listeners[hook]:
+        listeners = self._listeners[hook]
+        numbers = as_logs(logs) if listeners else logs
+        for callback in listeners:
             getattr(callback, hook)(*args, numbers)
 
     def on_epoch_begin(self, epoch: int, logs: RawLogs = None) -> None:

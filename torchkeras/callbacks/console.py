@@ -36,6 +36,8 @@ def print_msg(message: object, line_break: bool = True) -> None:
         sys.modules.get("absl.logging", _LOGGER).info(text)
         return
     out = sys.stdout
+    if out is None:  # a program without a console, as under `pythonw`
+        return
     text = f"{text}\n" if line_break else text
     try:
         out.write(text)

@@ -13,7 +13,7 @@ import torch
 
 from ..dtypes import to_numpy
 
-__all__ = ["LazyLogs", "as_numbers", "as_logs"]
+__all__ = ["LazyLogs", "as_logs", "as_numbers", "read"]
 
 
 def as_numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,10 +36,22 @@ def as_numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
     return numbers
 
 
+def read(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the numbers of logs; nested ones stay nested, which decides where they are sorted to.
+
+    Example:
+        >>> read({"loss": torch.tensor(1.5), "more": {"acc": torch.tensor(1.0)}})
+        {'loss': 1.5, 'more': {'acc': 1.0}}
+    """
+    return {name: read(x) if isinstance(x, Mapping) else _as_number(x) for name, x in logs.items()}
+
+
 def _as_number(value: Any) -> Any:
     if type(value) is float:
         return value
     if isinstance(value, torch.Tensor):
+        if type(value) is torch.Tensor and value.dim() == 0 and value.is_floating_point():
+            return value.item()
         value = to_numpy(value)
     try:
         return float(value)

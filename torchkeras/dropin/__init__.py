@@ -18,7 +18,7 @@ from typing import Any
 from ..naming import explain
 from ..utils.pipelines import show_as
 from .beside import as_tf_dataset
-from .finder import FINDER, PACKAGES, package_of
+from .finder import FINDER, PACKAGES, belongs_to
 from .tf.tensors import install_methods, remove_methods
 
 __all__ = ["install", "is_installed", "uninstall"]
@@ -64,7 +64,12 @@ def install(*packages: str) -> None:
     if "tensorflow" in new:
         install_methods()
     show_as(_as_dataset, splits="tensorflow" in FINDER.packages)
-    real = {name: sys.modules.pop(name) for name in list(sys.modules) if package_of(name) in new}
+    old = FINDER.packages - new
+    real = {
+        name: sys.modules.pop(name)
+        for name in list(sys.modules)
+        if belongs_to(name, new) and not belongs_to(name, old)
+    }
     _set_aside.update(real)
     if real:
         names = ", ".join(sorted(name for name in real if "." not in name))
@@ -89,11 +94,14 @@ def uninstall() -> None:
     if tape is not None:
         tape.record_everything()
     for name in list(sys.modules):
-        if package_of(name) in FINDER.packages:
+        if belongs_to(name, FINDER.packages):
             del sys.modules[name]
     FINDER.packages.clear()
     sys.modules.update(_set_aside)
     _set_aside.clear()
+    if FINDER.lazy_keras is not None:
+        sys.modules["tensorflow"].keras = FINDER.lazy_keras
+        FINDER.lazy_keras = None
 
 
 def _as_dataset(loader: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+import sys
+from collections.abc import Container, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -13,7 +14,7 @@ from typing import Any
 from ..naming import explain
 from .internals import has_path, view
 
-__all__ = ["FINDER", "PACKAGES", "AliasFinder", "package_of"]
+__all__ = ["FINDER", "PACKAGES", "AliasFinder", "belongs_to"]
 
 # What can be replaced, each by its own.
 PACKAGES = ("keras", "tensorflow", "tf_keras")
@@ -36,9 +37,17 @@ _CORRIDORS = ("tensorflow.python", "keras._tf_keras")
 _NO_TENSORFLOW = "tensorboard.compat.notf"
 
 
-def package_of(name: str) -> str:
-    """Name the package whose replacement answers for the module `name`."""
-    return "tensorflow" if name == _NO_TENSORFLOW else name.partition(".")[0]
+def belongs_to(name: str, packages: Container[str]) -> bool:
+    """Whether the replacement of one of `packages` answers for the module `name`.
+
+    `tensorflow.keras` is Keras's too: beside a real TensorFlow it is what `keras` is.
+    """
+    if name == _NO_TENSORFLOW:
+        return "tensorflow" in packages
+    package, _, rest = name.partition(".")
+    if package == "tensorflow" and rest.partition(".")[0] == "keras" and "keras" in packages:
+        return True
+    return package in packages
 
 
 def _target(name: str) -> str | None:
@@ -103,6 +112,7 @@ class AliasFinder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.packages: set[str] = set()  # those replaced now
+        self.lazy_keras: Any = None  # what `keras` was in a real TensorFlow
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -112,8 +122,10 @@ class AliasFinder(MetaPathFinder):
             # `from keras import x` for an unknown x comes here; nothing lies below these two files.
             stem = _KERAS if fullname.startswith(_KERAS + ".") else _TENSORFLOW
             raise _missing(stem.rpartition(".")[2] + fullname[len(stem) :])
-        if package_of(fullname) not in self.packages:
+        if not belongs_to(fullname, self.packages):
             return None
+        if fullname == "tensorflow.keras" and "tensorflow" not in self.packages:
+            self.lazy_keras = vars(sys.modules["tensorflow"]).get("keras")
         if has_path(fullname):
             return importlib.util.spec_from_loader(fullname, _SourceLoader(), is_package=True)
         stand_in = _target(fullname)

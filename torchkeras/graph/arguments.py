@@ -8,7 +8,14 @@ from typing import Any
 from ..tree import flatten, map_structure
 from .keras_tensor import KerasTensor
 
-__all__ = ["SymbolicArguments"]
+__all__ = ["SymbolicArguments", "symbolic_ones"]
+
+
+def symbolic_ones(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[KerasTensor]:
+    """Return the symbolic tensors among the arguments of a call, in order."""
+    if len(args) == 1 and not kwargs and isinstance(args[0], KerasTensor):
+        return [args[0]]
+    return [x for x in flatten((args, kwargs)) if isinstance(x, KerasTensor)]
 
 
 class SymbolicArguments:
@@ -27,11 +34,8 @@ class SymbolicArguments:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args = args
         self.kwargs = kwargs
-        if self._single_positional_tensor is not None:
-            self._flat_arguments = self.keras_tensors = list(args)
-            return
         self._flat_arguments = flatten((args, kwargs))
-        self.keras_tensors = [x for x in self._flat_arguments if isinstance(x, KerasTensor)]
+        self.keras_tensors = symbolic_ones(args, kwargs)
 
     @property
     def _single_positional_tensor(self) -> KerasTensor | None:

@@ -4,7 +4,8 @@ The function runs on `meta` tensors, twice if a size is unknown, with a differen
 unknown sizes each time: a size of the result that differs between the runs is unknown too. There
 are thus no shape rules beside the code that computes. What cannot run on `meta` (an operation
 without such a kernel, or Python that looks at values) is tried once more on small tensors of zeros.
-Where the stand-ins do not fit, as in `(None, 3) + (2, None)`, unknown sizes are set to known ones.
+Where the stand-ins do not fit, as in `(None, 3) + (2, None)`, unknown sizes are set to known ones,
+also to those of arrays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..config import default_device
@@ -183,9 +185,11 @@ _Bound = dict[tuple[int, int], int]
 
 def _bindings(args: Any, kwargs: Any) -> Iterator[_Bound]:
     """Yield ways to set unknown sizes to known ones of the arguments, those that set few first."""
-    symbolic = [t for t in flatten((args, kwargs)) if isinstance(t, KerasTensor)]
+    leaves = flatten((args, kwargs))
+    symbolic = [t for t in leaves if isinstance(t, KerasTensor)]
     unknown = [(id(t), i) for t in symbolic for i, size in enumerate(t.shape) if size is None]
-    sizes = list(dict.fromkeys(size for t in symbolic for size in t.shape if size is not None))
+    arrays = [x for x in leaves if isinstance(x, (KerasTensor, torch.Tensor, np.ndarray))]
+    sizes = list(dict.fromkeys(size for x in arrays for size in x.shape if size is not None))
     ways = (
         dict(zip(axes, chosen, strict=True))
         for count in range(1, len(unknown) + 1)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..dtypes import standardize_dtype
-from ..naming import auto_name
+from ..naming import uniquify
 from ..variables import standardize_shape
 
 __all__ = [
@@ -43,7 +43,9 @@ def _fixed(name: str, doc: str) -> property:
             f" `{name}={value!r}`."
         )
 
-    return property(lambda self: getattr(self, f"_{name}"), refuse, doc=doc)
+    attribute = f"_{name}"
+    # A function of Python, which `torch.compile` can look into.
+    return property(lambda self: getattr(self, attribute), refuse, doc=doc)
 
 
 class KerasTensor:
@@ -96,7 +98,7 @@ class KerasTensor:
         self._ragged_rank = kwargs.get("ragged_rank")
         self._row_splits_dtype = kwargs.get("row_splits_dtype")
         self.record_history = record_history
-        self.name = name or auto_name("keras_tensor")
+        self.name = name or uniquify("keras_tensor")
         self._keras_history: KerasHistory | None = None
         self._keras_mask: KerasTensor | None = None
 

@@ -1,9 +1,9 @@
 """From a recorded graph to straight-line code.
 
-`sort_graph` orders the calls between inputs and outputs. `lower` writes them as a `torch.fx.Graph`
-with one call per node; masks are computed and passed on only where a symbolic tensor carries one,
-and calls that do not reach an output are left out. The graph's generated Python function is what
-runs.
+`sort_graph` orders the calls between inputs and outputs. `Lowering` writes them, one call per node,
+as `Code`, the Python function that runs, or as a `torch.fx.Graph`, for those who want to look at it
+or change it. Masks are computed and passed on only where a symbolic tensor carries one, and calls
+that do not reach an output are left out.
 """
 
 from __future__ import annotations
@@ -11,20 +11,30 @@ from __future__ import annotations
 import collections
 import keyword
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 
+from ..dtypes import readable
 from ..naming import explain
 from ..tree import flatten, map_structure
+from .code import Code
 from .context import CONTEXT
 from .keras_tensor import KerasTensor, any_symbolic
 from .masks import get_keras_mask
 from .operation import Node, Operation
 
-__all__ = ["DisconnectedError", "Lowering", "SortedGraph", "sort_graph", "training_or"]
+__all__ = [
+    "DisconnectedError",
+    "Lowering",
+    "SortedGraph",
+    "drop_dead_code",
+    "sort_graph",
+    "training_or",
+]
 
 
 class SortedGraph:
@@ -46,9 +56,8 @@ class SortedGraph:
             depth = max(depths.get(node, 0), operation_depths.get(node.operation, 0))
             depths[node] = operation_depths[node.operation] = depth
             for parent in node.parent_nodes:
-                if parent not in inside:
-                    continue
-                depths[parent] = max(depths.get(parent, 0), depth + 1)
+                if parent in inside and depths.get(parent, 0) <= depth:
+                    depths[parent] = depth + 1
         for tensor in inputs:  # an input that no output depends on
             if tensor._keras_history is None:
                 continue
@@ -151,67 +160,52 @@ def _check_names(operations: list[Any]) -> None:
 
 
 class Lowering:
-    """A graph written as a `torch.fx.Graph`.
+    """A graph written as straight-line calls.
 
     Args:
+        target: Where to write them: `Code` or `torch.fx.Graph`.
         graph: The calls.
         inputs: The symbolic inputs, flat; each becomes a parameter of the generated function.
         outputs: The symbolic outputs, in the structure the function returns.
         keys: The attribute under which the model holds each module among the operations.
 
     Attributes:
-        fx_graph: The graph.
         constants: Tensors and functions in the arguments of calls, to be held by the model as
             `_constants`.
         held: How many there are.
+
+    Raises:
+        ValueError: An argument of a call has no name that code can spell out. Graphs come from
+            files too, and names are written as they are.
     """
 
     def __init__(
         self,
+        target: Code | fx.Graph,
         graph: SortedGraph,
         inputs: list[KerasTensor],
         outputs: Any,
         keys: dict[Any, str],
     ) -> None:
-        self.fx_graph = fx.Graph()
+        self._target = target
         self.constants = torch.nn.Module()
         self.held = 0
         self._keys = keys
-        self._values: dict[int, fx.Node] = {}
-        self._masks: dict[int, fx.Node | None] = {}
+        self._values: dict[int, Any] = {}
+        self._masks: dict[int, Any] = {}
         for tensor in inputs:
-            self._values[id(tensor)] = self.fx_graph.placeholder(_identifier(tensor.name))
+            self._values[id(tensor)] = self._target.placeholder(_identifier(tensor.name))
         for node in graph.nodes:
-            if not node.is_input and not all(id(x) in self._values for x in node.outputs):
+            if not node.is_input and not all([id(x) in self._values for x in node.outputs]):
                 self._emit(node)
         self._emit_output(outputs)
-        self._drop_dead_code()
-
-    def function(self) -> Callable[..., Any]:
-        """Compile the graph: a function of the model and its flat inputs.
-
-        Raises:
-            ValueError: An argument of a call has no name that code can spell out. Graphs come from
-                files too, and `torch.fx` writes names as they are.
-        """
-        for name in (name for node in self.fx_graph.nodes for name in node.kwargs):
-            if not name.isidentifier() or keyword.iskeyword(name):
-                raise ValueError(
-                    explain(
-                        "A call in the graph has an argument whose name is no Python name.",
-                        given=name,
-                        fix="rename it, or take it from `**kwargs` under another name.",
-                    )
-                )
-        code = self.fx_graph.python_code("self")
-        namespace = dict(code.globals)
-        exec(compile(code.src, "<lowered graph>", "exec"), namespace)
-        return namespace["forward"]
 
     def _emit(self, node: Node) -> None:
         operation = node.operation
-        args = tuple(self._lower(arg) for arg in node.args)
+        args = tuple([self._lower(arg) for arg in node.args])
         kwargs = {key: self._lower(value) for key, value in node.kwargs.items()}
+        if kwargs:
+            _check_argument_names(kwargs)
         if isinstance(operation, torch.nn.Module):
             self._yield_training(operation, kwargs)
             value = self._emit_module(node, args, kwargs)
@@ -231,25 +225,27 @@ class Lowering:
         if given is bool(signature.training_default):
             del kwargs["training"]
         else:
-            kwargs["training"] = self.fx_graph.call_function(training_or, (given,))
+            kwargs["training"] = self._target.call_function(training_or, (given,))
 
-    def _emit_function(self, operation: Operation, args: Any, kwargs: dict[str, Any]) -> fx.Node:
+    def _emit_function(self, operation: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         config = getattr(operation, "config", {})
         function = getattr(operation, "function", None)
         if function is None or not _is_literal(config):
-            return self.fx_graph.call_function(operation.call, args, kwargs)
-        return self.fx_graph.call_function(function, args, {**kwargs, **config})
+            return self._target.call_function(operation.call, args, kwargs)
+        _check_argument_names(config)
+        return self._target.call_function(function, args, {**kwargs, **config})
 
-    def _emit_module(self, node: Node, args: Any, kwargs: dict[str, Any]) -> fx.Node:
+    def _emit_module(self, node: Node, args: Any, kwargs: dict[str, Any]) -> Any:
         """Emit the call of a layer, with the masks of its inputs."""
         layer, key = node.operation, self._keys[node.operation]
-        masked = any(self._mask_of(x) is not None for x in node.input_tensors)
-        if not masked and all(x._keras_mask is None for x in node.outputs):
-            return self.fx_graph.call_module(key, args, kwargs)
+        carriers = [x for x in node.input_tensors if x._keras_mask is not None]
+        masked = any(self._mask_of(x) is not None for x in carriers) if carriers else False
+        if not masked and all([x._keras_mask is None for x in node.outputs]):
+            return self._target.call_module(key, args, kwargs)
         if not getattr(layer, "_static_masks", False):
             # A user's layer may look for masks on tensors, inside its own layers too.
             args, kwargs = map_structure(self._with_mask, (node.args, node.kwargs))
-            return self.fx_graph.call_module(key, args, kwargs)
+            return self._target.call_module(key, args, kwargs)
         names = layer._call_signature.names
         tensors = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
         tensors = {name: value for name, value in tensors.items() if any_symbolic(value)}
@@ -259,10 +255,10 @@ class Lowering:
             if mask_name in names and kwargs.get(mask_name) is None:
                 kwargs[mask_name] = self._mask_structure(value)
         if len(kwargs) == given and not layer.creates_mask:
-            return self.fx_graph.call_module(key, args, kwargs)
+            return self._target.call_module(key, args, kwargs)
         # The masks travel as arguments: the layer must neither look for any nor attach any.
-        module = self.fx_graph.get_attr(key)
-        return self.fx_graph.call_method("call_unmasked", (module, *args), kwargs)
+        module = self._target.get_attr(key)
+        return self._target.call_method("call_unmasked", (module, *args), kwargs)
 
     def _with_mask(self, value: Any) -> Any:
         """Lower an argument so that it carries its mask."""
@@ -270,7 +266,7 @@ class Lowering:
         mask = self._mask_of(value) if isinstance(value, KerasTensor) else None
         if mask is None:
             return lowered
-        return self.fx_graph.call_function(attach_mask, (lowered, mask))
+        return self._target.call_function(attach_mask, (lowered, mask))
 
     def _mask_structure(self, value: Any) -> Any:
         masks = map_structure(
@@ -284,8 +280,8 @@ class Lowering:
         operation, index, _ = tensor._keras_history
         return operation._inbound_nodes[index].is_input
 
-    def _mask_of(self, tensor: KerasTensor) -> fx.Node | None:
-        """Return the fx node that holds the mask of a tensor; emitted when first asked for."""
+    def _mask_of(self, tensor: KerasTensor) -> Any:
+        """Return the value that is the mask of a tensor, if any; emitted when first asked for."""
         if tensor._keras_mask is None or tensor._keras_history is None:
             return None
         if id(tensor) not in self._values or self._is_input(tensor):
@@ -294,24 +290,24 @@ class Lowering:
             self._masks[id(tensor)] = self._emit_mask(tensor)
         return self._masks[id(tensor)]
 
-    def _emit_mask(self, tensor: KerasTensor) -> fx.Node | None:
+    def _emit_mask(self, tensor: KerasTensor) -> Any:
         layer, index, part = tensor._keras_history
         node = layer._inbound_nodes[index]
         if not getattr(layer, "_static_masks", False):
-            return self.fx_graph.call_function(get_keras_mask, (self._values[id(tensor)],))
+            return self._target.call_function(get_keras_mask, (self._values[id(tensor)],))
         first = node.args[0] if node.args else next(iter(node.kwargs.values()))
         given = node.kwargs.get("mask")
         given = self._lower(given) if given is not None else self._mask_structure(first)
         if layer.passes_mask:
             masks = [mask for mask in flatten(given) if mask is not None]
             return masks[0] if masks else None
-        module = self.fx_graph.get_attr(self._keys[layer])
-        mask = self.fx_graph.call_method("compute_mask", (module, self._lower(first), given))
+        module = self._target.get_attr(self._keys[layer])
+        mask = self._target.call_method("compute_mask", (module, self._lower(first), given))
         several = len(node.outputs) > 1 or isinstance(node.structure, (list, tuple))
-        return self.fx_graph.call_function(_part, (mask, part)) if several else mask
+        return self._target.call_function(_part, (mask, part)) if several else mask
 
     def _lower(self, value: Any) -> Any:
-        """Replace symbolic tensors by fx nodes, and constant tensors by attributes."""
+        """Replace symbolic tensors by their values, and constant tensors by attributes."""
         if isinstance(value, KerasTensor):
             return self._values[id(value)]
         if isinstance(value, (list, tuple)):
@@ -324,19 +320,20 @@ class Lowering:
         # Code can name a type, but no function.
         return self._hold(value) if callable(value) and not isinstance(value, type) else value
 
-    def _hold(self, value: Any) -> fx.Node:
+    def _hold(self, value: Any) -> Any:
         """Let the model hold a constant."""
         key = f"c{self.held}"
         self.held += 1
         if isinstance(value, torch.nn.Parameter):
             self.constants.register_parameter(key, value)
         elif isinstance(value, torch.Tensor) or hasattr(value, "__array__"):
-            self.constants.register_buffer(key, torch.as_tensor(value), persistent=False)
+            array = value if isinstance(value, torch.Tensor) else readable(np.asarray(value))
+            self.constants.register_buffer(key, torch.as_tensor(array), persistent=False)
         else:  # of a layer, the weights are not the model's
             object.__setattr__(self.constants, key, value)
-        return self.fx_graph.get_attr(f"_constants.{key}")
+        return self._target.get_attr(f"_constants.{key}")
 
-    def _unpack(self, structure: Any, value: fx.Node, node: Node) -> None:
+    def _unpack(self, structure: Any, value: Any, node: Node) -> None:
         """Name the parts of a call's result."""
         if isinstance(structure, KerasTensor):
             self._values.setdefault(id(structure), value)
@@ -344,7 +341,7 @@ class Lowering:
         items = structure.items() if isinstance(structure, dict) else enumerate(structure)
         for key, item in items:
             if item is not None:
-                self._unpack(item, self.fx_graph.call_function(_item, (value, key)), node)
+                self._unpack(item, self._target.call_function(_item, (value, key)), node)
 
     def _emit_output(self, outputs: Any) -> None:
         """Return the outputs; those with a mask carry it, for losses and metrics to see."""
@@ -354,14 +351,29 @@ class Lowering:
             mask = self._mask_of(tensor)
             if mask is None:
                 return value
-            return self.fx_graph.call_function(attach_mask, (value, mask))
+            return self._target.call_function(attach_mask, (value, mask))
 
-        self.fx_graph.output(_in_key_order(map_structure(emit, outputs)))
+        self._target.output(_in_key_order(map_structure(emit, outputs)))
 
-    def _drop_dead_code(self) -> None:
-        for node in reversed(list(self.fx_graph.nodes)):
-            if not node.users and node.op in ("call_function", "call_method", "get_attr"):
-                self.fx_graph.erase_node(node)
+
+def drop_dead_code(graph: fx.Graph) -> fx.Graph:
+    """Leave out what only gives a result that nobody uses, as `Code` does."""
+    for node in reversed(list(graph.nodes)):
+        if not node.users and node.op in ("call_function", "call_method", "get_attr"):
+            graph.erase_node(node)
+    return graph
+
+
+def _check_argument_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(
+                explain(
+                    "A call in the graph has an argument whose name is no Python name.",
+                    given=name,
+                    fix="rename it, or take it from `**kwargs` under another name.",
+                )
+            )
 
 
 def _in_key_order(outputs: Any) -> Any:
@@ -397,7 +409,7 @@ def _part(masks: Any, index: int) -> Any:
 
 
 def _identifier(name: str) -> str:
-    name = re.sub(r"\W", "_", name)
+    name = re.sub(r"\W", "_", name, flags=re.ASCII)
     free = name.isidentifier() and not keyword.iskeyword(name) and name != "self"
     return name if free else f"input_{name}"
 

@@ -10,6 +10,7 @@ from ..constraints import get as get_constraint
 from ..initializers import get as get_initializer
 from ..regularizers import get as get_regularizer
 from ..variables import Variable
+from .building import keep_settings
 from .layer import Layer
 from .lora import LoRA, adapted_weight, plain_weight
 
@@ -23,9 +24,15 @@ def keep_options(
 
     The order of calls matters: each random initializer draws its own seed here.
     """
-    setattr(layer, f"{weight}_initializer", get_initializer(initializer))
-    setattr(layer, f"{weight}_regularizer", get_regularizer(regularizer))
-    setattr(layer, f"{weight}_constraint", get_constraint(constraint))
+    keep_settings(layer, **_options(weight, initializer, regularizer, constraint))
+
+
+def _options(weight: str, initializer: Any, regularizer: Any, constraint: Any) -> dict[str, Any]:
+    return {
+        f"{weight}_initializer": get_initializer(initializer),
+        f"{weight}_regularizer": get_regularizer(regularizer),
+        f"{weight}_constraint": get_constraint(constraint),
+    }
 
 
 def make_weight(
@@ -79,9 +86,12 @@ class KernelLayer(LoRA):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        keep_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
-        keep_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
-        self.activation = get_activation(activation)
+        keep_settings(
+            self,
+            **_options("kernel", kernel_initializer, kernel_regularizer, kernel_constraint),
+            **_options("bias", bias_initializer, bias_regularizer, bias_constraint),
+            activation=get_activation(activation),
+        )
         self._init_lora(lora_rank, lora_alpha)
 
     def _add_kernel(

@@ -1,4 +1,4 @@
-"""What surrounds the `build` of a layer: the name scope, and the shapes that files keep."""
+"""What a layer starts with, and what surrounds its `build`: name scope, shapes that files keep."""
 
 from __future__ import annotations
 
@@ -7,10 +7,37 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from ..graph.infer import real_mode
 from ..naming import current_path
+from .state import TRACKED
 
-__all__ = ["as_shapes", "recorded_build"]
+__all__ = ["as_shapes", "is_recorded", "keep_settings", "module_state", "recorded_build"]
+
+# What `torch.nn.Module.__init__` sets, and which of it is a container of each module's own.
+_MODULE = vars(torch.nn.Module())
+_EMPTY = [(key, type(x)) for key, x in _MODULE.items() if isinstance(x, (dict, list, set))]
+
+
+def module_state() -> dict[str, Any]:
+    """Return what `torch.nn.Module.__init__` sets, in a third of its time."""
+    state = _MODULE.copy()
+    for key, kind in _EMPTY:
+        state[key] = kind()
+    return state
+
+
+def keep_settings(layer: Any, **settings: Any) -> None:
+    """Set attributes that no property stands for, several at the price of one."""
+    for value in settings.values():
+        if isinstance(value, TRACKED):
+            break
+    else:
+        layer.__dict__.update(settings)
+        return
+    for name, value in settings.items():
+        setattr(layer, name, value)
 
 
 def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
@@ -19,8 +46,7 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(build)
     parameters = list(signature.parameters.values())[1:]
     plain = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    # The usual case, one shape, without the binding.
-    only = plain[0] if len(plain) == len(parameters) == 1 else None
+    all_plain = len(plain) == len(parameters)
 
     @functools.wraps(build)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -34,8 +60,9 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
                 self.__dict__["_path"] = current_path()
                 self._settle_policy()
                 build(self, *args, **kwargs)
-            if only is not None and len(args) + len(kwargs) == 1:
-                shapes = {only: args[0] if args else kwargs[only]}
+            if all_plain:  # as `bind` does, since the call has succeeded
+                given = {**dict(zip(plain, args, strict=False)), **kwargs}
+                shapes = {name: given[name] for name in plain if name in given}
             else:
                 bound = signature.bind(self, *args, **kwargs).arguments
                 shapes = dict(list(bound.items())[1:])
@@ -46,7 +73,13 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
         finally:
             self.__dict__["_building"] = False
 
+    wrapped._is_recorded = True
     return wrapped
+
+
+def is_recorded(build: Callable[..., None]) -> bool:
+    """Whether a `build` method is one that `recorded_build` returned."""
+    return getattr(build, "_is_recorded", False)
 
 
 def as_shapes(shape: Any) -> Any:

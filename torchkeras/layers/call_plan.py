@@ -142,8 +142,7 @@ class CallPlan:
 def autocast_of(layer: Any) -> torch.dtype | None:
     """Return the dtype that weights are cast to while `call` reads them, or `None`."""
     dtype = layer.compute_dtype
-    mixed = layer.autocast and dtype != layer.variable_dtype
-    return to_torch(dtype) if mixed else None
+    return to_torch(dtype) if dtype != layer.variable_dtype and layer.autocast else None
 
 
 def is_hooked(module: torch.nn.Module) -> Any:

@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+# What has a shape; arrays are of strings, others are tensors by now.
+_ARRAYS = (torch.Tensor, KerasTensor, np.ndarray)
+
+
 class CallSignature:
     """The signature of a `call` method, looked at once per function.
 
@@ -59,6 +63,10 @@ class CallSignature:
         self._by_name = all(p.kind in named for p in parameters)
         self._by_position = sum(p.kind is named[0] for p in parameters)
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        rest = self.names[1:]
+        alone = self._by_name and self._by_position and self._defaults.keys() >= set(rest)
+        # The defaults of all but the first parameter, where that is all a call must give.
+        self._after_first = {name: self._defaults[name] for name in rest} if alone else None
 
     def bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -68,6 +76,9 @@ class CallSignature:
         `None` where it takes `inspect.Signature.bind`: a parameter such as `*args`, or an error.
         """
         count = len(args)
+        if count == 1 and not kwargs and self._after_first is not None:
+            given = {self.names[0]: args[0]}
+            return given, {**given, **self._after_first}
         if not self._by_name or count > self._by_position:
             return None
         given = dict(zip(self.names, args, strict=False))
@@ -134,6 +145,8 @@ class CallSpec:
         TypeError: `call` does not accept these arguments.
     """
 
+    _shapes: dict[str, Any] | None = None
+
     def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # `mask` and what layers hand on, `training` above all, may be passed to any layer; such an
         # argument reaches `call` only if it takes it.
@@ -154,7 +167,7 @@ class CallSpec:
             name: value
             for name, value in self.arguments.items()
             if value is not None
-            and (_has_shape(value) or (is_nested(value) and _has_tensor(value)))
+            and (isinstance(value, _ARRAYS) or (is_nested(value) and _has_tensor(value)))
         }
 
     def _bind(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -189,11 +202,16 @@ class CallSpec:
 
     def shapes(self) -> dict[str, Any]:
         """Return the shapes of the tensor arguments as `{"<argument>_shape": shape}`."""
-        return {
-            f"{name}_shape": map_structure(_shape_or_none, value)
+        if self._shapes is not None:
+            return self._shapes
+        self._shapes = {
+            f"{name}_shape": known_shape(value)
+            if isinstance(value, _ARRAYS)
+            else map_structure(_shape_or_none, value)
             for name, value in self.tensors.items()
             if name != "mask"
         }
+        return self._shapes
 
 
 def place_masks(
@@ -217,16 +235,12 @@ def place_masks(
             kwargs[key] = map_structure(get_keras_mask, value)
 
 
-def _has_shape(x: Any) -> bool:
-    return is_tensor(x) or isinstance(x, np.ndarray)  # of strings: others are tensors by now
-
-
 def _has_tensor(value: Any) -> bool:
-    return any(_has_shape(item) for item in flatten(value))
+    return any(isinstance(item, _ARRAYS) for item in flatten(value))
 
 
 def _shape_or_none(x: Any) -> tuple[int | None, ...] | None:
-    return known_shape(x) if _has_shape(x) else None
+    return known_shape(x) if isinstance(x, _ARRAYS) else None
 
 
 def _shapes_taken(function: Callable[..., Any], bound: int = 0) -> tuple[list[str], bool]:
@@ -292,6 +306,6 @@ def specs_of(shapes: Any, dtype: str) -> Any:
         return {key: specs_of(shape, dtype) for key, shape in shapes.items()}
     if shapes is None:
         return None
-    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+    if all([size is None or isinstance(size, (int, np.integer)) for size in shapes]):
         return KerasTensor(tuple(shapes), dtype)
     return type(shapes)(specs_of(shape, dtype) for shape in shapes)

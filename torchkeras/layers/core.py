@@ -33,6 +33,7 @@ from ..registry import (
 )
 from ..tree import flatten, map_shape_structure, map_structure
 from ._kernel import KernelLayer
+from .building import keep_settings
 from .call_spec import ignores_training
 from .configs import base_config
 from .input_spec import InputSpec
@@ -105,12 +106,11 @@ class Dense(QuantizedKernel, KernelLayer):
             lora_alpha=lora_alpha,
             **kwargs,
         )
-        self.units = _positive(self, "units", units)
-        self.use_bias = use_bias
-        self._new_axes = (self.units,)
+        units = _positive(self, "units", units)
+        keep_settings(self, units=units, use_bias=use_bias, _supports_masking=True)
+        self._new_axes = (units,)
         self._keep_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
-        self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         """Make the kernel for inputs of width `input_shape[-1]`."""

@@ -78,8 +78,6 @@ class DataLayer(Layer):
     # Whether all numbers that come from a TensorFlow graph are cast to the compute dtype.
     _casts_in_tf_graphs = True
     backend = Backend()
-    # TensorFlow leaves alone what carries this mark, instead of rewriting its source for graphs.
-    autograph_info__: dict[str, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if in_tf_graph(args, kwargs):

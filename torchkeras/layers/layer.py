@@ -11,7 +11,6 @@ instead and calls `call_unmasked`, which neither looks for masks nor attaches an
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import warnings
@@ -22,10 +21,10 @@ import numpy as np
 import torch
 from torch.nn.modules import module as _hooks
 
-from ..dtype_policies import DTypePolicy, DTypePolicyMap
+from ..dtype_policies import DTypePolicyMap
 from ..dtype_policies import deserialize as deserialize_policy
 from ..dtype_policies import get as get_policy
-from ..dtypes import as_tensor, to_torch
+from ..dtypes import as_tensor
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, real_mode
 from ..graph.keras_tensor import KerasTensor, any_symbolic
@@ -37,7 +36,7 @@ from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
 from ..variables import READING
-from .building import as_shapes, recorded_build
+from .building import as_shapes, is_recorded, module_state, recorded_build
 from .call_plan import CallPlan, autocast_of, cast_arguments, only_spec
 from .call_spec import (
     CallSpec,
@@ -125,14 +124,14 @@ class Layer(Quantizing, CallEffects, Operation):
         **kwargs: Any,
     ) -> None:
         early = len(self.__dict__) > 1  # more than what `Operation.__new__` notes
-        torch.nn.Module.__init__(self)
         if not isinstance(trainable, (bool, np.bool_)):
             raise ValueError(
                 f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type"
                 f" {type(trainable).__name__})."
             )
         # Written directly: none of these is a module, a parameter or anything to track.
-        self.__dict__.update(
+        state = module_state()
+        state.update(
             training=False,
             name=checked_name(name, type(self).__name__),
             built=False,
@@ -152,7 +151,9 @@ class Layer(Quantizing, CallEffects, Operation):
             _path=None,
             _stray_weights=[],
         )
-        self._read_input_shape(kwargs)
+        self.__dict__.update(state)
+        if kwargs:
+            self._read_input_shape(kwargs)
         if kwargs:
             self._refuse(kwargs)
         if early:
@@ -193,64 +194,6 @@ class Layer(Quantizing, CallEffects, Operation):
                 fix=f"the arguments are {', '.join(sorted(known))}.",
             )
         )
-
-    # Dtypes --------------------------------------------------------------------------------------
-
-    @property
-    def dtype_policy(self) -> Any:
-        """The dtypes of weights and computations."""
-        return self._dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        policy, known = get_policy(value), self._dtype_policy
-        if isinstance(known, DTypePolicyMap) and self.path:
-            with contextlib.suppress(KeyError):
-                del known[self.path]
-            known[self.path] = policy
-        else:
-            known = policy
-        self.__dict__.update(_dtype_policy=known, _plan=None)
-        if self._routed or policy.quantization_mode is not None:
-            self._route_forward()
-            self._quantize_by_policy(policy)
-
-    def _policy(self) -> Any:
-        policy = self._dtype_policy
-        if type(policy) is not DTypePolicy and isinstance(policy, DTypePolicyMap) and self.path:
-            return policy[self.path]
-        return policy
-
-    @property
-    def compute_dtype(self) -> str:
-        """The dtype of computations."""
-        return self._policy().compute_dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """The dtype of weights."""
-        return self._policy().variable_dtype
-
-    @property
-    def dtype(self) -> str:
-        """The dtype of weights."""
-        return self.variable_dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """The dtype that inputs are cast to."""
-        return self.compute_dtype
-
-    @property
-    def quantization_mode(self) -> str | None:
-        """The quantization of the layer, or `None`."""
-        return self._policy().quantization_mode
-
-    @property
-    def _input_torch_dtype(self) -> torch.dtype | None:
-        name = self.input_dtype if self.autocast else "string"
-        dtype = to_torch(name) if name != "string" else None
-        return dtype if dtype is not None and dtype.is_floating_point else None
 
     # Settings that the plan depends on -----------------------------------------------------------
 
@@ -326,18 +269,21 @@ class Layer(Quantizing, CallEffects, Operation):
     def _build(self, spec: CallSpec) -> None:
         if self.built:
             return
-        shapes = spec.shapes()
-        with real_mode(), self._name_scope():
-            if type(self).build is Layer.build:
-                # Children are built when `call` reaches them.
-                first = next(iter(shapes.values()), None)
-                self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
-                self._settle_policy()
-                self._adopt_stray_weights()
-                if all(getattr(layer, "built", True) for layer in self._layers):
-                    self._lock_state()  # nothing inside that the call will build
-                return
-            self.build(**shape_arguments(self.build, shapes, self))
+        shapes, build = spec.shapes(), self.build
+        if is_recorded(build):  # it opens its own scope
+            build(**shape_arguments(build, shapes, self))
+        else:
+            with real_mode(), self._name_scope():
+                if type(self).build is Layer.build:
+                    # Children are built when `call` reaches them.
+                    first = next(iter(shapes.values()), None)
+                    self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
+                    self._settle_policy()
+                    self._adopt_stray_weights()
+                    if all(getattr(layer, "built", True) for layer in self._layers):
+                        self._lock_state()  # nothing inside that the call will build
+                    return
+                build(**shape_arguments(build, shapes, self))
         assert_input_compatibility(self.input_spec, spec.first, self.name)
 
     def get_build_config(self) -> dict[str, Any] | None:
@@ -491,6 +437,7 @@ class Layer(Quantizing, CallEffects, Operation):
         self._require_init()
         original = (args, kwargs)
         alone = len(args) == 1 and not kwargs and is_tensor(args[0])
+        symbolic = isinstance(args[0], KerasTensor) if alone else any_symbolic(args, kwargs)
         if self._convert_input_args and alone:
             args = (self._convert_input(args[0]),)
         elif self._convert_input_args:
@@ -499,32 +446,32 @@ class Layer(Quantizing, CallEffects, Operation):
         if not alone and not self._allow_non_tensor_positional_args:
             self._check_positional(args)
         assert_input_compatibility(self.input_spec, spec.first, self.name)
-        self._build(spec)
-        outermost = not CONTEXT.entered and not CONTEXT.meta
         outer_training, outer_arguments = CONTEXT.training, CONTEXT.arguments
-        if outermost:
-            CONTEXT.entered = True
-            self._clear_losses()
-        try:
-            arguments, previous_mask = self._resolve(spec, kwargs)
-            if any_symbolic(args, kwargs):
-                with self._name_scope():
-                    outputs = self._symbolic_outputs(args, arguments)
-            else:
-                with self._name_scope():
-                    outputs = self._run(CallPlan(self), args, arguments)
-                if self._activity_regularizer is not None:
-                    self._regularize_activity(outputs)
+        with self._name_scope():
             if not self.built:
-                self.__dict__["built"] = True
-                self._adopt_stray_weights()
-                self._lock_state()
-            self._attach_mask(spec.first, outputs, previous_mask, spec.arguments)
-        finally:
-            CONTEXT.training, CONTEXT.arguments = outer_training, outer_arguments
+                self._build(spec)
+            outermost = not CONTEXT.entered and not CONTEXT.meta
             if outermost:
-                CONTEXT.entered = False
-        if any_symbolic(*original):
+                CONTEXT.entered = True
+                self._clear_losses()
+            try:
+                arguments, previous_mask = self._resolve(spec, kwargs)
+                if symbolic:
+                    outputs = self._symbolic_outputs(spec, args, arguments)
+                else:
+                    outputs = self._run(CallPlan(self), args, arguments)
+                    if self._activity_regularizer is not None:
+                        self._regularize_activity(outputs)
+                if not self.built:
+                    self.__dict__["built"] = True
+                    self._adopt_stray_weights()
+                    self._lock_state()
+                self._attach_mask(spec.first, outputs, previous_mask, spec.arguments)
+            finally:
+                CONTEXT.training, CONTEXT.arguments = outer_training, outer_arguments
+                if outermost:
+                    CONTEXT.entered = False
+        if symbolic:
             Node(self, *original, outputs)
         self.__dict__["_called"] = True
         self._make_plan()
@@ -601,7 +548,9 @@ class Layer(Quantizing, CallEffects, Operation):
         place_masks(signature, spec.arguments, spec.tensors, kwargs)
         previous = kwargs.get("mask")
         if previous is None:
-            previous = map_structure(get_keras_mask, spec.first)
+            first = spec.first
+            alone = is_tensor(first)
+            previous = get_keras_mask(first) if alone else map_structure(get_keras_mask, first)
         return kwargs, previous
 
     def _hand_on(self, spec: CallSpec, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -633,19 +582,33 @@ class Layer(Quantizing, CallEffects, Operation):
             )
         self.__dict__.update(_call_context_args=self._call_context_args | set(names), _plan=None)
 
-    def _symbolic_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _symbolic_outputs(
+        self, spec: CallSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         former = CONTEXT.set_view(autocast_of(self), CONTEXT.meta)
         try:
-            outputs = self.compute_output_spec(*args, **kwargs)
+            method = self.compute_output_spec
+            if kwargs or getattr(method, "__func__", None) is not Layer.compute_output_spec:
+                outputs = method(*args, **kwargs)
+            elif type(self).compute_output_shape is Layer.compute_output_shape:
+                outputs = Operation.compute_output_spec(self, *args)
+            else:
+                outputs = self._spec_by_shape(spec)
         finally:
             CONTEXT.set_view(*former)
+        if isinstance(outputs, KerasTensor):
+            return _as_fresh_output(outputs)
         return map_structure(_as_fresh_output, outputs)
 
     def _attach_mask(
         self, inputs: Any, outputs: Any, previous_mask: Any, arguments: dict[str, Any]
     ) -> None:
+        unmasked = previous_mask is None or all([m is None for m in flatten(previous_mask)])
+        hands_on = type(self).compute_mask is Layer.compute_mask
+        if unmasked and (hands_on or (self._static_masks and not self.creates_mask)):
+            return
         if not self._supports_masking:
-            if any(mask is not None for mask in flatten(previous_mask)):
+            if not unmasked:
                 warnings.warn(
                     f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with"
                     " a mask attached to it. However, this layer does not support masking and will"
@@ -696,7 +659,9 @@ class Layer(Quantizing, CallEffects, Operation):
         """Return `KerasTensor`s with the shapes and dtypes of the outputs."""
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return Operation.compute_output_spec(self, *args, **kwargs)
-        spec = CallSpec(self, args, kwargs)
+        return self._spec_by_shape(CallSpec(self, args, kwargs))
+
+    def _spec_by_shape(self, spec: CallSpec) -> Any:
         shapes = shape_arguments(self.compute_output_shape, spec.shapes(), self)
         return specs_of(self.compute_output_shape(**shapes), self.compute_dtype)
 
@@ -776,11 +741,7 @@ class Layer(Quantizing, CallEffects, Operation):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
 
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    __hash__, __eq__ = object.__hash__, object.__eq__
 
 
 class _MaskOf(Operation):

@@ -18,6 +18,7 @@ from ..graph.context import CONTEXT
 from ..initializers import get as get_initializer
 from ..naming import explain
 from ..variables import Variable
+from .building import keep_settings
 from .layer import Layer
 from .state import WeightProperty, assign, assign_from
 
@@ -88,9 +89,8 @@ class LoRA(Layer):
     lora_enabled = False
 
     def _init_lora(self, rank: int | None, alpha: float | None) -> None:
-        self.lora_rank = rank
-        self.lora_alpha = rank if alpha is None else alpha
-        self.lora_enabled = False
+        alpha = rank if alpha is None else alpha
+        keep_settings(self, lora_rank=rank, lora_alpha=alpha, lora_enabled=False)
 
     def _start_lora(self) -> None:
         """Make the adapters that the constructor asked for, once the weight is there."""

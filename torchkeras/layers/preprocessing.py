@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..config import epsilon, image_data_format
-from ..dtypes import as_tensor, to_torch
+from ..dtypes import as_tensor, readable, to_torch
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
 from ._constant import Constant
@@ -192,11 +192,13 @@ class Normalization(DataLayer):
 
     def _given(self, value: Any) -> Tensor:
         """A given statistic, its axes aligned with the last of `axis`."""
-        value = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
+        value = value if isinstance(value, Tensor) else torch.as_tensor(readable(np.asarray(value)))
         shape = [1] * len(self._broadcast_shape)
         for axis, size in zip(reversed(self._keep_axis), reversed(value.shape), strict=False):
             shape[axis] = size
-        return value.reshape(shape).broadcast_to(self._broadcast_shape)
+        value = value.reshape(shape)
+        torch.broadcast_to(value, self._broadcast_shape)  # fails where it does not fit
+        return value
 
     # Learning ------------------------------------------------------------------------------------
 
@@ -229,7 +231,7 @@ class Normalization(DataLayer):
         self._fit_to(tuple(x.shape))
         if isinstance(x, np.ndarray) and x.dtype.kind in "iub":
             x = x.astype("float64")  # as NumPy averages integers
-        x = torch.as_tensor(x).detach()
+        x = torch.as_tensor(readable(x) if isinstance(x, np.ndarray) else x).detach()
         x = x if x.is_floating_point() else x.to(to_torch(self.variable_dtype))
         mean, variance = self._moments(x)
         self.adapt_mean.assign(mean)
@@ -256,7 +258,7 @@ class Normalization(DataLayer):
                         expected="arrays or tensors, or tuples that begin with one",
                     )
                 )
-            x = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x)).detach()
+            x = torch.as_tensor(x if isinstance(x, Tensor) else readable(np.asarray(x))).detach()
             self._fit_to(tuple(x.shape))
             x = x.to(to_torch(self.compute_dtype))
             new_mean, new_variance = self._moments(x)
@@ -309,7 +311,8 @@ class Normalization(DataLayer):
     def _statistics_to_show(self) -> tuple[Tensor | None, Tensor | None]:
         if not self.built:
             return None, None
-        return self._statistics(self._device(), to_torch(self.compute_dtype))
+        mean, variance = self._statistics(self._device(), to_torch(self.compute_dtype))
+        return mean.broadcast_to(shape := self._broadcast_shape), variance.broadcast_to(shape)
 
     @property
     def mean(self) -> Tensor | None:

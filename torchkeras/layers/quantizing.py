@@ -15,21 +15,16 @@ from ..dtype_policies import QUANTIZATION_MODES, DTypePolicy, DTypePolicyMap
 from ..graph.remat import RematMode
 from ..naming import explain
 from ..quantizers.config import validate_and_resolve_config
-from .state import LayerState
+from .policy import DtypePolicies
 
 __all__ = ["Quantizing"]
 
 
-class Quantizing(LayerState):
+class Quantizing(DtypePolicies):
     """The part of `Layer` that concerns quantization."""
 
     name: str
     built: bool
-    dtype_policy: Any
-    compute_dtype: str
-    quantization_mode: str | None
-    _dtype_policy: Any
-    _policy: Callable[[], Any]
     _remat_mode: RematMode | None
     _with_remat: Callable[[Callable[..., Any]], Callable[..., Any]]
     _is_quantized = False

@@ -13,26 +13,36 @@ from torch.nn.modules import module as _hooks
 
 from ..config import default_device, device
 from ..constraints import get as get_constraint
-from ..dtypes import standardize_dtype, to_numpy, to_torch
+from ..dtypes import readable, standardize_dtype, to_numpy, to_torch
 from ..graph.context import ADDING, CONTEXT
 from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
-from ..naming import current_path, explain, name_scope
+from ..naming import current_path, explain, is_scope_of, name_scope
 from ..random import SeedGenerator
 from ..regularizers import get as get_regularizer
 from ..tree import flatten
-from ..variables import Variable, standardize_shape
-from .tracking import CONTAINERS, Tracked, is_stateless, is_tracking_enabled, track
+from ..variables import Variable
+from .tracking import (
+    CONTAINERS,
+    Tracked,
+    children_of,
+    containers_in,
+    is_stateless,
+    is_tracking_enabled,
+    items_in,
+    track,
+)
 
-__all__ = ["LayerState", "StateTracker", "WeightProperty", "assign", "assign_from"]
+__all__ = ["TRACKED", "LayerState", "StateTracker", "WeightProperty", "assign", "assign_from"]
 
 Tensor = torch.Tensor
 # What may hold or be state, and what a built layer takes no more of. Plain modules and parameters
 # of PyTorch stay exchangeable, as its users expect.
-_HOLDERS = (torch.nn.Module, torch.nn.Parameter, Metric, SeedGenerator)
-_TRACKED = (torch.nn.Module, Tensor, Metric, SeedGenerator, *CONTAINERS)
+_HOLDERS = (Variable, torch.nn.Module, torch.nn.Parameter, Metric, SeedGenerator)
+TRACKED = (torch.nn.Module, Tensor, Metric, SeedGenerator, *CONTAINERS)
 # What most attributes are, none of it state.
 _SETTINGS = frozenset({type(None), bool, int, float, str, types.FunctionType})
+_NO_SCOPE = contextlib.nullcontext()
 _module_setattr = torch.nn.Module.__setattr__
 
 
@@ -47,9 +57,9 @@ class LayerState(torch.nn.Module):
     # Set where `TorchModuleWrapper` is defined: makes a layer of a module of PyTorch's.
     _wrap_module: Callable[[Any], Any] | None = None
 
-    def _require_init(self) -> None:
+    def _require_init(self, error: type[Exception] = RuntimeError) -> None:
         if "_call_signature" not in self.__dict__:
-            raise RuntimeError(
+            raise error(
                 f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the"
                 " first statement in the `__init__()` method. Go add it!"
             )
@@ -62,7 +72,7 @@ class LayerState(torch.nn.Module):
         held = modules is not None and (
             name in modules or name in state["_parameters"] or name in state["_buffers"]
         )
-        if not held and (type(value) in _SETTINGS or not isinstance(value, _TRACKED)):
+        if not held and (type(value) in _SETTINGS or not isinstance(value, TRACKED)):
             object.__setattr__(self, name, value)  # a setting: five times as fast as what follows
             return
         if isinstance(value, CONTAINERS) or (held and name in modules):
@@ -136,9 +146,8 @@ class LayerState(torch.nn.Module):
         self.__dict__[name] = value
         if isinstance(value, Tracked):
             self._follow(name, value)
-        for item in flatten(value):
-            if isinstance(item, Metric) and all(item is not known for known in self._metrics):
-                self._metrics.append(item)
+        else:
+            self._note_metrics(value)
 
     def _follow(self, name: str, value: Tracked) -> None:
         """Register a list or dict attribute as a child, or forget it if there is no state in it."""
@@ -148,6 +157,12 @@ class LayerState(torch.nn.Module):
             self._modules.pop(name, None)
         else:
             self._modules[name] = value
+        self._note_metrics(value)
+
+    def _note_metrics(self, value: Any) -> None:
+        for item in items_in(value, set()):
+            if isinstance(item, Metric) and all(item is not known for known in self._metrics):
+                self._metrics.append(item)
 
     def __getattr__(self, name: str) -> Any:
         attributes = self.__dict__
@@ -168,6 +183,8 @@ class LayerState(torch.nn.Module):
             found = getattr(type(self), name, None)
             if isinstance(found, property):
                 found.fget(self)  # the property's own words: it was this that had no value
+            if name in ("built", "name", "training") or name[0] == "_" != name[1:2]:
+                self._require_init(AttributeError)
             raise
 
     def register_parameter(self, name: str, param: torch.nn.Parameter | None) -> None:
@@ -272,8 +289,9 @@ class LayerState(torch.nn.Module):
     _building = False
 
     def _name_scope(self) -> Any:
-        if torch.compiler.is_compiling():  # compiled code makes no variables
-            return contextlib.nullcontext()
+        # Compiled code makes no variables.
+        if is_scope_of(self) or torch.compiler.is_compiling():
+            return _NO_SCOPE
         if self._parent_path is None:
             self.__dict__["_parent_path"] = current_path()
         return name_scope(self.name, caller=self)
@@ -340,7 +358,7 @@ class LayerState(torch.nn.Module):
         with self._name_scope():
             weight = Variable(
                 get_initializer(initializer),
-                shape=standardize_shape(shape),
+                shape=shape,
                 dtype=dtype,
                 trainable=trainable,
                 autocast=autocast,
@@ -394,7 +412,7 @@ class LayerState(torch.nn.Module):
     def _untrack_variable(self, variable: Variable) -> None:
         """Let a weight no longer belong to the layer."""
         self._stray_weights[:] = [w for w in self._stray_weights if w is not variable]
-        for module in (self, *_containers(self)):
+        for module in (self, *containers_in(self)):
             for key, weight in list(module._parameters.items()):
                 if weight is variable:
                     del module._parameters[key]
@@ -404,7 +422,7 @@ class LayerState(torch.nn.Module):
         if not self._stray_weights:
             return
         held = set(map(id, self._parameters.values()))
-        if any(id(weight) not in held for weight in self._stray_weights):
+        if not held.issuperset(map(id, self._stray_weights)):
             held = {id(weight) for weight in self.parameters()}
         for weight in self._stray_weights:
             if id(weight) in held:
@@ -420,11 +438,21 @@ class LayerState(torch.nn.Module):
 
     def _own_weights(self) -> list[torch.nn.Parameter]:
         """This layer's weights without those of its layers, in the order they were made."""
-        self._adopt_stray_weights()
+        if self._stray_weights:
+            self._adopt_stray_weights()
         weights = {id(w): w for w in self._parameters.values() if w is not None}
-        for module in _containers(self):
+        for module in containers_in(self) if self._modules else ():
             weights.update((id(w), w) for w in module._parameters.values() if w is not None)
         return list(weights.values())
+
+    def _ordered_weights(self) -> list[torch.nn.Parameter]:
+        """Likewise, those that were made for training first."""
+        weights = self._own_weights()
+        others = [w for w in weights if not getattr(w, "created_trainable", w.requires_grad)]
+        if not others:
+            return weights
+        last = set(map(id, others))
+        return [*(w for w in weights if id(w) not in last), *others]
 
     @property
     def _trainable_variables(self) -> list[torch.nn.Parameter]:
@@ -440,8 +468,18 @@ class LayerState(torch.nn.Module):
         """The child layers and other modules, in the order they were assigned."""
         return self._children()
 
+    @_layers.setter
+    def _layers(self, layers: Any) -> None:
+        self._assigned_layers = layers  # of a subclass that has its own list under this name
+
     def _children(self) -> list[Any]:
-        return _unique(_children(self))
+        found = {}
+        for child in self._modules.values():
+            if isinstance(child, Tracked):
+                found.update((id(item), item) for item in children_of(child))
+            elif child is not None:
+                found[id(child)] = child
+        return list(found.values())
 
     @property
     def _seed_generators(self) -> list[SeedGenerator]:
@@ -450,7 +488,7 @@ class LayerState(torch.nn.Module):
             if isinstance(value, SeedGenerator):
                 found.append(value)
             elif isinstance(value, Tracked):
-                found += [v for v in _items(value, set()) if isinstance(v, SeedGenerator)]
+                found += [v for v in items_in(value, set()) if isinstance(v, SeedGenerator)]
         return found
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
@@ -464,14 +502,14 @@ class LayerState(torch.nn.Module):
                 continue
             seen.add(id(layer))
             found.append(layer)
-            if recursive:
+            if recursive and layer._modules:
                 queue[:0] = [child for child in layer._layers if isinstance(child, LayerState)]
         return found
 
     @property
     def variables(self) -> list[Any]:
         """All state: weights and seeds, without metrics."""
-        own = [*self._trainable_variables, *self._non_trainable_variables]
+        own = self._ordered_weights()
         own += [generator.state for generator in self._seed_generators]
         for layer in self._layers:
             own += layer.variables if isinstance(layer, LayerState) else layer.parameters()
@@ -485,7 +523,7 @@ class LayerState(torch.nn.Module):
     @property
     def weights(self) -> list[Any]:
         """All weights: trainable ones of the layer, its others, then those of its layers."""
-        own = [*self._trainable_variables, *self._non_trainable_variables]
+        own = self._ordered_weights()
         for layer in self._layers:
             own += layer.weights if isinstance(layer, LayerState) else layer.parameters()
         return _unique(own)
@@ -576,7 +614,9 @@ class LayerState(torch.nn.Module):
                     " it.",
                 )
             )
-        values = [value if isinstance(value, Tensor) else np.asarray(value) for value in weights]
+        values = [
+            value if isinstance(value, Tensor) else readable(np.asarray(value)) for value in weights
+        ]
         for weight, value in zip(targets, values, strict=True):
             if tuple(weight.shape) != tuple(value.shape):
                 raise ValueError(
@@ -667,7 +707,7 @@ class StateTracker:
             `value`.
         """
         layer = self._layer
-        for item in flatten(value):
+        for item in items_in(value, set()):
             if isinstance(item, Variable):
                 layer._track_variable(item)
             elif isinstance(item, Metric):
@@ -715,7 +755,8 @@ def assign(weight: torch.nn.Parameter, value: Any) -> None:
         weight.assign(value)
         return
     with torch.no_grad():
-        weight.copy_(value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value)))
+        array = value if isinstance(value, Tensor) else readable(np.asarray(value))
+        weight.copy_(torch.as_tensor(array))
 
 
 def assign_from(store: Any, weights: Iterable[torch.nn.Parameter]) -> None:
@@ -742,32 +783,6 @@ def _first_parameter(module: torch.nn.Module) -> torch.nn.Parameter | None:
         if found is not None:
             return found
     return None
-
-
-def _containers(module: torch.nn.Module) -> Iterator[Tracked]:
-    for child in module._modules.values():
-        if isinstance(child, Tracked):
-            yield child
-            yield from _containers(child)
-
-
-def _children(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Yield child layers and plain modules, looking into lists and dicts."""
-    for child in module._modules.values():
-        if isinstance(child, Tracked):
-            yield from _children(child)
-        elif child is not None:
-            yield child
-
-
-def _items(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield what is in lists and dicts, also in those that are in themselves."""
-    if not isinstance(value, (list, tuple, dict)):
-        yield value
-    elif id(value) not in seen:
-        seen.add(id(value))
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _items(item, seen)
 
 
 def _unique(items: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -35,7 +35,10 @@ __all__ = [
     "TrackedSet",
     "TrackedTuple",
     "Tracker",
+    "children_of",
+    "containers_in",
     "is_tracking_enabled",
+    "items_in",
     "no_automatic_dependency_tracking",
     "track",
 ]
@@ -479,3 +482,30 @@ class Tracker:
 
     def _may_hold(self, *values: Any) -> bool:
         return True
+
+
+def containers_in(module: torch.nn.Module) -> Iterator[Tracked]:
+    """Yield the containers among a module's attributes, also those in one another."""
+    for child in module._modules.values():
+        if isinstance(child, Tracked):
+            yield child
+            yield from containers_in(child)
+
+
+def children_of(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Yield child layers and plain modules, looking into lists and dicts."""
+    for child in module._modules.values():
+        if isinstance(child, Tracked):
+            yield from children_of(child)
+        elif child is not None:
+            yield child
+
+
+def items_in(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield what is in lists and dicts, also in those that are in themselves."""
+    if not isinstance(value, (list, tuple, dict)):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from items_in(item, seen)

@@ -123,7 +123,8 @@ def _mean_binary(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor | None:
-    y_true = same_size(y_true, y_pred)
+    if y_true.dtype is not y_pred.dtype or y_true.shape != y_pred.shape:
+        y_true = same_size(y_true, y_pred)
     if y_true is None or axis != -1:
         return None
     if label_smoothing:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..config import default_device, floatx
 from ..dtype_policies import get as get_dtype_policy
-from ..dtypes import to_torch
+from ..dtypes import readable, to_torch
 from ..naming import auto_name, explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..tree import flatten, is_nested, map_structure, map_structure_up_to
@@ -97,7 +97,7 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: Any = None) -> T
     device = device or default_device()
     if array.ndim == 0:  # filled in where it is needed: a copy would make the host wait
         return torch.full((), array.item(), dtype=dtype, device=device)
-    return torch.as_tensor(array).to(device, dtype)
+    return torch.as_tensor(readable(array)).to(device, dtype)
 
 
 def _to_tensors(x: Any, dtype: torch.dtype | None, device: Any) -> Any:

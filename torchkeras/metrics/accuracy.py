@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from ..config import floatx
 from ..dtypes import to_torch
@@ -98,24 +99,20 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
 def _binary_matches(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor) and y_true.shape == y_pred.shape:
         try:
-            return torch.eq(y_true, _above(y_pred, threshold))
+            if threshold == 0.5 and y_pred.dtype is torch.float32 and y_pred.is_cpu:
+                if not is_compiling():
+                    return torch.eq(y_true, torch.gt(y_pred, _HALF))
+            return torch.eq(y_true, y_pred > threshold)
         except RuntimeError:  # on different devices, say
             pass
     y_true, y_pred = _both(y_true, y_pred)
     if y_true.dim() != y_pred.dim():
         y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
-    return _equal("binary_accuracy", y_true, _above(y_pred, threshold), y_true, y_pred)
+    return _equal("binary_accuracy", y_true, y_pred > threshold, y_true, y_pred)
 
 
 # Compared with a tensor, small batches take half the time: torch makes one of a number anew.
 _HALF = torch.tensor(0.5, device="cpu")
-
-
-def _above(y_pred: Tensor, threshold: float) -> Tensor:
-    usual = threshold == 0.5 and y_pred.dtype is torch.float32 and y_pred.is_cpu
-    if usual and not torch.compiler.is_compiling():
-        return torch.gt(y_pred, _HALF)
-    return y_pred > threshold
 
 
 @builtin("keras.metrics.categorical_accuracy")

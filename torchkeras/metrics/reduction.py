@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from ..losses import is_loss
 from ..losses.loss import (
@@ -26,6 +27,7 @@ from ..losses.loss import (
     weight_error,
 )
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
+from ..variables import READING
 from .metric import Deferred, Metric
 
 __all__ = ["Mean", "MeanMetricWrapper", "Sum", "matcher", "reduce_to_samplewise_values"]
@@ -173,10 +175,13 @@ class Mean(Metric):
         if mean.device != self.total.device:
             self._move(mean.device)
         self.total.add_(mean, alpha=count)
-        self._add_count(count)
+        if is_compiling():  # `_add_count`, one call cheaper
+            self._count.add_(count)
+        else:
+            self.__dict__["_pending"] += count
 
     def _add_count(self, count: float | Tensor) -> None:
-        if isinstance(count, Tensor) or torch.compiler.is_compiling():
+        if isinstance(count, Tensor) or is_compiling():
             self._count.add_(count)
         else:
             self.__dict__["_pending"] += count  # past `__setattr__`, which looks for state
@@ -184,17 +189,21 @@ class Mean(Metric):
     def _settle(self) -> None:
         if self._pending:
             self._count.detach().add_(self._pending)
-            self._pending = 0
+            self.__dict__["_pending"] = 0
 
     def reset_state(self) -> None:
         """Forget all values."""
-        self._pending = 0
+        self.__dict__["_pending"] = 0
         self.total.detach().zero_()
         self._count.detach().zero_()
 
     def result(self) -> Tensor:
         """Return the mean; 0 before the first value."""
-        return divide_no_nan(self.total.detach(), self.count.detach())
+        total, count = self.total.detach(), self.count.detach()
+        # On the host a look at the count costs less than the kernels that do without.
+        if count.is_cpu and type(count) is Tensor and READING.scope is None and not is_compiling():
+            return total / count if count.item() else torch.zeros_like(total)
+        return divide_no_nan(total, count)
 
 
 @builtin("keras.metrics.MeanMetricWrapper")
@@ -230,7 +239,7 @@ class MeanMetricWrapper(Mean):
         mask = getattr(y_pred, "_keras_mask", None)
         if sample_weight is None and mask is None and isinstance(y_pred, Tensor):
             if self._matcher is not None:
-                return self._add_matches(self._matcher(y_true, y_pred, **self._fn_kwargs))
+                return self.add_matches(y_true, y_pred)
             if (
                 self._mean_kernel is not None
                 and isinstance(y_true, Tensor)
@@ -250,14 +259,47 @@ class MeanMetricWrapper(Mean):
             sample_weight = apply_mask(sample_weight, mask, self._torch_dtype, "sum")
         Mean.update_state(self, values, sample_weight=sample_weight)
 
-    def _add_matches(self, matches: Tensor) -> None:
+    @property
+    def adds_matches(self) -> bool:
+        """Whether an update without weights and masks may go straight to `add_matches`."""
+        updates = type(self).update_state is MeanMetricWrapper.update_state
+        return updates and self._matcher is not None and "update_state" not in self.__dict__
+
+    def add_matches(self, y_true: Any, y_pred: Any) -> None:
+        """Add a batch to a metric of a function whose values are 0 and 1."""
+        matches = self._matcher(y_true, y_pred, **self._fn_kwargs)
+        self._add(matches, matches.shape[0] if matches.dim() else 1)
+
+    def add_hits(self, y_true: Tensor, y_pred: Tensor) -> bool:
+        """Likewise several batches in one, if there is one value in each of its rows.
+
+        Returns:
+            Whether they were added: with more values, sums would be rounded otherwise.
+        """
+        rows = y_pred.shape[0]
+        try:
+            matches = self._matcher(y_true, y_pred, **self._fn_kwargs)
+        except (RuntimeError, ValueError):  # the batch that is at fault says why
+            return False
+        if matches.shape[:1] != (rows,) or matches.numel() != rows:
+            return False
+        self._add(matches, rows)
+        return True
+
+    def _add(self, matches: Tensor, rows: int) -> None:
+        if matches.device != self.total.device:
+            self._move(matches.device)
         size = matches.numel()
-        rows = matches.shape[0] if matches.dim() else 1
-        hits = (
-            matches.sum() if matches.is_cuda else matches.count_nonzero()
-        )  # the faster of the two
-        self.total.add_(hits, alpha=1 if size == rows else rows / size if size else 1)
-        self._add_count(rows)
+        # The faster of the two.
+        hits = matches.sum() if matches.is_cuda else matches.count_nonzero()
+        if size == rows or not size:
+            self.total.add_(hits)
+        else:
+            self.total.add_(hits, alpha=rows / size)
+        if is_compiling():  # `_add_count`, one call cheaper
+            self._count.add_(rows)
+        else:
+            self.__dict__["_pending"] += rows
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, the function among them."""

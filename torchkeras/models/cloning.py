@@ -8,7 +8,7 @@ from typing import Any
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
 from ..naming import explain
-from ..registry import SafeModeScope
+from ..registry import SafeModeScope, deserialize_keras_object, serialize_keras_object
 from ..tree import assert_same_structure, flatten, lists_to_tuples, map_structure
 from .functional import Functional
 from .model import Model
@@ -28,7 +28,8 @@ def clone_model(
     """Return a model like `model`, with layers and weights of its own, compiled as `model` is.
 
     Args:
-        model: A functional or sequential model, or one with `get_config` and `from_config`.
+        model: A functional or sequential model, or one, or a layer, with `get_config` and
+            `from_config`.
         input_tensors: Symbolic tensors to build the clone on, in the structure of the inputs.
         clone_function: Makes the layer that takes the place of a layer. Default: a new one from its
             config.
@@ -47,10 +48,11 @@ def clone_model(
     cache = kwargs.pop("cache", None)
     if kwargs:
         raise ValueError(f"Unexpected keyword argument(s): {tuple(kwargs)}")
-    if not isinstance(model, Model):
+    if not isinstance(model, Layer):
         raise ValueError(
             explain(
-                "`clone_model` clones models.", given=f"{model!r} of type {type(model).__name__}"
+                "`clone_model` clones models and layers.",
+                given=f"{model!r} of type {type(model).__name__}",
             )
         )
     clone = _Cloner(clone_function, call_function, recursive, {} if cache is None else cache)
@@ -70,12 +72,14 @@ def clone_model(
     if input_tensors is not None or clone_function is not None or call_function is not None:
         raise ValueError(
             explain(
-                f"Model '{model.name}' (of type {type(model).__name__}) is a subclass of `Model`:"
-                " its layers are not known, so only its config can be cloned.",
+                f"The layers inside '{model.name}' (of type {type(model).__name__}), which is a"
+                " subclass of `Model` or `Layer`, are not known: only its config can be cloned.",
                 fix="leave `input_tensors`, `clone_function` and `call_function` out.",
             )
         )
-    return type(model).from_config(model.get_config())
+    # By way of a full config, which says also how to build and to compile it.
+    known = {type(model).__name__: type(model)}
+    return deserialize_keras_object(serialize_keras_object(model), known, safe_mode=False)
 
 
 class _Cloner:

@@ -1,7 +1,7 @@
 """`Functional`: a model made of the calls between symbolic inputs and outputs.
 
 The graph is lowered once, when the model is made, to a generated function of flat inputs, which
-then is the module's `forward`. `model.graph.code` shows it.
+then is the module's `forward`. `model.graph.code` shows its calls.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from typing import Any
 import torch
 
 from ..dtypes import to_torch
+from ..graph.code import Code
 from ..graph.context import CONTEXT
 from ..graph.function import run_through_graph
 from ..graph.keras_tensor import KerasTensor
-from ..graph.lower import DisconnectedError, Lowering, attach_mask, sort_graph, training_or
+from ..graph.lower import (
+    DisconnectedError,
+    Lowering,
+    attach_mask,
+    drop_dead_code,
+    sort_graph,
+    training_or,
+)
 from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
@@ -90,8 +98,8 @@ class Functional(LoweredModel):
         self.__dict__["outputs"] = flatten(outputs)
         self._lower()
         self.__dict__.update(_build_shapes={"input_shape": None}, built=True)
-        if trainable is not None:
-            self.trainable = trainable
+        if trainable is not None:  # of the model; its layers keep what they have, frozen or not
+            self.__dict__["_trainable"] = bool(trainable)
 
     def _lower(self) -> None:
         """Sort the graph, register its layers, and generate `forward`."""
@@ -114,11 +122,12 @@ class Functional(LoweredModel):
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
                 keys[operation] = hold(self, operation)
-        lowering = Lowering(graph, self.inputs, self._returned(), keys)
+        self.__dict__["_keys"] = keys
+        code = Code()
+        lowering = Lowering(code, graph, self.inputs, self._returned(), keys)
         if lowering.held:
             self._modules["_constants"] = lowering.constants
-        self.__dict__["fx_graph"] = lowering.fx_graph
-        self.__dict__["lowered"] = lowered = lowering.function()
+        self.__dict__["lowered"] = lowered = code.compile("<lowered graph>")
         if not _is_single(self._inputs_struct):
             # What callers pass, which `torch.export` asks for; the code itself takes flat inputs.
             lowered.__signature__ = inspect.Signature(
@@ -144,8 +153,15 @@ class Functional(LoweredModel):
         return self.outputs[0] if _is_single(self._outputs_struct) else self._outputs_struct
 
     @functools.cached_property
+    def fx_graph(self) -> torch.fx.Graph:
+        """The calls that the model makes, in PyTorch's form for tools that read or change them."""
+        graph = torch.fx.Graph()
+        Lowering(graph, self._sorted, self.inputs, self._returned(), self._keys)
+        return drop_dead_code(graph)
+
+    @functools.cached_property
     def graph(self) -> torch.fx.GraphModule:
-        """The lowered graph as a `torch.fx.GraphModule`; its `code` is what the model runs."""
+        """`fx_graph` as a module with the model's layers; `code` shows the calls as Python."""
         return torch.fx.GraphModule(self, self.fx_graph)
 
     # Calls ---------------------------------------------------------------------------------------
@@ -422,7 +438,7 @@ class Functional(LoweredModel):
     # Copies hold the calls of the graph as a list, and record them anew on the copied layers.
 
     def _state(self) -> dict[str, Any]:
-        dropped = ("inputs", "outputs", "_sorted", "_nodes", "operations")
+        dropped = ("inputs", "outputs", "_sorted", "_nodes", "operations", "_keys")
         dropped += ("fx_graph", "lowered", "forward", "graph")
         state = {key: value for key, value in super()._state().items() if key not in dropped}
         nodes = self._sorted.nodes

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.compiler import is_compiling
 
 from ..graph.context import ADDING, CONTEXT
 from ..graph.keras_tensor import KerasTensor, any_symbolic
@@ -56,7 +57,16 @@ class LoweredModel(Model):
                     and (x.shape[1:] == sizes or fits(x.shape[1:], sizes))
                     and getattr(x, "_keras_mask", None) is None
                 ):
-                    return self._enter(args, None)
+                    # `_enter`, one call cheaper.
+                    if CONTEXT.entered or is_compiling() or is_hooked(self):
+                        return self._enter(args, None)
+                    CONTEXT.entered = True
+                    if ADDING.layers and self._silent_at != ADDING.version:
+                        self._clear_losses()
+                    try:
+                        return self.forward(x)
+                    finally:
+                        CONTEXT.entered = False
             if kwargs.keys() <= {"training"} and not any_symbolic(x):
                 flat = self._standardize(x)
                 if all(get_keras_mask(part) is None for part in flat):
@@ -70,7 +80,7 @@ class LoweredModel(Model):
     def _enter(self, flat: tuple[Any, ...], training: bool | None) -> Any:
         """Run the generated function, as an outermost call or inside another."""
         entered = CONTEXT.entered
-        if training is None and (entered or torch.compiler.is_compiling()):
+        if training is None and (entered or is_compiling()):
             return _module_call(self, *flat)
         if not entered:
             CONTEXT.entered = True

@@ -46,6 +46,11 @@ class Sequential(LoweredModel):
         [[0.0, 2.0]]
     """
 
+    # The layers with their symbolic outputs, as of the last `build`; and those of them that the
+    # next one need not call.
+    _steps: Sequence[tuple[Layer, Any]] = ()
+    _known: Sequence[tuple[Layer, Any]] = ()
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # `Sequential([a, b], name)` has nothing to do with `Model(inputs, outputs)`.
         return Layer.__new__(cls, *args, **kwargs)
@@ -88,7 +93,7 @@ class Sequential(LoweredModel):
             batch_size = getattr(layer, "_input_batch_size", None)
             dtype = layer.input_dtype
             stack.append(InputLayer(batch_shape=(batch_size, *shape), dtype=dtype))
-        if any(other.name == layer.name and other is not layer for other in stack):
+        if layer.name in [other.name for other in stack if other is not layer]:
             raise ValueError(
                 f"All layers added to a Sequential model should have unique names. Name"
                 f" '{layer.name}' is already the name of a layer in this model. Update the `name`"
@@ -101,7 +106,11 @@ class Sequential(LoweredModel):
             )
         stack.append(layer)
         if rebuild:
-            self._rebuild()
+            self.__dict__["_known"] = self._steps  # only the new layer is to be called
+            try:
+                self._rebuild()
+            finally:
+                self.__dict__["_known"] = ()
         elif self._functional is not None or self.built:
             self._forget()
         else:  # there is nothing to forget
@@ -162,10 +171,16 @@ class Sequential(LoweredModel):
                 f"Sequential model '{self.name}' has already been configured to use input shape"
                 f" {stack[0].batch_shape}. You cannot build it with input_shape {input_shape}"
             )
-        x = stack[0].output
-        for layer in stack[1:]:
+        steps = [(stack[0], stack[0].output)]
+        for layer, step in zip(stack[1:], self._known[1:], strict=False):
+            if layer is not step[0] or stack[0] is not self._known[0][0]:
+                break
+            steps.append(step)
+        x = steps[-1][1]
+        for layer in stack[len(steps) :]:
             try:
                 x = layer(x)
+                steps.append((layer, x))
             except NotImplementedError:  # the layer cannot be called on symbolic tensors
                 return
             except Exception as error:
@@ -174,6 +189,7 @@ class Sequential(LoweredModel):
                 if isinstance(error, TypeError):
                     raise self._not_a_stack_layer(layer, error) from error
                 raise
+        self.__dict__["_steps"] = steps
         functional = Functional(stack[0].output, x)  # takes a number, as Keras's does
         functional.__dict__.update(name=self.name, _fixed_sizes=False)
         self._adopt(functional)
@@ -268,8 +284,7 @@ class Sequential(LoweredModel):
 
     @property
     def _layers(self) -> list[Any]:
-        inner = {id(layer): layer for layer in self._stack}
-        inner.update((id(layer), layer) for layer in self._children())
+        inner = {id(layer): layer for layer in (*self._stack, *self._children())}
         return list(inner.values())
 
     def _of_functional(self, attribute: str, what: str) -> Any:
@@ -317,7 +332,7 @@ class Sequential(LoweredModel):
 
     @property
     def graph(self) -> torch.fx.GraphModule:
-        """The lowered graph; its `code` is what the model runs."""
+        """The lowered graph as a `torch.fx.GraphModule`; its `code` shows the calls as Python."""
         return self._of_functional("graph", "graph")
 
     @property
@@ -359,7 +374,8 @@ class Sequential(LoweredModel):
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()
-        state.pop("forward", None)
+        for key in ("forward", "_steps", "_known"):
+            state.pop(key, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

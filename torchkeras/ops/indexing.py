@@ -74,6 +74,8 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
     """
     x = as_tensor(x)
     if CONTEXT.meta:
+        if isinstance(key, Tensor) and key.dtype is torch.bool:  # how many it picks, nobody knows
+            return x.new_zeros((unknown_size(), *x.shape[key.ndim :]))
         key = _without_bounds(key, known_shape(x))
     # A list that a file or a call made of a tuple; a list of numbers alone is an index array.
     if isinstance(key, list) and not all(type(item) in (int, bool, list) for item in key):

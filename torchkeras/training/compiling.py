@@ -328,10 +328,10 @@ class Compiled:
         known = self._compiled_trainable_state
         if known is None:
             return
-        state = {id(layer): layer.trainable for layer in self._flatten_layers()}
+        layers = self._flatten_layers()
         changed = [
             layer.name
-            for layer in self._flatten_layers()
+            for layer in layers
             if id(layer) in known and known[id(layer)] != layer.trainable
         ]
         if changed:
@@ -340,7 +340,9 @@ class Compiled:
                 f" {changed}. Call `compile()` again so that training follows it.",
                 stacklevel=3,
             )
-            self.__dict__["_compiled_trainable_state"] = state
+            self.__dict__["_compiled_trainable_state"] = {
+                id(layer): layer.trainable for layer in layers
+            }
 
 
 def _new_loss_tracker() -> Metric:

@@ -185,9 +185,16 @@ class CompiledStep:
     def __call__(self, data: Any) -> Any:
         if self.failed:
             return self.step(data)
-        batch = unpack_x_y_sample_weight(data)
+        if type(data) is tuple and len(data) == 2:
+            batch = (*data, None)
+        else:
+            batch = unpack_x_y_sample_weight(data)
         if not self._dynamic:
-            shapes = _shapes_of(batch)
+            x, y, sample_weight = batch
+            if type(x) is Tensor and type(y) is Tensor and sample_weight is None:
+                shapes: Any = (x.shape, x.dtype, y.shape, y.dtype)
+            else:
+                shapes = _shapes_of(batch)
             if shapes != self._shapes:
                 if self._run is None:
                     self._shapes = shapes

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..graph.context import CONTEXT
 from ..losses import Loss
 from ..losses import get as get_loss
 from ..losses import resolve as resolve_loss
@@ -32,10 +33,14 @@ from ..tree import (
     map_structure_up_to,
     pack_sequence_as,
 )
+from ..variables import READING
 
 __all__ = ["CompileLoss", "CompileMetrics"]
 
 Tensor = torch.Tensor
+
+# Numbers in the outputs of a batch up to which it waits for others: it shall not take much memory.
+GATHERED_MOST = 1 << 14
 
 
 class OutputNameError(ValueError, KeyError):
@@ -207,6 +212,8 @@ class CompileLoss(Loss):
         self.built = False
         self._entries: list[_Entry] = []
         self._single: _Entry | None = None
+        # The loss that is all there is: of one output, with no weight; `None` if it is not so.
+        self.alone: Any = None
 
     @property
     def variables(self) -> list[Any]:
@@ -232,6 +239,8 @@ class CompileLoss(Loss):
         several = len(self._entries) > 1
         self.metrics = [Mean(name=f"{e.name}_loss") for e in self._entries] if several else []
         self._single = None if several or outputs.nested or not bound else self._entries[0]
+        weighted_one = self._single is None or self._single.weight is not None
+        self.alone = None if weighted_one else self._single.loss
         self.built = True
 
     def _in_order(self) -> tuple[Any, Any]:
@@ -486,6 +495,9 @@ class CompileMetrics(Metric):
         self.built = False
         # (index of the output, name in the logs, the metric, whether it is weighted)
         self._bound: list[tuple[int, str, Any, bool]] = []
+        # Whether all of them count hits, and the batches that wait to be counted.
+        self._adds_matches = False
+        self._gathered: list[tuple[Tensor, Tensor]] | None = None
 
     @property
     def metrics(self) -> list[Any]:
@@ -520,6 +532,8 @@ class CompileMetrics(Metric):
                     metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
                     name = self._name(metric.name, labels[i], weighted, taken)
                     self._bound.append((i, name, metric, weighted))
+        counts = [getattr(metric, "adds_matches", False) for metric in self.metrics]
+        self._adds_matches = bool(counts) and all(counts)
         self.built = True
 
     @staticmethod
@@ -534,8 +548,26 @@ class CompileMetrics(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to all metrics."""
+        self.add(y_true, y_pred, sample_weight)
+
+    def add(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
+        """As `update_state`, which guards what each metric's own guards as well; for steps."""
         if not self.built:
             self.build(y_true, y_pred)
+        if (
+            self._adds_matches
+            and sample_weight is None
+            and type(y_true) is Tensor
+            and type(y_pred) is Tensor
+            and getattr(y_pred, "_keras_mask", None) is None
+            and READING.scope is None
+            and not CONTEXT.meta
+        ):
+            if self._gathered is not None and y_pred.numel() <= GATHERED_MOST:
+                self._gathered.append((y_true, y_pred.detach()))
+            else:
+                self._add_matches(y_true, y_pred)
+            return
         if isinstance(y_pred, Tensor) and not isinstance(y_true, (list, tuple, dict)):
             for _, _, metric, weighted in self._bound:
                 if weighted and sample_weight is not None:
@@ -552,6 +584,36 @@ class CompileMetrics(Metric):
         for i, _, metric, weighted in self._bound:
             metric.update_state(flat_true[i], flat_pred[i], weights[i] if weighted else None)
 
+    def _add_matches(self, y_true: Tensor, y_pred: Tensor) -> None:
+        with_grad = torch.is_grad_enabled()
+        if with_grad:
+            torch._C._set_grad_enabled(False)
+        try:
+            for _, _, metric, _ in self._bound:
+                metric.add_matches(y_true, y_pred)
+        finally:
+            if with_grad:
+                torch._C._set_grad_enabled(True)
+
+    def gather(self) -> None:
+        """From here on batches whose hits are counted may wait for each other.
+
+        Whoever calls it sees to it that nobody asks for results before `count`.
+        """
+        self._gathered = [] if self._adds_matches else None
+
+    def count(self) -> None:
+        """Count the hits of the batches that wait; whole numbers, so all at once is the same."""
+        pairs, self._gathered = self._gathered, None
+        if not pairs:
+            return
+        joined = _joined(pairs) if len(pairs) > 1 else None
+        with torch.no_grad():
+            for _, _, metric, _ in self._bound:
+                if joined is None or not metric.add_hits(*joined):
+                    for y_true, y_pred in pairs:
+                        metric.add_matches(y_true, y_pred)
+
     def reset_state(self) -> None:
         """Reset all metrics."""
         for metric in self.metrics:
@@ -566,6 +628,19 @@ class CompileMetrics(Metric):
     def get_config(self) -> dict[str, Any]:
         """Not available: the model's `get_compile_config` describes its metrics."""
         raise NotImplementedError("Use the model's `get_compile_config()`.")
+
+
+def _joined(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
+    """Return batches of vectors, or of numbers, as one; `None` where they do not go together."""
+    y_true, y_pred = pairs[0]
+    shapes = y_true.shape[1:], y_pred.shape[1:]
+    if len(shapes[0]) > 1 or len(shapes[1]) > 1 or not y_true.dim() or not y_pred.dim():
+        return None
+    for y_true, y_pred in pairs:
+        alike = (y_true.shape[1:], y_pred.shape[1:]) == shapes
+        if not alike or y_true.shape[0] != y_pred.shape[0]:
+            return None
+    return torch.cat([y_true for y_true, _ in pairs]), torch.cat([y_pred for _, y_pred in pairs])
 
 
 def _per_output(spec: Any, argument: str, outputs: Outputs) -> list[Any]:

@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
+from ..dtypes import to_numpy
 from ..graph.context import ADDING, CONTEXT
 from ..naming import explain
 from ..tree import flatten, map_structure
@@ -30,7 +32,9 @@ __all__ = [
     "TrainStep",
     "gradients_of",
     "is_taped",
+    "joined_on_host",
     "names_in",
+    "switch_mode",
 ]
 
 Tensor = torch.Tensor
@@ -134,9 +138,13 @@ class _LossStep:
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """Return the loss; the model's own method is only called if there is more to it."""
-        adds = ADDING.layers and self.model._silent_at != ADDING.version
-        if self.loss is not None and not self.penalized and not adds:
-            loss = self.loss(y, y_pred, sample_weight)
+        compiled, adds = self.loss, ADDING.layers and self.model._silent_at != ADDING.version
+        if compiled is not None and not self.penalized and not adds:
+            alone = compiled.alone
+            if alone is not None and type(y) is Tensor and type(y_pred) is Tensor:
+                loss = alone(y, y_pred, sample_weight)
+                return loss.mean() if loss.dim() else loss
+            loss = compiled(y, y_pred, sample_weight)
             if loss is not None:
                 return loss
         return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
@@ -153,6 +161,21 @@ class _LossStep:
         if self.metrics is not None:
             self.metrics.update_state(y, y_pred, sample_weight)
 
+    def run(self, batches: list[Any]) -> StepLogs | None:
+        """Run on batches between which nobody looks; the metrics may count them all at once."""
+        logs, metrics = None, self.metrics
+        if metrics is None or len(batches) == 1:
+            for data in batches:
+                logs = self(data)
+            return logs
+        metrics.gather()
+        try:
+            for data in batches:
+                logs = self(data)
+        finally:
+            metrics.count()
+        return logs
+
     def settle(self) -> list[Any]:
         """Look at what a graph has to hold; return the layers that add losses."""
         # What is traced cannot keep a list of them.
@@ -167,9 +190,9 @@ class _LossStep:
 
     def record(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> StepLogs:
         """Update the metrics."""
-        self.tracker.add_mean(loss, batch_size_of(x))
+        self.tracker.add_mean(loss, x.shape[0] if type(x) is Tensor else batch_size_of(x))
         if self.metrics is not None:
-            self.metrics.update_state(y, y_pred, sample_weight)
+            self.metrics.add(y, y_pred, sample_weight)
         return StepLogs(self.model)
 
 
@@ -209,7 +232,10 @@ class TrainStep(_LossStep):
         return [id(weight) for weight in now] != [id(weight) for weight in self.variables]
 
     def __call__(self, data: Any) -> StepLogs:
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        if type(data) is tuple and len(data) == 2:
+            (x, y), sample_weight = data, None
+        else:
+            x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred, loss, grads = self.differentiate(x, y, sample_weight)
         if grads:
             self.optimizer.apply(grads, self.variables)
@@ -319,9 +345,21 @@ class TestStep(_LossStep):
     __test__ = False  # not a test of pytest's
     training = False
 
+    def find_variables(self) -> None:
+        """Look for penalties on weights; there may be others since a step was last made."""
+        self.penalized = _is_penalized(self.model)
+
     def __call__(self, data: Any) -> StepLogs:
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = _inferred(self.call, x)
+        if type(data) is tuple and len(data) == 2:
+            (x, y), sample_weight = data, None
+        else:
+            x, y, sample_weight = unpack_x_y_sample_weight(data)
+        # `_inferred`, one call cheaper.
+        outer_training, CONTEXT.training = CONTEXT.training, False
+        try:
+            y_pred = self.call(x)
+        finally:
+            CONTEXT.training = outer_training
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         return self.record(loss, x, y, y_pred, sample_weight)
 
@@ -370,7 +408,14 @@ class PredictStep:
         self.model = self.call = model
 
     def __call__(self, data: Any) -> Any:
-        return _inferred(self.call, unpack_x_y_sample_weight(data)[0])
+        if type(data) is not Tensor:
+            data = unpack_x_y_sample_weight(data)[0]
+        # `_inferred`, one call cheaper.
+        outer_training, CONTEXT.training = CONTEXT.training, False
+        try:
+            return self.call(data)
+        finally:
+            CONTEXT.training = outer_training
 
     def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], Any]:
         """Return this step compiled."""
@@ -390,6 +435,29 @@ class PredictStep:
 _OUR_METRICS = __name__.partition(".")[0] + ".metrics."
 
 
+def switch_mode(module: torch.nn.Module, training: bool) -> None:
+    """As `module.train(training)`, in a fifth of the calls."""
+    kind, state = type(module), module.__dict__
+    if kind.train is not torch.nn.Module.train or "training" not in state:
+        module.train(training)  # one of its own, or compiled by TorchScript
+        return
+    state["training"] = training
+    for inner in module._modules.values():
+        if inner is not None:
+            switch_mode(inner, training)
+
+
+def _is_penalized(module: torch.nn.Module) -> bool:
+    """Whether a weight in a module has a regularizer."""
+    for weight in module._parameters.values():
+        if getattr(weight, "regularizer", None) is not None:
+            return True
+    for inner in module._modules.values():
+        if inner is not None and _is_penalized(inner):
+            return True
+    return False
+
+
 def _inferred(model: Callable[..., Any], *args: Any) -> Any:
     """Call a model in inference, also layers that train unless told otherwise."""
     outer_training, CONTEXT.training = CONTEXT.training, False
@@ -397,6 +465,14 @@ def _inferred(model: Callable[..., Any], *args: Any) -> Any:
         return model(*args)
     finally:
         CONTEXT.training = outer_training
+
+
+def joined_on_host(*parts: Any) -> np.ndarray:
+    """Join the outputs of batches, and bring them to the host in one copy."""
+    if not isinstance(parts[0], Tensor):
+        return np.concatenate([np.asarray(part) for part in parts])
+    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return to_numpy(joined)
 
 
 def batch_size_of(x: Any) -> int:

@@ -9,18 +9,18 @@ beforehand.
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..callbacks import CallbackList
-from ..callbacks.logs import as_numbers
-from ..config import max_epochs
+from ..callbacks.logs import as_numbers, read
+from ..config import max_epochs, max_steps_per_epoch
+from ..distribution.strategy import distribution
 from ..distribution.strategy import replicas as replicas_in_force
-from ..dtypes import to_numpy
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
@@ -29,7 +29,10 @@ from ..tree import flatten, map_structure
 from .compiling import Compiled
 from .data import (
     class_weight_to_sample_weights,
+    draw_loader_seed,
     get_data_adapter,
+    lone_batch,
+    to_device,
     train_validation_split,
     unpack_x_y_sample_weight,
 )
@@ -52,6 +55,8 @@ from .steps import (
     batch_size_of,
     gradients_of,
     is_taped,
+    joined_on_host,
+    switch_mode,
 )
 
 __all__ = ["Trainer"]
@@ -136,6 +141,8 @@ class Trainer(Compiled):
             logs = None
             # Whatever an imported library did to torch's switch.
             with torch.set_grad_enabled(own_step is None or not is_taped(own_step)):
+                if type(step) is TrainStep:
+                    return step.run(batches)
                 for data in batches:
                     logs = step(data)
             return logs
@@ -175,6 +182,8 @@ class Trainer(Compiled):
         def test_function(batches: list[Any]) -> Any:
             logs = None
             with torch.no_grad():  # what metrics keep of inference mode could not be updated again
+                if type(step) is TestStep:
+                    return step.run(batches)
                 for data in batches:
                     logs = step(data)
             return logs
@@ -380,7 +389,7 @@ class Trainer(Compiled):
 
     def _run_epoch(self, iterator: EpochIterator, callbacks: CallbackList) -> dict[str, Any]:
         """Update on each batch of an epoch, and return its logs."""
-        self.train()
+        switch_mode(self, True)
         train_function = self.train_function
         outer_training = CONTEXT.training
         # An epoch that is gone on with has results, even if no batch of it is left.
@@ -402,12 +411,12 @@ class Trainer(Compiled):
                     break
         finally:
             CONTEXT.training = outer_training
-            self.eval()
+            self._to_eval()
         if replicas is not None:
             replicas.merge(self)
             replicas.merge_statistics(self)
             logs = agreed_logs(logs, self, replicas)
-        return as_numbers(self._metrics_or(logs))
+        return read(self._metrics_or(logs))
 
     def evaluate(
         self,
@@ -450,7 +459,7 @@ class Trainer(Compiled):
         """Evaluate on an epoch; `callbacks` may be those of `fit`."""
         iterator.reset()
         callbacks = self._callback_list(callbacks, iterator, verbose)
-        self.eval()
+        self._to_eval()
         self.make_test_function()
         self.stop_evaluating = False
         callbacks.on_test_begin()
@@ -494,9 +503,15 @@ class Trainer(Compiled):
         Returns:
             NumPy arrays `(samples, …)`, in the structure of the outputs.
         """
+        if not verbose and callbacks is None and steps is None:
+            outputs = self._predict_alone(x, batch_size)
+            if outputs is not None:
+                # The end of a pass draws a number too, and later passes are shuffled accordingly.
+                draw_loader_seed()
+                return outputs
         iterator = self._iterate(x, None, None, batch_size, steps)
         callbacks = self._callback_list(callbacks, iterator, verbose)
-        self.eval()
+        self._to_eval()
         self.make_predict_function()
         self.stop_predicting = False
         if self._replicas is not None:
@@ -520,7 +535,7 @@ class Trainer(Compiled):
         callbacks.on_predict_end()
         if not parts:
             raise ValueError("`predict` was given no data: there was not a single batch.")
-        return map_structure(_concatenate, *parts)
+        return map_structure(joined_on_host, *parts)
 
     def train_on_batch(
         self,
@@ -554,11 +569,11 @@ class Trainer(Compiled):
         self.make_train_function()
         self.reset_metrics()
         was_training = self.training
-        self.train()
+        switch_mode(self, True)
         try:
             logs = as_numbers(self._on_one_batch(self.train_function, data))
         finally:
-            self.train(was_training)
+            switch_mode(self, was_training)
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(
@@ -570,27 +585,63 @@ class Trainer(Compiled):
         self.make_test_function()
         self.reset_metrics()
         was_training = self.training
-        self.eval()
+        self._to_eval()
         try:
             logs = as_numbers(self._on_one_batch(self.test_function, data))
         finally:
-            self.train(was_training)
+            if was_training:
+                switch_mode(self, True)
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for a batch as NumPy arrays."""
-        adapter = get_data_adapter(x, batch_size=_rows(x))
-        data = adapter.peek(self._device())
-        self.make_predict_function()
         was_training = self.training
-        self.eval()
-        if self._replicas is not None:
-            data = self._replicas.rows_of(data)
         try:
+            outputs = self._predict_alone(x, sys.maxsize)
+            if outputs is not None:
+                return outputs
+            adapter = get_data_adapter(x, batch_size=_rows(x))
+            data = adapter.peek(self._device())
+            self.make_predict_function()
+            self._to_eval()
+            if self._replicas is not None:
+                data = self._replicas.rows_of(data)
             outputs = self.predict_function([data])
         finally:
-            self.train(was_training)
-        return map_structure(_concatenate, outputs)
+            if was_training:
+                switch_mode(self, True)
+        return map_structure(joined_on_host, outputs)
+
+    def _predict_alone(self, x: Any, batch_size: int | None) -> Any:
+        """Return the outputs for an array that is one batch, without all that many batches need.
+
+        Args:
+            x: Any data.
+            batch_size: Samples in a batch.
+
+        Returns:
+            `None` for other data, or where it is to be shared among processes.
+        """
+        if distribution() is not None or max_steps_per_epoch() is not None:
+            return None
+        data = lone_batch(x, batch_size)
+        if data is None:
+            return None
+        draw_loader_seed()
+        self._to_eval()
+        self.make_predict_function()
+        self.stop_predicting = False
+        outputs = self.predict_function([to_device(data, self._device())])
+        if isinstance(outputs, Tensor):
+            return joined_on_host(outputs)
+        return map_structure(joined_on_host, outputs)
+
+    def _to_eval(self) -> None:
+        """As `eval()`, in fewer calls."""
+        if type(self).eval is torch.nn.Module.eval:
+            switch_mode(self, False)
+        else:
+            self.eval()
 
     def _on_one_batch(self, function: Callable[[list[Any]], Any], data: Any) -> Any:
         """Train or test on one batch, and return the results for all of it."""
@@ -620,7 +671,9 @@ class Trainer(Compiled):
     def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
         adapter = get_data_adapter(x, y, sample_weight, batch_size=_rows(x))
         data = adapter.peek(self._device())
-        self._symbolic_build(data)
+        if not self._is_ready():
+            self._symbolic_build(data)
+        self._build_optimizer()
         return data
 
     def _callback_list(
@@ -726,14 +779,6 @@ class Trainer(Compiled):
 def _may_take_spells(function: Callable[..., Any], callbacks: CallbackList, kind: str) -> bool:
     """Whether nothing is to happen between two batches of a loop: no callback, no user's step."""
     return getattr(function, "takes_spells", False) and not callbacks.follows_batches(kind)
-
-
-def _concatenate(*parts: Any) -> np.ndarray:
-    """Join the outputs of batches, and bring them to the host in one copy."""
-    if not isinstance(parts[0], Tensor):
-        return np.concatenate([np.asarray(part) for part in parts])
-    joined = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return to_numpy(joined)
 
 
 def _spec_of(x: Any) -> Any:

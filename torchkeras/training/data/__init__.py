@@ -3,10 +3,12 @@
 from .adapter import (
     DataAdapter,
     class_weight_to_sample_weights,
+    draw_loader_seed,
     pack_x_y_sample_weight,
+    to_device,
     unpack_x_y_sample_weight,
 )
-from .arrays import ArrayDataAdapter, train_validation_split
+from .arrays import ArrayDataAdapter, lone_batch, train_validation_split
 from .py_dataset import PyDataset, PyDatasetAdapter
 from .selection import get_data_adapter
 from .streams import GeneratorDataAdapter, IterableAdapter, TorchDataLoaderAdapter
@@ -20,8 +22,11 @@ __all__ = [
     "PyDatasetAdapter",
     "TorchDataLoaderAdapter",
     "class_weight_to_sample_weights",
+    "draw_loader_seed",
     "get_data_adapter",
+    "lone_batch",
     "pack_x_y_sample_weight",
+    "to_device",
     "train_validation_split",
     "unpack_x_y_sample_weight",
 ]

@@ -38,11 +38,14 @@ __all__ = [
     "holds_strings",
     "pack_x_y_sample_weight",
     "refuse_both_weights",
+    "shares_dtype",
     "to_device",
     "to_tensor",
     "unpack_x_y_sample_weight",
 ]
 
+# Dtypes that torch and NumPy share, as they are.
+_SHARED = frozenset(map(np.dtype, "float32 float64 int32 int64 int16 int8 uint8 bool".split()))
 # torch has these dtypes in name only: it indexes and computes with their signed neighbours.
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 
@@ -209,6 +212,11 @@ def densified(x: Any) -> Any:
     return x.todense() if package == "jax" and hasattr(x, "todense") else x
 
 
+def shares_dtype(array: np.ndarray) -> bool:
+    """Whether the values of an array are numbers of a dtype that torch has too."""
+    return array.dtype in _SHARED
+
+
 def is_scipy_sparse(x: Any) -> bool:
     """Whether `x` is a SciPy sparse matrix or array."""
     return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
@@ -232,15 +240,16 @@ def numpy_to_tensor(array: np.ndarray, name: str = "x") -> torch.Tensor:
         ValueError: The array holds strings, objects, dates or 64-bit unsigned integers.
     """
     dtype = array.dtype
-    if dtype.name == "bfloat16":
-        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
-    if dtype.kind not in "biufc" or dtype == np.uint64:
-        raise ValueError(_not_numbers(array, name))
-    if dtype in _WIDENED:
-        array = array.astype(_WIDENED[dtype])
-    elif not dtype.isnative:
-        array = array.astype(dtype.newbyteorder("="))
-    if any(stride < 0 for stride in array.strides):
+    if dtype not in _SHARED:
+        if dtype.name == "bfloat16":
+            return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
+        if dtype.kind not in "biufc" or dtype == np.uint64:
+            raise ValueError(_not_numbers(array, name))
+        if dtype in _WIDENED:
+            array = array.astype(_WIDENED[dtype])
+        elif not dtype.isnative:
+            array = array.astype(dtype.newbyteorder("="))
+    if min(array.strides, default=0) < 0:
         array = np.ascontiguousarray(array)
     if array.flags.writeable:
         return torch.from_numpy(array)

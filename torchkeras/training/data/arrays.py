@@ -33,29 +33,42 @@ from .adapter import (
     numpy_to_tensor,
     pack_x_y_sample_weight,
     refuse_both_weights,
+    shares_dtype,
     to_device,
 )
 from .hugging_face import is_column, read_column, spread
 from .rows import ConvertedRows, Rows, TextRows, is_mapped, sparse_rows
 
-__all__ = ["ArrayDataAdapter", "is_array_data", "train_validation_split", "unrecognized"]
+__all__ = [
+    "PLAIN_ARRAYS",
+    "ArrayDataAdapter",
+    "is_array_data",
+    "lone_batch",
+    "train_validation_split",
+    "unrecognized",
+]
 
 CHUNK_BYTES = 1 << 20
 # Data up to this size is copied to another device as a whole, where gathering is cheapest.
 RESIDENT_BYTES = 256 << 20
 
 _NAMES = ("x", "y", "sample_weight")
+# What most data is, of which nothing more need be asked.
+PLAIN_ARRAYS = frozenset({np.ndarray, torch.Tensor})
 
 
 def is_array(x: Any) -> bool:
     """Whether `x` is one array that an `ArrayDataAdapter` takes, or `None`."""
-    known = x is None or isinstance(x, (torch.Tensor, Rows)) or is_column(x)
+    if x is None or type(x) in PLAIN_ARRAYS:
+        return True
+    known = isinstance(x, (torch.Tensor, Rows)) or is_column(x)
     return known or is_scipy_sparse(x) or hasattr(x, "__array__") or densified(x) is not x
 
 
 def is_array_data(*structures: Any) -> bool:
     """Whether these are arrays, or nested structures with nothing but arrays in them."""
-    return all(is_array(leaf) for structure in structures for leaf in flatten(structure))
+    unknown = [part for part in structures if part is not None and type(part) not in PLAIN_ARRAYS]
+    return all(is_array(leaf) for structure in unknown for leaf in flatten(structure))
 
 
 def to_rows(x: Any, name: str = "x") -> Any:
@@ -68,15 +81,20 @@ def to_rows(x: Any, name: str = "x") -> Any:
     Raises:
         ValueError: Not an array, no axis at all, or neither numbers nor strings.
     """
-    if is_column(x):
-        x = read_column(x, name)
-    if x is None or isinstance(x, Rows):
-        return x
-    sparse = sparse_rows(x, name)
-    if sparse is not None:
-        return sparse
-    x = densified(x)
-    if isinstance(x, torch.Tensor):
+    kind = type(x)
+    is_plain_array = kind is np.ndarray and shares_dtype(x)
+    if not is_plain_array and (kind is not torch.Tensor or x.layout is not torch.strided):
+        if is_column(x):
+            x = read_column(x, name)
+        if x is None or isinstance(x, Rows):
+            return x
+        sparse = sparse_rows(x, name)
+        if sparse is not None:
+            return sparse
+        x = densified(x)
+    if is_plain_array and (x.base is None or not is_mapped(x)):
+        rows = numpy_to_tensor(x, name)
+    elif isinstance(x, torch.Tensor):
         rows = x.detach()
     elif is_array(x):
         array = _to_numpy(x, name)
@@ -99,6 +117,22 @@ def to_rows(x: Any, name: str = "x") -> Any:
             )
         )
     return rows.to(to_torch(floatx())) if rows.is_floating_point() else rows
+
+
+def lone_batch(x: Any, batch_size: Any) -> torch.Tensor | None:
+    """Return an array of numbers as a tensor if it makes a single batch; `None` for other data.
+
+    Args:
+        x: Any data.
+        batch_size: Samples in a batch, 32 where it is `None`.
+    """
+    if batch_size is None:
+        batch_size = 32
+    fits = type(x) in PLAIN_ARRAYS and type(batch_size) is int and x.ndim
+    if not fits or not 0 < x.shape[0] <= batch_size or x.dtype == object:
+        return None
+    rows = to_rows(x)
+    return rows if isinstance(rows, torch.Tensor) else None
 
 
 def _is_usable(array: np.ndarray) -> bool:
@@ -178,6 +212,8 @@ def _describe(x: Any) -> str:
 def _convert(structure: Any, name: str) -> Any:
     if structure is None:
         return None
+    if type(structure) in PLAIN_ARRAYS:
+        return to_rows(structure, name)
     return map_structure(lambda leaf: to_rows(leaf, name), structure)
 
 
@@ -219,13 +255,16 @@ class ArrayDataAdapter(DataAdapter):
             sample_weight = _fold_class_weight(y, sample_weight, class_weight)
         elif sample_weight is not None:
             sample_weight = _spread_sample_weight(y, sample_weight)
-        self._num_samples = _count_samples(x, y, sample_weight)
+        data = pack_x_y_sample_weight(x, y, sample_weight)
+        self._leaves = [leaf for leaf in flatten(data) if leaf is not None]
+        lengths = {leaf.shape[0] for leaf in self._leaves}
+        if len(lengths) != 1 or 0 in lengths:
+            raise _no_count(x, y, sample_weight)
+        self._num_samples = int(lengths.pop())
         self._batch_size = _check_batch_size(batch_size, steps, self._num_samples)
         if isinstance(shuffle, str) and shuffle != "batch":
             raise ValueError(f'`shuffle` must be True, False or "batch". Received: {shuffle!r}')
         self._shuffle = shuffle
-        data = pack_x_y_sample_weight(x, y, sample_weight)
-        self._leaves = [leaf for leaf in flatten(data) if leaf is not None]
         if shuffle:
             self._leaves = list(map(_row_by_row, self._leaves))
         self._pack = _packer(data)
@@ -277,6 +316,11 @@ class ArrayDataAdapter(DataAdapter):
     ) -> Iterator[Any]:
         pack = self._pack
         for chunk in self._chunks(self._leaves_near(device), order, start, device, batch_size):
+            first = chunk[0]
+            if type(first) is torch.Tensor and first.shape[0] <= batch_size:
+                if not any(isinstance(rows, Rows) for rows in chunk):
+                    yield pack(tuple(chunk))
+                    continue
             columns = [rows.split(batch_size) for rows in chunk]
             for batch in zip(*columns, strict=True):
                 yield pack(batch)
@@ -354,9 +398,11 @@ def _gather(leaf: Any, index: torch.Tensor, device: torch.device) -> torch.Tenso
 
 def _packer(data: Any) -> Callable[[tuple[torch.Tensor, ...]], Any]:
     """A function from a batch's tensors, in flat order, to the structure of `data`."""
-    if not is_nested(data):
+    if type(data) is torch.Tensor or not is_nested(data):
         return lambda leaves: leaves[0]
-    if type(data) is tuple and not any(leaf is None or is_nested(leaf) for leaf in data):
+    if type(data) is tuple and not any(
+        type(leaf) is not torch.Tensor and (leaf is None or is_nested(leaf)) for leaf in data
+    ):
         return lambda leaves: leaves  # `zip` makes tuples already
     present = [leaf is not None for leaf in flatten(data)]
     if all(present):
@@ -416,37 +462,33 @@ def _shapes(structure: Any) -> Any:
     return map_structure(lambda leaf: tuple(leaf.shape), structure, none_is_leaf=False)
 
 
-def _count_samples(*parts: Any) -> int:
-    """The common length of all arrays."""
+def _no_count(*parts: Any) -> ValueError:
+    """Say why arrays have no common length, or no samples at all."""
     sizes = {
         name: [int(leaf.shape[0]) for leaf in flatten(part) if leaf is not None]
         for name, part in zip(_NAMES, parts, strict=True)
     }
     sizes = {name: lengths for name, lengths in sizes.items() if lengths}
-    distinct = {length for lengths in sizes.values() for length in lengths}
-    if len(distinct) > 1:
+    if not sizes:
+        return ValueError(
+            explain("There is no data: `x` is None or holds no array.", fix="pass `x`.")
+        )
+    if len({length for lengths in sizes.values() for length in lengths}) > 1:
         facts = {f"'{name}' sizes": ", ".join(map(str, found)) for name, found in sizes.items()}
-        raise ValueError(
+        return ValueError(
             explain(
                 "Data cardinality is ambiguous: the arrays have different numbers of samples.",
                 **facts,
                 fix="give all arrays the same length along their first axis.",
             )
         )
-    if not distinct:
-        raise ValueError(
-            explain("There is no data: `x` is None or holds no array.", fix="pass `x`.")
+    return ValueError(
+        explain(
+            "The data is empty: its arrays have 0 samples.",
+            shapes=_shapes(parts[0]),
+            fix="check how the arrays were filtered or split.",
         )
-    total = distinct.pop()
-    if total == 0:
-        raise ValueError(
-            explain(
-                "The data is empty: its arrays have 0 samples.",
-                shapes={name: _shapes(part) for name, part in zip(_NAMES, parts, strict=True)}["x"],
-                fix="check how the arrays were filtered or split.",
-            )
-        )
-    return total
+    )
 
 
 def _check_batch_size(batch_size: Any, steps: int | None, total: int) -> int:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from ...distribution.strategy import require_shared_data
 from ...naming import explain
 from .adapter import DataAdapter
-from .arrays import ArrayDataAdapter, is_array_data, unrecognized
+from .arrays import PLAIN_ARRAYS, ArrayDataAdapter, is_array_data, unrecognized
 from .hugging_face import as_loader, spread
 from .py_dataset import PyDataset, PyDatasetAdapter
 from .streams import (
@@ -55,6 +55,10 @@ def get_data_adapter(
     if isinstance(x, DataAdapter):
         return x
     require_shared_data(x)
+    if type(x) in PLAIN_ARRAYS and is_array_data(y, sample_weight):
+        return ArrayDataAdapter(
+            x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
+        )
     if isinstance(x, TensorDataset) and len(x.tensors) <= 3 and y is None and sample_weight is None:
         x, y, sample_weight = (*x.tensors, None, None)[:3]
     x, y, sample_weight = spread(x, y, sample_weight)
