@@ -3,7 +3,8 @@
 `import torchkeras as keras` gives the names of `import keras`. Each is loaded on first use, so
 the import itself costs next to nothing over `import torch`.
 To run a script that says `import keras` or `from tensorflow import keras` unchanged, start it with
-`python -m torchkeras run script.py`, or call `torchkeras.dropin.install()` before it imports them.
+`python -m torchkeras run script.py`, or call `torchkeras.dropin.install()` before it imports them;
+in a notebook, `%load_ext torchkeras` does so.
 """
 
 import sys as _sys
@@ -144,8 +145,10 @@ _HOMES = {
     "SymbolicScope": "graph.scopes",
     "Variable": "ops.operators",  # where it has got them
     "device": "config",
+    "load_ipython_extension": "dropin",
     "name_scope": "naming",
     "remat": "graph.remat",
+    "unload_ipython_extension": "dropin",
 }
 # Parts of `keras.config` that floors above `config` define.
 _CONFIG_HOMES = {

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,14 @@ def tf(installed):
 
 @pytest.mark.parametrize(
     "root",
-    ["keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras", "keras._tf_keras.keras"],
+    [
+        "keras",
+        "tensorflow.keras",
+        "tf_keras",
+        "tensorflow.python.keras",
+        "keras._tf_keras.keras",
+        "keras_core",
+    ],
 )
 @pytest.mark.parametrize(
     "part", ["layers", "models", "callbacks", "preprocessing.sequence", "utils"]
@@ -66,6 +74,20 @@ def test_versions_are_the_api_s(installed):
     keras = importlib.import_module("keras")
     assert keras.__version__ == keras.version() == "3.15.1"
     assert torchkeras.version() == torchkeras.__version__ != keras.__version__
+    for name in ("keras", "tf-keras", "tf_keras", "Keras-Core"):
+        assert metadata.version(name) == keras.__version__
+    assert metadata.version("tensorflow") == importlib.import_module("tensorflow").__version__
+    assert metadata.version("numpy") == np.__version__
+    assert "keras" in {distribution.name for distribution in metadata.distributions()}
+
+
+def test_notebooks_load_the_aliases_as_an_extension():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        torchkeras.load_ipython_extension(None)
+    assert importlib.import_module("keras").Model is torchkeras.Model
+    torchkeras.unload_ipython_extension(None)
+    assert not dropin.is_installed()
 
 
 def test_from_imports(installed):

@@ -1,4 +1,4 @@
-"""Make `keras`, `tf_keras` and `tensorflow` mean torchkeras, for scripts as they are.
+"""Make `keras`, `keras_core`, `tf_keras` and `tensorflow` mean torchkeras, for scripts as they are.
 
 An import finder, first on `sys.meta_path`, answers for these names whether or not the packages of
 that name are installed. `keras.layers` and its like are the very modules of torchkeras; `keras`
@@ -18,10 +18,18 @@ from typing import Any
 from ..naming import explain
 from ..utils.pipelines import show_as
 from .beside import as_tf_dataset
+from .children import tell_children
 from .finder import FINDER, PACKAGES, belongs_to
 from .tf.tensors import install_methods, remove_methods
 
-__all__ = ["install", "is_installed", "uninstall"]
+__all__ = [
+    "FINDER",
+    "install",
+    "is_installed",
+    "load_ipython_extension",
+    "uninstall",
+    "unload_ipython_extension",
+]
 
 # Modules of the real packages that `install` put aside.
 _set_aside: dict[str, ModuleType] = {}
@@ -36,11 +44,13 @@ def install(*packages: str) -> None:
     """Make `import keras`, `import tensorflow` and their submodules mean torchkeras from here on.
 
     Call it before anything imports them. Where real ones were imported already, they are put aside,
-    with a warning: objects made with them stay what they are.
+    with a warning: objects made with them stay what they are. Processes that are started from here
+    on follow (by `PYTHONPATH` and `TORCHKERAS_DROPIN` in the environment).
 
     Args:
-        packages: Of "keras", "tensorflow" and "tf_keras" those to replace, beside what earlier
-            calls replaced; all by default. `install("keras")` leaves a real TensorFlow in place.
+        packages: Of "keras", "keras_core", "tensorflow" and "tf_keras" those to replace, beside
+            what earlier calls replaced; all by default. `install("keras")` leaves a real TensorFlow
+            in place.
 
     Raises:
         ValueError: There is no stand-in for a package.
@@ -81,6 +91,7 @@ def install(*packages: str) -> None:
         )
     if not is_installed():
         sys.meta_path.insert(0, FINDER)
+    tell_children(FINDER.packages)
 
 
 def uninstall() -> None:
@@ -97,11 +108,22 @@ def uninstall() -> None:
         if belongs_to(name, FINDER.packages):
             del sys.modules[name]
     FINDER.packages.clear()
+    tell_children(())
     sys.modules.update(_set_aside)
     _set_aside.clear()
     if FINDER.lazy_keras is not None:
         sys.modules["tensorflow"].keras = FINDER.lazy_keras
         FINDER.lazy_keras = None
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Do what `%load_ext torchkeras` asks for: `install`, in a notebook."""
+    install()
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Do what `%unload_ext torchkeras` asks for: `uninstall`."""
+    uninstall()
 
 
 def _as_dataset(loader: Any) -> Any:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
-from collections.abc import Container, Sequence
-from importlib.abc import Loader, MetaPathFinder
+from collections.abc import Container, Iterator, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution, DistributionFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +20,7 @@ from .internals import has_path, view
 __all__ = ["FINDER", "PACKAGES", "AliasFinder", "belongs_to"]
 
 # What can be replaced, each by its own.
-PACKAGES = ("keras", "tensorflow", "tf_keras")
+PACKAGES = ("keras", "keras_core", "tensorflow", "tf_keras")
 
 _LIBRARY = __package__.partition(".")[0]
 _KERAS = f"{_LIBRARY}.dropin.keras"
@@ -29,12 +32,14 @@ _ROOTS = (
     "tensorflow.keras",
     "tf_keras",
     "keras._tf_keras.keras",
+    "keras_core",
     "keras",
 )
 # Packages on the way to a root that hold nothing else.
 _CORRIDORS = ("tensorflow.python", "keras._tf_keras")
 # TensorBoard takes an importable `tensorflow` for the real one unless this module exists.
 _NO_TENSORFLOW = "tensorboard.compat.notf"
+_ANY_DISTRIBUTION = DistributionFinder.Context()
 
 
 def belongs_to(name: str, packages: Container[str]) -> bool:
@@ -107,7 +112,22 @@ class _SourceLoader(_EmptyLoader):
         return view(spec.name)
 
 
-class AliasFinder(MetaPathFinder):
+class _StandInDistribution(Distribution):
+    """What `importlib.metadata` tells of a package that is replaced: its name and version."""
+
+    def __init__(self, package: str) -> None:
+        stand_in = importlib.import_module(_TENSORFLOW if package == "tensorflow" else _KERAS)
+        lines = {"Metadata-Version": "2.1", "Name": package, "Version": stand_in.__version__}
+        self._text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Path:
+        return Path(__file__).parent / path
+
+
+class AliasFinder(DistributionFinder):
     """Finds the stand-ins; an unknown submodule of theirs is an error that names it."""
 
     def __init__(self) -> None:
@@ -140,6 +160,14 @@ class AliasFinder(MetaPathFinder):
         if not _exists(stand_in):
             raise _missing(fullname)
         return importlib.util.spec_from_loader(fullname, _AliasLoader(stand_in), is_package=True)
+
+    def find_distributions(
+        self, context: DistributionFinder.Context = _ANY_DISTRIBUTION
+    ) -> Iterator[Distribution]:
+        """Answer `importlib.metadata` for packages that are replaced."""
+        for package in self.packages:
+            if context.name is None or package == re.sub(r"[-_.]+", "_", context.name).lower():
+                yield _StandInDistribution(package)
 
 
 def _namespace(name: str) -> ModuleType | None:

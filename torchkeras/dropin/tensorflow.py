@@ -103,7 +103,10 @@ _INSTEAD = {
     "nce_loss": "draw negatives and use `tf.nn.sigmoid_cross_entropy_with_logits`",
     "ctc_loss": "use `keras.ops.ctc_loss`, whose arguments differ",
 }
-_ASK = "If you need it, open an issue with the name and the lines that use it."
+_ASK = (
+    "If you need it, open an issue with the name and the lines that use it; docs/tensorflow.md has"
+    " a template."
+)
 
 
 def describe_missing(name: str) -> str:
