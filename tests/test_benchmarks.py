@@ -53,6 +53,12 @@ def test_one_measurement():
     assert result["params"] == 10_689
 
 
+def test_both_sides_take_turns(benchmarks):
+    found = benchmarks("turns").compare("mlp", 0.0, 0.01)
+    assert list(found) == list(benchmarks("turns").WAYS)
+    assert all(time > 0 for times in found.values() for time in times)
+
+
 def test_ops_are_timed_beside_the_same_in_torch(benchmarks):
     table = benchmarks("ops").OPS
     assert len(table) > 30
