@@ -43,7 +43,8 @@ class Waiting:
 
     def install(self):
         """Return the import finder; `None` where there is no PyTorch."""
-        sys.meta_path.remove(self)
+        if self in sys.meta_path:  # no other thread was faster
+            sys.meta_path.remove(self)
         if importlib.util.find_spec("torch") is None:
             return None
         library = FOLDER
