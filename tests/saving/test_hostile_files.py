@@ -286,6 +286,16 @@ def test_attributes_in_parts():
         assert read_attributes(file, file.handle, "absent") == []
 
 
+@pytest.mark.parametrize("kind", [0, 2, 5, 15])
+def test_attributes_of_any_length_that_are_no_text(kind):
+    text = b"\x19\x01\x01\x00"  # a type of any length, a text, its padding, its character set
+    data = h5_bytes(lambda file: file.attrs.update(keras_version="3"))
+    assert data.count(text) == 1
+    data = data.replace(text, bytes([0x19, kind, 1, 0]))
+    with open_h5(io.BytesIO(data)) as file, pytest.raises(FileFormatError, match="nor text"):
+        file.attribute(file.handle, "keras_version")
+
+
 # Archives ----------------------------------------------------------------------------------------
 
 

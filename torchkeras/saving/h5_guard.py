@@ -315,6 +315,9 @@ class H5File:
         # HDF5 reports an error for the storage of an empty list. Lists of strings of any length
         # refer to bytes elsewhere, and each may refer to the same ones.
         count, is_text = math.prod(handle.shape or ()), handle.dtype.hasobject
+        if is_text and (handle.dtype.metadata or {}).get("vlen") not in (str, bytes):
+            # HDF5 crashes on a type that is of any length, but neither text nor a list.
+            raise self._bad(f"its attribute '{name}' is neither numbers nor text")
         stored = handle.get_storage_size() if count else 0
         limit = min(self.size, _ATTRIBUTE_LIMIT) if is_text else self.size
         if stored > limit or (is_text and count and self._repeats_text(node, name, count)):
