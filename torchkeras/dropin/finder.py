@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 import sys
 from collections.abc import Container, Iterator, Sequence
 from importlib.abc import Loader
@@ -15,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ..naming import explain
+from .children.sitecustomize import NO_TENSORFLOW, package_of
 from .internals import has_path, view
 
 __all__ = ["FINDER", "PACKAGES", "AliasFinder", "belongs_to"]
@@ -37,8 +37,6 @@ _ROOTS = (
 )
 # Packages on the way to a root that hold nothing else.
 _CORRIDORS = ("tensorflow.python", "keras._tf_keras")
-# TensorBoard takes an importable `tensorflow` for the real one unless this module exists.
-_NO_TENSORFLOW = "tensorboard.compat.notf"
 _ANY_DISTRIBUTION = DistributionFinder.Context()
 
 
@@ -47,7 +45,7 @@ def belongs_to(name: str, packages: Container[str]) -> bool:
 
     `tensorflow.keras` is Keras's too: beside a real TensorFlow it is what `keras` is.
     """
-    if name == _NO_TENSORFLOW:
+    if name == NO_TENSORFLOW:
         return "tensorflow" in packages
     package, _, rest = name.partition(".")
     if package == "tensorflow" and rest.partition(".")[0] == "keras" and "keras" in packages:
@@ -154,7 +152,7 @@ class AliasFinder(DistributionFinder):
             loader = _NamespaceLoader(namespace)
             return importlib.util.spec_from_loader(fullname, loader, is_package=True)
         if stand_in is None:
-            if fullname not in _CORRIDORS and fullname != _NO_TENSORFLOW:
+            if fullname not in _CORRIDORS and fullname != NO_TENSORFLOW:
                 raise _missing(fullname)
             return importlib.util.spec_from_loader(fullname, _EmptyLoader(), is_package=True)
         if not _exists(stand_in):
@@ -166,7 +164,7 @@ class AliasFinder(DistributionFinder):
     ) -> Iterator[Distribution]:
         """Answer `importlib.metadata` for packages that are replaced."""
         for package in self.packages:
-            if context.name is None or package == re.sub(r"[-_.]+", "_", context.name).lower():
+            if context.name is None or package == package_of(context.name):
                 yield _StandInDistribution(package)
 
 

@@ -11,12 +11,17 @@ import os
 import re
 import sys
 
-__all__ = ["FOLDER", "VARIABLE", "Waiting"]
+__all__ = ["FOLDER", "NO_TENSORFLOW", "VARIABLE", "Waiting", "package_of"]
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 VARIABLE = "TORCHKERAS_DROPIN"
 # TensorBoard asks for it before it takes `tensorflow` for the real one; the finder says yes.
-_NO_TENSORFLOW = "tensorboard.compat.notf"
+NO_TENSORFLOW = "tensorboard.compat.notf"
+
+
+def package_of(distribution):
+    """Return the name of the package that a distribution of some spelling installs; or `""`."""
+    return re.sub(r"[-_.]+", "_", distribution or "").lower()
 
 
 class Waiting:
@@ -31,14 +36,13 @@ class Waiting:
 
     def find_spec(self, name, path=None, target=None):
         """Answer the import system."""
-        package = "tensorflow" if name == _NO_TENSORFLOW else name.partition(".")[0]
+        package = "tensorflow" if name == NO_TENSORFLOW else name.partition(".")[0]
         finder = self.install() if package in self.packages else None
         return None if finder is None else finder.find_spec(name, path, target)
 
     def find_distributions(self, context):
         """Answer `importlib.metadata`."""
-        name = re.sub(r"[-_.]+", "_", context.name or "").lower()
-        finder = self.install() if name in self.packages else None
+        finder = self.install() if package_of(context.name) in self.packages else None
         return () if finder is None else finder.find_distributions(context)
 
     def install(self):
