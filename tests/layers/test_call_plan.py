@@ -3,8 +3,6 @@
 A layer's first call is the full one; those after it must give the same for less.
 """
 
-import gc
-import sys
 import warnings
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 
 import torchkeras as keras
+from tests.calls import count_calls
 from torchkeras import layers
 
 X, SERIES = torch.randn(4, 8), torch.randn(4, 6, 8)
@@ -23,24 +22,6 @@ def with_mask(x, mask=MASK):
     x = x.clone()
     x._keras_mask = mask
     return x
-
-
-def python_calls(work):
-    """Count the Python functions that are called, finalizers aside."""
-    count = 0
-
-    def note(frame, event, argument):
-        nonlocal count
-        count += event == "call"
-
-    gc.disable()
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return count
 
 
 class Inner(keras.Layer):
@@ -111,7 +92,7 @@ def test_the_second_call_gives_the_same_for_less(name, monkeypatch):
     first = parts(layer(*args, **kwargs))
     monkeypatch.setattr(type(layer), "_full_call", None)
     torch.testing.assert_close(parts(layer(*args, **kwargs)), first)
-    assert python_calls(lambda: layer(*args, **kwargs)) <= most
+    assert count_calls(lambda: layer(*args, **kwargs)) <= most
 
 
 @pytest.mark.parametrize("layer", [Inner(), Outer()], ids=["takes it", "hands it on"])
@@ -150,7 +131,7 @@ def test_a_subclassed_model_with_training(monkeypatch):
     net(X, training=True)
     monkeypatch.setattr(keras.Layer, "_full_call", None)
     assert (net(X, training=True) == 0).any() and not (net(X, training=False) == 0).any()
-    assert python_calls(lambda: net(X, training=True)) < 60
+    assert count_calls(lambda: net(X, training=True)) < 60
 
 
 def test_layers_inside_of_mixed_precision_ones(monkeypatch):
@@ -211,7 +192,7 @@ def masked_calls(layer, steps):
         layer(x, mask=mask).sum().backward()
 
     work()
-    return python_calls(work)
+    return count_calls(work)
 
 
 @pytest.mark.parametrize("options", [{}, {"go_backwards": True}, {"zero_output_for_mask": True}])
@@ -259,7 +240,7 @@ def test_no_python_per_image(name):
 
     def calls(batch):
         images = torch.rand(batch, 8, 9, 3)
-        return python_calls(lambda: layer(images, training=True))
+        return count_calls(lambda: layer(images, training=True))
 
     calls(2)
     if name in VARYING:
@@ -277,5 +258,5 @@ def test_vocabularies_adapt_without_python_per_word():
         (layers.IntegerLookup(), numbers),
         (layers.TextVectorization(output_mode="int"), [" ".join(words)] * 2),
     ):
-        assert python_calls(lambda layer=layer, data=data: layer.adapt(data)) < 3000
+        assert count_calls(lambda layer=layer, data=data: layer.adapt(data)) < 3000
         assert layer.vocabulary_size() >= 30_000

@@ -4,42 +4,19 @@ Not time but calls are counted, so that a loaded machine changes nothing. Who ne
 says why beside the new limit; who needs fewer lowers it.
 """
 
-import gc
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 import torchkeras
+from tests.calls import count_own_calls
 from torchkeras import layers, random
 from torchkeras.graph.context import ADDING
-
-OURS = str(Path(torchkeras.__file__).parent)
 
 
 @pytest.fixture(autouse=True)
 def no_layer_ever_added_a_loss(monkeypatch):
     """Where one did, in whatever test, a few calls more look for losses."""
     monkeypatch.setattr(ADDING, "layers", 0)
-
-
-def count_calls(work):
-    """The number of calls of our functions while `work` runs."""
-    calls = 0
-
-    def note(frame, event, arg):
-        nonlocal calls
-        calls += event == "call" and frame.f_code.co_filename.startswith(OURS)
-
-    gc.disable()
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return calls
 
 
 def functional(depth):
@@ -78,7 +55,7 @@ LIMITS = {functional: 245, sequential: 252, residual: 260, recurrent: 502}
 @pytest.mark.parametrize("make", LIMITS, ids=lambda make: make.__name__)
 def test_calls_per_layer(make):
     make(4)  # loads modules, looks at signatures
-    few, some, many = (count_calls(lambda depth=depth: make(depth)) for depth in (4, 12, 20))
+    few, some, many = (count_own_calls(lambda depth=depth: make(depth)) for depth in (4, 12, 20))
     per_layer = (many - some) / 8
     assert per_layer <= LIMITS[make]
     # As many for each, however deep the model is.
@@ -92,7 +69,7 @@ def test_calls_of_a_model_of_layers_that_exist():
         torchkeras.Model(whole.inputs, whole.layers[depth].output)
 
     part(4)
-    assert (count_calls(lambda: part(20)) - count_calls(lambda: part(12))) / 8 <= 23
+    assert (count_own_calls(lambda: part(20)) - count_own_calls(lambda: part(12))) / 8 <= 23
 
 
 def test_a_layer_put_on_top_is_the_only_one_that_is_called():

@@ -4,17 +4,14 @@ Not time but calls are counted, so that a loaded machine changes nothing. Who ne
 says why beside the new limit; who needs fewer lowers it.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import torchkeras
+from tests.calls import count_own_calls
 from torchkeras import layers
 from torchkeras.training import epochs
 
-OURS = str(Path(torchkeras.__file__).parent)
 # Calls of functions of torchkeras and of the lowered graph: those within torch go by its version.
 # First of a batch by itself, then of one among those between which nobody looks.
 LIMITS = {"fit": (64, 55), "evaluate": (42, 33), "predict": (29, 24)}
@@ -27,23 +24,6 @@ ALONE = {
     "test_on_batch": 241,
     "predict_on_batch": 50,
 }
-
-
-def count_calls(work):
-    """The number of calls of our functions while `work` runs."""
-    calls = 0
-
-    def note(frame, event, arg):
-        nonlocal calls
-        name = frame.f_code.co_filename
-        calls += event == "call" and (name.startswith(OURS) or "lowered graph" in name)
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +41,7 @@ def calls_of_a_batch(model, method, few, many):
     def run(batches):
         x = rng.random((32 * batches, 20), dtype="float32")
         data = (x,) if method == "predict" else (x, rng.integers(0, 2, (len(x), 1)))
-        return count_calls(lambda: getattr(model, method)(*data, verbose=0))
+        return count_own_calls(lambda: getattr(model, method)(*data, verbose=0))
 
     run(10)  # makes the functions
     return (run(many) - run(few)) / (many - few)
@@ -88,7 +68,7 @@ def test_calls_of_a_batch_alone(method, model):
     options = {} if method.endswith("on_batch") else {"verbose": 0}
 
     def run():
-        return count_calls(lambda: getattr(model, method)(*data, **options))
+        return count_own_calls(lambda: getattr(model, method)(*data, **options))
 
     run()  # makes the functions
     assert run() == ALONE[method]
