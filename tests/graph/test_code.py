@@ -1,6 +1,7 @@
 import collections
 import gc
 import math
+import types
 import weakref
 
 import pytest
@@ -82,13 +83,8 @@ def test_a_value_is_let_go_where_it_is_last_used():
     code.call_module("make", (a,))
     code.output(code.call_function(make, ({"x": d},)))
 
-    class Owner:
-        pass
-
-    owner = Owner()
-    owner.make = make
     del a, b, c, d
-    code.compile("<test>")(owner)
+    code.compile("<test>")(types.SimpleNamespace(_modules={"make": make}))
     # `a` lives until the fifth call; `b` ends with the third, `c` with the fourth.
     assert alive == [0, 1, 2, 2, 2, 1]
 
@@ -102,27 +98,20 @@ def test_only_calls_of_modules_are_made_for_nothing():
     code.call_module("call", ("module",))
     code.output(x)
 
-    class Owner:
-        pass
-
-    owner = Owner()
-    owner.made, owner.call = made, made.append
+    owner = types.SimpleNamespace(made=made, _modules={"call": made.append})
     assert code.compile("<test>")(owner, 5) == 5
     assert made == ["module"]
 
 
-def test_attributes_of_any_name():
+def test_attributes_and_modules_of_any_name():
     names = ["dense", "a b", "class", 'q"', "1st", "\u2028"]
     code = Code()
-    code.output([code.call_module(name, (i,)) for i, name in enumerate(names)])
-
-    class Owner:
-        pass
-
-    owner = Owner()
-    for name in names:
-        setattr(owner, name, lambda x: x * x)
-    assert code.compile("<test>")(owner) == [0, 1, 4, 9, 16, 25]
+    squares = [code.call_module(name, (i,)) for i, name in enumerate(names)]
+    code.output([*squares, *map(code.get_attr, names)])
+    owner = types.SimpleNamespace(_modules=dict.fromkeys(names, lambda x: x * x))
+    for i, name in enumerate(names):
+        setattr(owner, name, i)
+    assert code.compile("<test>")(owner) == [0, 1, 4, 9, 16, 25, 0, 1, 2, 3, 4, 5]
 
 
 def test_names_of_parameters_are_told_apart_from_each_other_and_from_ours():

@@ -14,6 +14,7 @@ from torchkeras import layers as L
 from torchkeras.models import Model, Sequential, load_model
 from torchkeras.random import set_seed
 from torchkeras.training.data import PyDataset
+from torchkeras.training.steps import without_grad_in
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
@@ -716,3 +717,46 @@ def test_logs_are_sorted_by_the_names_of_the_metrics():
     names = ["loss", "mae", "a", "b", "val_a", "val_b", "val_loss", "val_mae"]
     assert listener.seen == names
     assert list(history.history) == [*names, "added"]
+
+
+class Keeping(L.Layer):
+    """Makes a tensor at its first call, and computes with it from there on."""
+
+    kept = None
+
+    def call(self, inputs):
+        if self.kept is None and not inputs.is_meta:
+            self.kept = torch.full((4,), 2.0)
+        return inputs if self.kept is None else inputs * self.kept
+
+
+class KeepingMetric(metrics.Metric):
+    """Replaces its state at each update."""
+
+    total = 0.0
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total = (self.total + y_pred.sum()).requires_grad_(False)
+
+    def reset_state(self):
+        self.total = torch.zeros(())
+
+    def result(self):
+        return self.total.add_(0.0)
+
+
+@pytest.mark.parametrize("first", ["evaluate", "predict"])
+def test_what_users_classes_keep_can_be_trained_with(first):
+    dense = L.Dense(4)
+    model = Sequential([L.Input((4,)), dense, Keeping(), L.Dense(4)])
+    model.compile("sgd", "mse", metrics=[KeepingMetric(name="kept")])
+    getattr(model, first)(*((X[:8],) if first == "predict" else (X[:8], X[:8])), verbose=0)
+    before = dense.get_weights()[0]
+    assert np.isfinite(model.fit(X[:8], X[:8], verbose=0).history["kept"]).all()
+    assert (dense.get_weights()[0] != before).any()
+
+
+def test_inference_mode_is_for_models_without_code_of_the_users():
+    ours, wrapped = Sequential([L.Dense(4)]), Sequential([torch.nn.Linear(4, 4)])
+    assert without_grad_in(ours) is without_grad_in(wrapped) is torch.inference_mode
+    assert without_grad_in(Sequential([L.Dense(4), Keeping()])) is torch.no_grad

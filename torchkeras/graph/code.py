@@ -50,6 +50,7 @@ class Code:
         # Result, what is called, arguments, and whether it is needed for its result alone.
         self._lines: list[tuple[_Value, str, tuple[Any, ...], dict[str, Any], bool]] = []
         self._returned: Any = None
+        self._calls_modules = False
 
     def placeholder(self, name: str) -> _Value:
         """Add a parameter, whose name is a Python name."""
@@ -65,8 +66,9 @@ class Code:
         return _Value(self._attribute(path), fixed=True)
 
     def call_module(self, key: str, args: Any = (), kwargs: Any = None) -> _Value:
-        """Call an attribute of `self`, whether or not anything uses the result."""
-        return self._add(self._attribute(key), args, kwargs, False)
+        """Call a module that `self` has under a key, whether or not anything uses the result."""
+        self._calls_modules = True
+        return self._add(f"_modules[{key!r}]", args, kwargs, False)
 
     def call_function(self, function: Any, args: Any = (), kwargs: Any = None) -> _Value:
         """Call a function; left out if nothing uses the result."""
@@ -126,6 +128,8 @@ class Code:
             lines.append((line, value in alive, last_used))
         parameters = ", ".join(("self", *self._parameters))
         source = [f"def forward({parameters}):"]
+        if self._calls_modules:  # `self.key` would be looked for everywhere else first
+            source.append(" _modules = self._modules")
         for (value, called, args, kwargs, _), needed, last_used in reversed(lines):
             parts = [self._write(arg) for arg in args]
             if kwargs:

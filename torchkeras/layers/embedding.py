@@ -126,11 +126,12 @@ class Embedding(Quantizable):
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype not in _INDEX_DTYPES:
             inputs = inputs.to(torch.int32)
+        matrix = self._unadapted()
         try:
-            outputs = F.embedding(inputs, self._unadapted())
+            outputs = torch.embedding(matrix, inputs)
         except IndexError as error:
             inputs = self._from_start(inputs, error)
-            outputs = F.embedding(inputs, self._unadapted())
+            outputs = torch.embedding(matrix, inputs)
         if self.lora_enabled:
             # Of the adapters too only the rows picked, never the whole matrix.
             a, b = self._adapters()

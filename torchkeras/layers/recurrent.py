@@ -9,12 +9,13 @@ for any pattern of masks. The host reads nothing of it, except on a CPU, where t
 there, sequences masked at their ends only are taken as they are.
 
 torch orders the gates of an LSTM as Keras does, `i f c o`; those of a GRU, `r z n`, must be
-reordered from Keras's `z r h` (`_torch_gates`).
+reordered from Keras's `z r h`.
 Sources: Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU), Keras 3 (semantics).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -28,6 +29,7 @@ from ..activations import tanh as activation_tanh
 from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin
+from ._constant import Constant
 from .input_spec import InputSpec
 from .recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
 from .rnn import RNN, WEIGHT_OPTIONS, mirrors_cell
@@ -81,18 +83,49 @@ class _OwnCellRNN(RNN):
         self._zero_start = (
             self._own_cell and type(self).get_initial_state is _OwnCellRNN.get_initial_state
         )
+        self._plain = self._fused and self._zero_start and not self._drops
 
     def _fusible(self) -> bool:
         raise NotImplementedError
 
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool | None = False,
+    ) -> Any:
+        if self._plain and initial_state is None and mask is None and not self.stateful:
+            cell = self._modules["cell"]
+            hooked = cell._forward_pre_hooks or cell._forward_hooks
+            if not hooked and kernel_allowed(self, sequences):
+                return self._run_whole(sequences, cell.units)
+        return super().call(sequences, initial_state, mask, training)
+
+    def _run_whole(self, sequences: Tensor, units: int) -> Any:
+        """As `RNN.call`, where states begin as zeros and nothing is masked or dropped."""
+        if sequences.shape[-1] != self._width or sequences.dim() != 3:
+            self._refuse_shape(sequences)
+        dtype = to_torch(self.compute_dtype)
+        x = sequences if sequences.dtype is dtype else sequences.to(dtype)
+        if self.go_backwards:
+            x = x.flip(1)
+        start = torch.zeros((1, x.shape[0], units), dtype=dtype, device=x.device)
+        weights = self._weights()
+        options = len(weights) > 2, 1, 0.0, torch.is_grad_enabled(), False, True
+        outputs, states = self._torch_kernel(x, (start, start), weights, *options)
+        output = outputs if self.return_sequences else outputs[:, -1]
+        return (output, *[state[0] for state in states]) if self.return_state else output
+
     def _weights(self) -> list[Tensor]:
         """Return the weights as torch's kernel takes them: two kernels, and two biases if any."""
-        cell, bias = self.cell, self.cell.bias
+        cell = self._modules["cell"]
+        bias = cell.bias
         weights = [cell.kernel.t(), cell.recurrent_kernel.t()]
         return weights if bias is None else [*weights, bias, torch.zeros_like(bias)]
 
     def _torch_kernel(
-        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
         """Call torch's kernel.
 
@@ -453,7 +486,7 @@ class LSTM(_OwnCellRNN):
         return x, [kernel, *weights[1:]]
 
     def _torch_kernel(
-        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
         outputs, h, c = torch.lstm(x, tuple(states), weights, *options)
         return outputs, [h, c]
@@ -555,18 +588,27 @@ class GRU(_OwnCellRNN):
         tanh, sigmoid = _is_tanh(self.activation), _is_sigmoid(self.recurrent_activation)
         return self.reset_after and tanh and sigmoid
 
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        super().build(sequences_shape, initial_state_shape)
+        # The gates are `z r h` in Keras, `r z n` in torch.
+        z, r, h = torch.arange(3 * self.units, device="cpu").chunk(3)
+        self._gates = Constant(torch.cat([r, z, h]))
+
     def _weights(self) -> list[Tensor]:
-        cell, bias = self.cell, self.cell.bias
-        weights = [cell.kernel.t(), cell.recurrent_kernel.t()]
-        if bias is not None:
-            weights += bias.unbind(0)
-        return [_torch_gates(weight) for weight in weights]
+        cell = self._modules["cell"]
+        kernel, bias = cell.kernel, cell.bias
+        gates = self._gates.on(kernel.device)
+        weights = [kernel.t(), cell.recurrent_kernel.t()]
+        weights = [weight.index_select(0, gates) for weight in weights]
+        return weights if bias is None else [*weights, *bias.index_select(1, gates).unbind(0)]
 
     def _torch_kernel(
-        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
+        # Time first, as the kernel has it inside; so it multiplies all inputs at once.
+        x, options = x.transpose(0, 1).contiguous(), (*options[:-1], False)
         outputs, h = torch.gru(x, states[0], weights, *options)
-        return outputs, [h]
+        return outputs.transpose(0, 1), [h]
 
     def _packed_kernel(
         self, x: Tensor, states: list[Tensor], pad: Tensor, needs_states: bool
@@ -585,12 +627,6 @@ class GRU(_OwnCellRNN):
         data, h = torch.gru(packed.data, packed.batch_sizes, h, self._weights(), *options)
         outputs, _ = pad_packed_sequence(packed._replace(data=data), True, 0.0, x.shape[1])
         return outputs, [h[0].index_select(0, packed.unsorted_indices)]
-
-
-def _torch_gates(weight: Tensor) -> Tensor:
-    """Reorder the three gates along the first axis from Keras's `z r h` to torch's `r z n`."""
-    z, r, h = weight.chunk(3, 0)
-    return torch.cat([r, z, h])
 
 
 @builtin("keras.layers.SimpleRNN")
@@ -664,7 +700,7 @@ class SimpleRNN(_OwnCellRNN):
         return relu or _is_tanh(self.activation)
 
     def _torch_kernel(
-        self, x: Tensor, states: list[Tensor], weights: list[Tensor], *options: Any
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
         run = torch.rnn_tanh if _is_tanh(self.activation) else torch.rnn_relu
         outputs, h = run(x, states[0], weights, *options)

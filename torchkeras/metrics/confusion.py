@@ -245,7 +245,8 @@ class ConfusionMetric(Metric):
             )
         histogram = self._histogram
         if histogram is None or histogram.device != device or torch.compiler.is_compiling():
-            histogram = torch.zeros(shape, dtype=self._state_dtype, device=device)
+            with torch.inference_mode(False):  # what evaluation makes, training adds to
+                histogram = torch.zeros(shape, dtype=self._state_dtype, device=device)
         if weights is None:
             one = self._cached(
                 "one", device, lambda: torch.ones((), dtype=self._state_dtype, device=device)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
+from ..graph.context import CONTEXT
 from ..losses import is_loss
 from ..losses.loss import (
     MEAN_KERNELS,
@@ -146,7 +147,11 @@ class Mean(Metric):
         if sample_weight is None:
             values = to_tensor(values)
             if values.dim() == 0:
-                self.add_sum(values, 1)
+                share = CONTEXT.share  # of the one value that all processes make together
+                if share is None:
+                    self.add_sum(values, 1)
+                else:
+                    self.add_mean(values, share)
             elif values.numel():
                 self.add_mean(values.mean(dtype=self._torch_dtype), values.shape[0])
         elif isinstance(sample_weight, (int, float)) and isinstance(values, Tensor):
@@ -175,7 +180,7 @@ class Mean(Metric):
         if mean.device != self.total.device:
             self._move(mean.device)
         self.total.add_(mean, alpha=count)
-        if is_compiling():  # `_add_count`, one call cheaper
+        if is_dynamo_compiling():  # `_add_count`, one call cheaper
             self._count.add_(count)
         else:
             self.__dict__["_pending"] += count
@@ -296,7 +301,7 @@ class MeanMetricWrapper(Mean):
             self.total.add_(hits)
         else:
             self.total.add_(hits, alpha=rows / size)
-        if is_compiling():  # `_add_count`, one call cheaper
+        if is_dynamo_compiling():  # `_add_count`, one call cheaper
             self._count.add_(rows)
         else:
             self.__dict__["_pending"] += rows

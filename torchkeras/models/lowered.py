@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from ..graph.context import ADDING, CONTEXT
 from ..graph.keras_tensor import KerasTensor, any_symbolic
@@ -58,7 +58,7 @@ class LoweredModel(Model):
                     and getattr(x, "_keras_mask", None) is None
                 ):
                     # `_enter`, one call cheaper.
-                    if CONTEXT.entered or is_compiling() or is_hooked(self):
+                    if CONTEXT.entered or is_dynamo_compiling() or is_hooked(self):
                         return self._enter(args, None)
                     CONTEXT.entered = True
                     if ADDING.layers and self._silent_at != ADDING.version:

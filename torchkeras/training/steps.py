@@ -21,7 +21,17 @@ from ..graph.context import ADDING, CONTEXT
 from ..naming import explain
 from ..tree import flatten, map_structure
 from .data import unpack_x_y_sample_weight
-from .jit import Compile, CompiledStep, GraphUpdate, can_be_one_graph, compiled, guarded
+from .jit import (
+    Compile,
+    CompiledStep,
+    GraphUpdate,
+    can_be_one_graph,
+    compiled,
+    detached,
+    guarded,
+    masks_of,
+    with_masks,
+)
 
 __all__ = [
     "RECORDING",
@@ -30,11 +40,14 @@ __all__ = [
     "StepLogs",
     "TestStep",
     "TrainStep",
+    "batch_size_of",
+    "count_rows",
     "gradients_of",
     "is_taped",
     "joined_on_host",
     "names_in",
     "switch_mode",
+    "without_grad_in",
 ]
 
 Tensor = torch.Tensor
@@ -149,9 +162,9 @@ class _LossStep:
                 return loss
         return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
 
-    def trace_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
-        """As `compute_loss`, within a graph, for which it is settled what it consists of."""
-        if self.loss is not None and not self.penalized:
+    def trace_loss(self, adds: bool, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
+        """As `compute_loss`, within a graph, for which it is settled whether layers add losses."""
+        if self.loss is not None and not self.penalized and not adds:
             return self.loss(y, y_pred, sample_weight)
         return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
 
@@ -176,12 +189,9 @@ class _LossStep:
             metrics.count()
         return logs
 
-    def settle(self) -> list[Any]:
-        """Look at what a graph has to hold; return the layers that add losses."""
-        # What is traced cannot keep a list of them.
-        adding = [layer for layer in self.model._flatten_layers() if layer._adds_losses]
-        self.penalized |= bool(adding)
-        return adding
+    def adding(self) -> list[Any]:
+        """Return the layers that add losses; what is traced cannot keep a list of them."""
+        return [layer for layer in self.model._flatten_layers() if layer._adds_losses]
 
     def traces_metrics(self) -> bool:
         """Whether the metrics may be a part of a graph: others than ours may do anything."""
@@ -273,36 +283,38 @@ class TrainStep(_LossStep):
     def _graph(self, updates: bool, has_metrics: bool, compile: Compile) -> Callable[..., StepLogs]:
         model, optimizer, variables = self.model, self.optimizer, self.variables
         update = GraphUpdate(optimizer, variables) if updates else None
-        adding = self.settle()
+        adding = self.adding()
 
         def trace(x: Any, y: Any, sample_weight: Any) -> tuple[Tensor, Any, Any]:
             y_pred = model(x)
-            loss = self.trace_loss(x, y, y_pred, sample_weight)
+            loss = self.trace_loss(bool(adding), x, y, y_pred, sample_weight)
             scaled = optimizer.scale_loss(loss)
             grads = torch.autograd.grad(scaled, variables, allow_unused=True)
-            loss, y_pred = loss.detach(), map_structure(Tensor.detach, y_pred)
+            loss, y_pred = loss.detach(), map_structure(detached, y_pred)
             for layer in adding:  # a graph returns nothing that it has derived by
                 layer._losses[:] = [added.detach() for added in layer._losses]
             if update is not None:
                 update(grads)
                 grads = ()
             if not has_metrics:
-                return loss, y_pred, grads
+                return loss, (y_pred, masks_of(y_pred)), grads
             with torch.no_grad():
                 self.trace_metrics(loss, x, y, y_pred, sample_weight)
             return loss, None, grads
 
         def run(x: Any, y: Any, sample_weight: Any) -> StepLogs:
+            for layer in adding:
+                layer._losses.clear()
             if update is None:
-                loss, y_pred, grads = fast(x, y, sample_weight)
+                loss, outputs, grads = fast(x, y, sample_weight)
                 optimizer.apply(grads, variables)
             else:
                 update.begin()
-                loss, y_pred, _ = fast(x, y, sample_weight)
+                loss, outputs, _ = fast(x, y, sample_weight)
                 update.end()
             if has_metrics:
                 return StepLogs(model)
-            return self.record(loss, x, y, y_pred, sample_weight)
+            return self.record(loss, x, y, with_masks(*outputs), sample_weight)
 
         fast = compile(trace)
         return run
@@ -363,6 +375,11 @@ class TestStep(_LossStep):
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         return self.record(loss, x, y, y_pred, sample_weight)
 
+    def without_grad(self) -> type[torch.no_grad | torch.inference_mode]:
+        """Return how to switch gradients off around this step; see `without_grad_in`."""
+        known = self.metrics is None or (self.metrics.built and self.traces_metrics())
+        return without_grad_in(self.model) if known else torch.no_grad
+
     def compile(self, report: Callable[[Exception], None]) -> Callable[[Any], StepLogs]:
         """Return this step compiled: as one graph, or of a subclass its forward pass."""
         if type(self) is TestStep:
@@ -377,21 +394,23 @@ class TestStep(_LossStep):
 
     def _graph(self, has_metrics: bool, compile: Compile) -> Callable[..., StepLogs]:
         model = self.model
-        self.settle()
+        adding = self.adding()
 
         def trace(x: Any, y: Any, sample_weight: Any) -> tuple[Tensor, Any]:
             y_pred = model(x)
-            loss = self.trace_loss(x, y, y_pred, sample_weight)
-            if has_metrics:
-                self.trace_metrics(loss, x, y, y_pred, sample_weight)
-                y_pred = None
-            return loss, y_pred
+            loss = self.trace_loss(bool(adding), x, y, y_pred, sample_weight)
+            if not has_metrics:
+                return loss, (y_pred, masks_of(y_pred))
+            self.trace_metrics(loss, x, y, y_pred, sample_weight)
+            return loss, None
 
         def run(x: Any, y: Any, sample_weight: Any) -> StepLogs:
-            loss, y_pred = _inferred(fast, x, y, sample_weight)
+            for layer in adding:
+                layer._losses.clear()
+            loss, outputs = _inferred(fast, x, y, sample_weight)
             if has_metrics:
                 return StepLogs(model)
-            return self.record(loss, x, y, y_pred, sample_weight)
+            return self.record(loss, x, y, with_masks(*outputs), sample_weight)
 
         fast = compile(trace)
         return run
@@ -432,7 +451,19 @@ class PredictStep:
         yield make
 
 
-_OUR_METRICS = __name__.partition(".")[0] + ".metrics."
+_OURS = __name__.partition(".")[0] + "."
+_OUR_METRICS = f"{_OURS}metrics."
+_KNOWN = (_OURS, "torch.nn.")
+
+
+def without_grad_in(model: torch.nn.Module) -> type[torch.no_grad | torch.inference_mode]:
+    """Return how to switch gradients off in a model: by inference mode, which costs the least.
+
+    Its tensors can never be trained with, nor be written to outside of it, so not where code of the
+    user's runs, which may keep some of one batch for another.
+    """
+    known = all(type(module).__module__.startswith(_KNOWN) for module in model.modules())
+    return torch.inference_mode if known else torch.no_grad
 
 
 def switch_mode(module: torch.nn.Module, training: bool) -> None:
@@ -480,3 +511,14 @@ def batch_size_of(x: Any) -> int:
     if isinstance(x, Tensor):
         return x.shape[0]
     return next((t.shape[0] for t in flatten(x) if getattr(t, "ndim", 0)), 1)
+
+
+def count_rows(x: Any) -> int | None:
+    """Return the number of samples in arrays, all of which make up one batch."""
+    for leaf in flatten(x):
+        shape = getattr(leaf, "shape", None)
+        if shape:
+            return int(shape[0])
+        if isinstance(leaf, (list, tuple)):
+            return len(leaf)
+    return None

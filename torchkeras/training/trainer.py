@@ -25,7 +25,7 @@ from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
-from ..tree import flatten, map_structure
+from ..tree import map_structure
 from .compiling import Compiled
 from .data import (
     class_weight_to_sample_weights,
@@ -53,10 +53,12 @@ from .steps import (
     TestStep,
     TrainStep,
     batch_size_of,
+    count_rows,
     gradients_of,
     is_taped,
     joined_on_host,
     switch_mode,
+    without_grad_in,
 )
 
 __all__ = ["Trainer"]
@@ -179,9 +181,12 @@ class Trainer(Compiled):
             self.__dict__["_test_step"] = ReplicatedTestStep(self, replicas)
             step = self._maybe_compiled(self._test_step)
 
+        ours = not custom and replicas is None
+        without_grad = self._test_step.without_grad() if ours else torch.no_grad
+
         def test_function(batches: list[Any]) -> Any:
             logs = None
-            with torch.no_grad():  # what metrics keep of inference mode could not be updated again
+            with without_grad():
                 if type(step) is TestStep:
                     return step.run(batches)
                 for data in batches:
@@ -206,7 +211,7 @@ class Trainer(Compiled):
 
         # What is gathered of weights that are cut is used in training too.
         cut = replicas is not None and replicas.is_cut
-        without_grad = torch.no_grad if cut else torch.inference_mode
+        without_grad = torch.no_grad if cut else without_grad_in(self)
 
         def outputs_of(batches: list[Any]) -> list[Any]:
             with without_grad():
@@ -413,9 +418,8 @@ class Trainer(Compiled):
             CONTEXT.training = outer_training
             self._to_eval()
         if replicas is not None:
-            replicas.merge(self)
-            replicas.merge_statistics(self)
             logs = agreed_logs(logs, self, replicas)
+            replicas.merge_statistics(self)
         return read(self._metrics_or(logs))
 
     def evaluate(
@@ -477,7 +481,6 @@ class Trainer(Compiled):
             if self.stop_evaluating:
                 break
         if replicas is not None:
-            replicas.merge(self)
             logs = agreed_logs(logs, self, replicas)
         results = as_numbers(self._metrics_or(logs))
         callbacks.on_test_end(results)
@@ -600,7 +603,7 @@ class Trainer(Compiled):
             outputs = self._predict_alone(x, sys.maxsize)
             if outputs is not None:
                 return outputs
-            adapter = get_data_adapter(x, batch_size=_rows(x))
+            adapter = get_data_adapter(x, batch_size=count_rows(x))
             data = adapter.peek(self._device())
             self.make_predict_function()
             self._to_eval()
@@ -650,7 +653,6 @@ class Trainer(Compiled):
             return function([data])
         replicas.restored()
         logs = function([replicas.rows_of(data)])
-        replicas.merge(self)
         return agreed_logs(logs, self, replicas)
 
     # Their parts ---------------------------------------------------------------------------------
@@ -669,7 +671,7 @@ class Trainer(Compiled):
         return EpochIterator(*data, self.steps_per_execution, self._device())
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        adapter = get_data_adapter(x, y, sample_weight, batch_size=_rows(x))
+        adapter = get_data_adapter(x, y, sample_weight, batch_size=count_rows(x))
         data = adapter.peek(self._device())
         if not self._is_ready():
             self._symbolic_build(data)
@@ -787,14 +789,3 @@ def _spec_of(x: Any) -> Any:
         return x
     dtype = x.dtype if isinstance(x, Tensor) else "string"
     return KerasTensor((None, *x.shape[1:]), dtype)
-
-
-def _rows(x: Any) -> int | None:
-    """Return the number of samples in arrays, all of which make up one batch."""
-    for leaf in flatten(x):
-        shape = getattr(leaf, "shape", None)
-        if shape:
-            return int(shape[0])
-        if isinstance(leaf, (list, tuple)):
-            return len(leaf)
-    return None
