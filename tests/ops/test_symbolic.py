@@ -1,5 +1,7 @@
 """What graphs infer where sizes are unknown, and the errors of wrong arguments."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from torchkeras import Input, Model, ops
-from torchkeras.graph.infer import SizeMismatch, compute_output_spec, infer_spec
+from torchkeras.graph.infer import SizeMismatch, compute_output_spec, infer_elementwise, infer_spec
 from torchkeras.graph.keras_tensor import KerasTensor
 from torchkeras.graph.operation import OPERATIONS
 from torchkeras.registry import register_keras_serializable
@@ -209,3 +211,61 @@ def test_vectorize_with_a_signature(signature, shapes, result, function, numpy):
 def test_vectorize_refuses(signature, message):
     with pytest.raises(ValueError, match=message):
         ops.vectorize(lambda x: x, signature=signature)(torch.ones(3))
+
+
+SETTINGS = {
+    "Cast": {"dtype": "int16"},
+    "Clip": {"x_min": -1, "x_max": 0.5},
+    "Threshold": {"threshold": 0.0, "default_value": 1.0},
+}
+ELEMENTWISE = {
+    cls.__name__: cls for cls in OPERATIONS.values() if getattr(cls, "elementwise", False)
+}
+
+
+def outcome(infer, operation, arguments):
+    try:
+        spec = infer(operation.call, arguments, {})
+    except Exception:
+        return "refused"
+    return spec if spec is None else (spec.shape, spec.dtype, spec.sparse)
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE))
+def test_a_number_tells_what_an_elementwise_function_gives(name):
+    cls = ELEMENTWISE[name]
+    operation = cls(**SETTINGS.get(name, {}))
+    told = 0
+    for dtype, other in [("float32", "float32"), ("int8", "float16"), ("bool", "uint8")]:
+        for shape in [(None, 3), (), (2, 1, None)]:
+            first, second = kt(*shape, dtype=dtype), kt(4, 1, 3, dtype=other)
+            second = second if shape != (2, 1, None) else kt(1, 5, 1, dtype=other)
+            for arguments in [(first, second), (first, 2), (first, np.ones(3, other))]:
+                arguments = (*arguments, first, first)[: len(cls.tensor_parameters)]
+                short = outcome(infer_elementwise, operation, arguments)
+                if short is not None:
+                    assert short == outcome(infer_spec, operation, arguments), arguments
+                    told += 1
+    assert told >= 9
+
+
+def test_a_number_does_not_tell_all():
+    add = OPERATIONS["keras.src.ops.numpy.Add"]()
+    assert infer_elementwise(add.call, (kt(2, 3), kt(2, 4)), {}) is None
+    with pytest.raises(ValueError, match="2, 3"):
+        ops.add(kt(2, 3), kt(2, 4))
+    masked = kt(None, 3)
+    masked._keras_mask = kt(None, dtype="bool")
+    assert infer_elementwise(add.call, (masked, 1), {}) is None
+    assert ops.where(kt(2, 3, dtype="bool"))[0].shape == (None,)
+
+
+def test_arithmetic_on_symbolic_tensors_does_not_load_the_compiler():
+    program = """if True:
+        import sys, torchkeras as keras
+        x = keras.Input((4,))
+        y = keras.ops.relu(x * 2 - 1) / (1 + keras.layers.Dense(4)(x) ** 2)
+        keras.Model(x, keras.ops.where(y > 0.5, keras.ops.exp(-y), keras.ops.cast(0, "float32")))
+        assert "torch._dynamo" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..graph.infer import broadcast_shapes
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..ops.common import canonical_axis
@@ -70,31 +71,6 @@ def to_tuple_or_list(value: Any) -> Any:
     raise ValueError(f"`value` must be an integer, tuple or list. Received: value={value!r}")
 
 
-def broadcast_shapes(shape1: Shape, shape2: Shape) -> list[Size]:
-    """Return the shape that two shapes broadcast to.
-
-    Raises:
-        ValueError: They do not go together.
-
-    >>> broadcast_shapes((5, None, 3), (1, 3))
-    [5, None, 3]
-    """
-    rank = max(len(shape1), len(shape2))
-    result: list[Size] = []
-    for a, b in zip(_padded(shape1, rank), _padded(shape2, rank), strict=True):
-        if None not in (a, b) and a != b and 1 not in (a, b):
-            raise ValueError(
-                explain(
-                    f"Cannot broadcast shape: sizes {a} and {b} do not go together.",
-                    given=f"{tuple(shape1)} and {tuple(shape2)}",
-                )
-            )
-        if a == 1 or (a is None and b != 1):
-            a = b
-        result.append(a)
-    return result
-
-
 def shape_equal(
     shape1: Shape, shape2: Shape, axis: int | Sequence[int] | None = None, allow_none: bool = True
 ) -> bool:
@@ -116,10 +92,6 @@ def shape_equal(
         a == b or i in left_out or (allow_none and None in (a, b))
         for i, (a, b) in enumerate(zip(shape1, shape2, strict=True))
     )
-
-
-def _padded(shape: Shape, rank: int) -> list[Size]:
-    return [1] * (rank - len(shape)) + list(shape)
 
 
 def compute_expand_dims_output_shape(

@@ -10,10 +10,11 @@ also to those of arrays.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 
 from ..config import default_device
 from ..dtypes import standardize_dtype, to_torch
+from ..naming import explain
 from ..tree import flatten, map_structure
 from ..variables import READING
 from .context import CONTEXT
@@ -29,7 +31,9 @@ from .scopes import StatelessScope, SymbolicScope
 
 __all__ = [
     "SizeMismatch",
+    "broadcast_shapes",
     "compute_output_spec",
+    "infer_elementwise",
     "infer_spec",
     "known_shape",
     "marked_sparse",
@@ -177,6 +181,74 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
             except Exception:  # the first error is the one that tells
                 continue
         raise error from None
+
+
+def infer_elementwise(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> KerasTensor | None:
+    """As `infer_spec`, for a function that works on numbers, each by itself, and broadcasts.
+
+    The shape follows from the shapes, and one number of each tensor shows the dtype. So no kernel
+    for tensors without data is needed: torch's are Python, and the first one imports its compiler,
+    which takes longer than to make most models.
+
+    Returns:
+        `None` where it cannot be told so.
+    """
+    shapes: list[Any] = []
+
+    def first_number(x: Any) -> Any:
+        if x is None or isinstance(x, (bool, int, float)):
+            return x
+        shapes.append(x.shape)
+        if not isinstance(x, KerasTensor):
+            return x[(slice(0, 1),) * len(x.shape)]
+        number = torch.zeros([1] * len(x.shape), dtype=to_torch(x.dtype), device="cpu")
+        return marked_sparse(number) if x.sparse else number
+
+    leaves = flatten((args, kwargs))
+    if any(getattr(x, "_keras_mask", None) is not None for x in leaves):
+        return None
+    try:
+        numbers = map_structure(first_number, (args, kwargs))
+        shape = tuple(functools.reduce(broadcast_shapes, shapes))
+        with _Inference(torch.device("cpu")):
+            result = function(*numbers[0], **numbers[1])
+    except Exception:  # the full inference will say what is wrong
+        return None
+    if not isinstance(result, torch.Tensor) or result.shape != (1,) * len(shape):
+        return None
+    sparse = getattr(result, "_keras_sparse", False)
+    return KerasTensor(shape, standardize_dtype(result.dtype), sparse=sparse)
+
+
+def broadcast_shapes(shape1: Sequence[int | None], shape2: Sequence[int | None]) -> list[Any]:
+    """Return the shape that two shapes broadcast to.
+
+    Raises:
+        ValueError: They do not go together.
+
+    >>> broadcast_shapes((5, None, 3), (1, 3))
+    [5, None, 3]
+    """
+    rank = max(len(shape1), len(shape2))
+    result: list[int | None] = []
+    for a, b in zip(_padded(shape1, rank), _padded(shape2, rank), strict=True):
+        if None not in (a, b) and a != b and 1 not in (a, b):
+            raise ValueError(
+                explain(
+                    f"Cannot broadcast shape: sizes {a} and {b} do not go together.",
+                    given=f"{tuple(shape1)} and {tuple(shape2)}",
+                )
+            )
+        if a == 1 or (a is None and b != 1):
+            a = b
+        result.append(a)
+    return result
+
+
+def _padded(shape: Sequence[int | None], rank: int) -> list[int | None]:
+    return [1] * (rank - len(shape)) + list(shape)
 
 
 # Sizes set for axes of symbolic tensors, by the tensor's id and the axis.

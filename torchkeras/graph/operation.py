@@ -18,11 +18,11 @@ from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
 from ..tree import flatten
 from .arguments import SymbolicArguments, symbolic_ones
-from .infer import infer_spec, without_stand_ins
+from .infer import infer_elementwise, infer_spec, without_stand_ins
 from .keras_tensor import KerasHistory, KerasTensor, any_symbolic
 from .remat import RematMode, get_current_remat_mode, rematerialized
 
-__all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "op", "op_alias"]
+__all__ = ["OPERATIONS", "Node", "Operation", "TorchFunction", "elementwise_op", "op", "op_alias"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -312,6 +312,7 @@ class _OpBase(Operation):
     # Settings that are functions: a config names them, and the registry finds them.
     function_parameters: tuple[str, ...] = ()
     check: Callable[..., None] | None = None
+    elementwise = False
 
     def __init__(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name)
@@ -336,6 +337,11 @@ class _OpBase(Operation):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return type(self).function(*args, **kwargs, **self.config)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """See `Operation`; of elementwise functions a number of each tensor is enough."""
+        spec = infer_elementwise(self.call, args, kwargs) if self.elementwise else None
+        return super().compute_output_spec(*args, **kwargs) if spec is None else spec
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
 
@@ -352,7 +358,11 @@ def _operation_from_config(path: str, config: dict[str, Any]) -> Operation:
 def op(function: F) -> F: ...
 @overload
 def op(
-    *, path: str, name: str | None = None, check: Callable[..., None] | None = None
+    *,
+    path: str | None = None,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+    elementwise: bool = False,
 ) -> Callable[[F], F]: ...
 def op(
     function: Any = None,
@@ -360,6 +370,7 @@ def op(
     path: str | None = None,
     name: str | None = None,
     check: Callable[..., None] | None = None,
+    elementwise: bool = False,
 ) -> Any:
     """Make one plain torch function eager, symbolic and serializable.
 
@@ -373,6 +384,7 @@ def op(
             made from the module and the function's name.
         name: The class's name, where it is not the function's in camel case.
         check: Called with the configuration when an operation is made; raises where it is wrong.
+        elementwise: Whether each number of the result depends on one of each tensor, broadcast.
 
     Example:
         >>> @op
@@ -384,8 +396,8 @@ def op(
         (None, 2)
     """
     if function is None:
-        return functools.partial(op, path=path, name=name, check=check)
-    return _make_op(function, path, name, check)
+        return functools.partial(op, path=path, name=name, check=check, elementwise=elementwise)
+    return _make_op(function, path, name, check, elementwise)
 
 
 def _make_op(
@@ -393,6 +405,7 @@ def _make_op(
     path: str | None,
     name: str | None,
     check: Callable[..., None] | None,
+    elementwise: bool,
 ) -> Any:
     signature = inspect.signature(function)
     tensors, functions, config = [], [], {}
@@ -420,6 +433,7 @@ def _make_op(
         "config_parameters": config,
         "function_parameters": tuple(functions),
         "check": None if check is None else staticmethod(check),
+        "elementwise": elementwise,
         "_keras_path": path,
         "__module__": function.__module__,
         "__doc__": function.__doc__,
@@ -468,6 +482,9 @@ def _make_op(
     call.__code__ = call.__code__.replace(co_name=function.__name__)
     call.operation = cls
     return call
+
+
+elementwise_op = functools.partial(op, elementwise=True)
 
 
 def op_alias(function: Callable[..., Any], path: str) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..graph.operation import op
+from ..graph.operation import elementwise_op, op
 from .common import as_tensor, canonical_axis
 
 __all__ = [
@@ -55,7 +55,7 @@ _PATH = "keras.src.ops.nn."
 # Rectifiers --------------------------------------------------------------------------------------
 
 
-@op(path=_PATH + "Relu")
+@elementwise_op(path=_PATH + "Relu")
 def relu(x: Tensor) -> Tensor:
     """`max(x, 0)`.
 
@@ -69,7 +69,7 @@ def relu(x: Tensor) -> Tensor:
     return torch.relu(as_tensor(x))
 
 
-@op(path=_PATH + "LeakyRelu")
+@elementwise_op(path=_PATH + "LeakyRelu")
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """`x` where positive, `negative_slope * x` elsewhere.
 
@@ -84,7 +84,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     return F.leaky_relu(as_tensor(x), negative_slope)
 
 
-@op(path=_PATH + "Relu6")
+@elementwise_op(path=_PATH + "Relu6")
 def relu6(x: Tensor) -> Tensor:
     """`min(max(x, 0), 6)`.
 
@@ -95,7 +95,7 @@ def relu6(x: Tensor) -> Tensor:
     return F.relu6(as_tensor(x))
 
 
-@op(path=_PATH + "Elu")
+@elementwise_op(path=_PATH + "Elu")
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """`x` where positive, `alpha * (exp(x) - 1)` elsewhere.
 
@@ -112,7 +112,7 @@ def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return F.elu(as_tensor(x), alpha)
 
 
-@op(path=_PATH + "Celu")
+@elementwise_op(path=_PATH + "Celu")
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """`x` where positive, `alpha * (exp(x / alpha) - 1)` elsewhere.
 
@@ -129,7 +129,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return F.celu(as_tensor(x), alpha)
 
 
-@op(path=_PATH + "Selu")
+@elementwise_op(path=_PATH + "Selu")
 def selu(x: Tensor) -> Tensor:
     """`elu` with the constants that keep mean 0 and variance 1 from layer to layer.
 
@@ -142,7 +142,7 @@ def selu(x: Tensor) -> Tensor:
     return F.selu(as_tensor(x))
 
 
-@op(path=_PATH + "Threshold")
+@elementwise_op(path=_PATH + "Threshold")
 def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
     """`x` where above `threshold`, `default_value` elsewhere.
 
@@ -161,7 +161,7 @@ def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
 # Smooth rectifiers -------------------------------------------------------------------------------
 
 
-@op(path=_PATH + "Softplus")
+@elementwise_op(path=_PATH + "Softplus")
 def softplus(x: Tensor) -> Tensor:
     """`log(1 + exp(x))`.
 
@@ -172,7 +172,7 @@ def softplus(x: Tensor) -> Tensor:
     return F.softplus(as_tensor(x))
 
 
-@op(path=_PATH + "SparsePlus")
+@elementwise_op(path=_PATH + "SparsePlus")
 def sparse_plus(x: Tensor) -> Tensor:
     """0 up to -1, `x` from 1 on, and the parabola `(x + 1)**2 / 4` that joins them.
 
@@ -184,7 +184,7 @@ def sparse_plus(x: Tensor) -> Tensor:
     return torch.where(x < 1, 0.25 * (x + 1).clamp(min=0) ** 2, x)
 
 
-@op(path=_PATH + "Squareplus")
+@elementwise_op(path=_PATH + "Squareplus")
 def squareplus(x: Tensor, b: float = 4) -> Tensor:
     """`(x + sqrt(x**2 + b)) / 2`.
 
@@ -202,7 +202,7 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
     return (x + torch.sqrt(x.square() + b)) / 2
 
 
-@op(path=_PATH + "Silu")
+@elementwise_op(path=_PATH + "Silu")
 def silu(x: Tensor) -> Tensor:
     """`x * sigmoid(x)`, also called swish.
 
@@ -218,7 +218,7 @@ def silu(x: Tensor) -> Tensor:
 swish = silu
 
 
-@op(path=_PATH + "Gelu")
+@elementwise_op(path=_PATH + "Gelu")
 def gelu(x: Tensor, approximate: bool = True) -> Tensor:
     """`x` times the normal distribution function at `x`.
 
@@ -235,7 +235,7 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
     return F.gelu(as_tensor(x), approximate="tanh" if approximate else "none")
 
 
-@op(path=_PATH + "HardSilu")
+@elementwise_op(path=_PATH + "HardSilu")
 def hard_silu(x: Tensor) -> Tensor:
     """`x * hard_sigmoid(x)`, also called hard swish.
 
@@ -271,7 +271,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
 # Saturating functions ----------------------------------------------------------------------------
 
 
-@op(path=_PATH + "Sigmoid")
+@elementwise_op(path=_PATH + "Sigmoid")
 def sigmoid(x: Tensor) -> Tensor:
     """`1 / (1 + exp(-x))`.
 
@@ -282,7 +282,7 @@ def sigmoid(x: Tensor) -> Tensor:
     return torch.sigmoid(as_tensor(x))
 
 
-@op(path=_PATH + "LogSigmoid")
+@elementwise_op(path=_PATH + "LogSigmoid")
 def log_sigmoid(x: Tensor) -> Tensor:
     """`log(sigmoid(x))`, which does not underflow.
 
@@ -293,7 +293,7 @@ def log_sigmoid(x: Tensor) -> Tensor:
     return F.logsigmoid(as_tensor(x))
 
 
-@op(path=_PATH + "HardSigmoid")
+@elementwise_op(path=_PATH + "HardSigmoid")
 def hard_sigmoid(x: Tensor) -> Tensor:
     """`x / 6 + 1 / 2` between 0 and 1, and those bounds beyond.
 
@@ -304,7 +304,7 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     return F.hardsigmoid(as_tensor(x))
 
 
-@op(path=_PATH + "SparseSigmoid")
+@elementwise_op(path=_PATH + "SparseSigmoid")
 def sparse_sigmoid(x: Tensor) -> Tensor:
     """`(x + 1) / 2` between 0 and 1, and those bounds beyond.
 
@@ -315,7 +315,7 @@ def sparse_sigmoid(x: Tensor) -> Tensor:
     return (0.5 * (as_tensor(x) + 1)).clamp(0, 1)
 
 
-@op(path=_PATH + "HardTanh")
+@elementwise_op(path=_PATH + "HardTanh")
 def hard_tanh(x: Tensor) -> Tensor:
     """`x` between -1 and 1, and those bounds beyond.
 
@@ -326,7 +326,7 @@ def hard_tanh(x: Tensor) -> Tensor:
     return F.hardtanh(as_tensor(x))
 
 
-@op(path=_PATH + "Softsign")
+@elementwise_op(path=_PATH + "Softsign")
 def softsign(x: Tensor) -> Tensor:
     """`x / (1 + |x|)`.
 
@@ -340,7 +340,7 @@ def softsign(x: Tensor) -> Tensor:
 # Shrinking functions -----------------------------------------------------------------------------
 
 
-@op(path=_PATH + "HardShrink")
+@elementwise_op(path=_PATH + "HardShrink")
 def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """0 where `|x| <= threshold`, `x` elsewhere.
 
@@ -355,7 +355,7 @@ def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     return F.hardshrink(as_tensor(x), threshold)
 
 
-@op(path=_PATH + "SoftShrink")
+@elementwise_op(path=_PATH + "SoftShrink")
 def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     """`x` moved towards 0 by `threshold`, and 0 where that would cross it.
 
@@ -370,7 +370,7 @@ def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
     return F.softshrink(as_tensor(x), threshold)
 
 
-@op(path=_PATH + "TanhShrink")
+@elementwise_op(path=_PATH + "TanhShrink")
 def tanh_shrink(x: Tensor) -> Tensor:
     """`x - tanh(x)`.
 

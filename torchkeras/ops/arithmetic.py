@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..dtypes import is_integer, result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.operation import op
+from ..graph.operation import elementwise_op, op
 from .common import NUMPY, as_tensors, operands, promote
 
 __all__ = [
@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 
-@op(path=NUMPY + "Add")
+@elementwise_op(path=NUMPY + "Add")
 def add(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 + x2`, broadcast.
 
@@ -76,7 +76,7 @@ def add(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.add(x1, x2)
 
 
-@op(path=NUMPY + "Subtract")
+@elementwise_op(path=NUMPY + "Subtract")
 def subtract(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 - x2`, broadcast.
 
@@ -95,7 +95,7 @@ def subtract(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.sub(x1, x2)
 
 
-@op(path=NUMPY + "Multiply")
+@elementwise_op(path=NUMPY + "Multiply")
 def multiply(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 * x2`, broadcast.
 
@@ -107,7 +107,7 @@ def multiply(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.mul(x1, x2)
 
 
-@op(path=NUMPY + "Divide")
+@elementwise_op(path=NUMPY + "Divide")
 def divide(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 / x2`, broadcast; the result is floating.
 
@@ -119,7 +119,7 @@ def divide(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.div(x1, x2)
 
 
-@op(path=NUMPY + "TrueDivide")
+@elementwise_op(path=NUMPY + "TrueDivide")
 def true_divide(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 / x2`, broadcast; the result is floating.
 
@@ -131,7 +131,7 @@ def true_divide(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.div(x1, x2)
 
 
-@op(path=NUMPY + "DivideNoNan")
+@elementwise_op(path=NUMPY + "DivideNoNan")
 def divide_no_nan(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 / x2`, broadcast, and 0 where `x2` is 0; gradients are finite there too.
 
@@ -144,7 +144,7 @@ def divide_no_nan(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.div(x1, x2.masked_fill(empty, 1)).masked_fill(empty, 0)
 
 
-@op(path=NUMPY + "FloorDivide")
+@elementwise_op(path=NUMPY + "FloorDivide")
 def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
     """The quotient rounded towards minus infinity.
 
@@ -158,7 +158,7 @@ def floor_divide(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.floor_divide(x1, x2)
 
 
-@op(path=NUMPY + "Mod")
+@elementwise_op(path=NUMPY + "Mod")
 def mod(x1: Tensor, x2: Tensor) -> Tensor:
     """The remainder of `floor_divide`; it has the sign of `x2`.
 
@@ -170,7 +170,7 @@ def mod(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.remainder(x1, x2)
 
 
-@op(path=NUMPY + "Fmod")
+@elementwise_op(path=NUMPY + "Fmod")
 def fmod(x1: Tensor, x2: Tensor) -> Tensor:
     """The remainder of the division rounded towards zero; it has the sign of `x1`.
 
@@ -189,7 +189,7 @@ def _counted(x1: Tensor, x2: Any) -> tuple[Tensor, Any]:
     return x1, x2
 
 
-@op(path=NUMPY + "Power")
+@elementwise_op(path=NUMPY + "Power")
 def power(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 ** x2`, broadcast.
 
@@ -204,7 +204,7 @@ def power(x1: Tensor, x2: Tensor) -> Tensor:
 # Comparison --------------------------------------------------------------------------------------
 
 
-@op(path=NUMPY + "Equal")
+@elementwise_op(path=NUMPY + "Equal")
 def equal(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 == x2`, broadcast.
 
@@ -216,7 +216,7 @@ def equal(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.eq(x1, x2)
 
 
-@op(path=NUMPY + "NotEqual")
+@elementwise_op(path=NUMPY + "NotEqual")
 def not_equal(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 != x2`, broadcast.
 
@@ -228,7 +228,7 @@ def not_equal(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.ne(x1, x2)
 
 
-@op(path=NUMPY + "Greater")
+@elementwise_op(path=NUMPY + "Greater")
 def greater(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 > x2`, broadcast.
 
@@ -240,7 +240,7 @@ def greater(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.gt(x1, x2)
 
 
-@op(path=NUMPY + "GreaterEqual")
+@elementwise_op(path=NUMPY + "GreaterEqual")
 def greater_equal(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 >= x2`, broadcast.
 
@@ -252,7 +252,7 @@ def greater_equal(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.ge(x1, x2)
 
 
-@op(path=NUMPY + "Less")
+@elementwise_op(path=NUMPY + "Less")
 def less(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 < x2`, broadcast.
 
@@ -264,7 +264,7 @@ def less(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.lt(x1, x2)
 
 
-@op(path=NUMPY + "LessEqual")
+@elementwise_op(path=NUMPY + "LessEqual")
 def less_equal(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether `x1 <= x2`, broadcast.
 
@@ -276,7 +276,7 @@ def less_equal(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.le(x1, x2)
 
 
-@op(path=NUMPY + "Isclose")
+@elementwise_op(path=NUMPY + "Isclose")
 def isclose(
     x1: Tensor,
     x2: Tensor,
@@ -324,7 +324,7 @@ def allclose(
 # Of two values -----------------------------------------------------------------------------------
 
 
-@op(path=NUMPY + "Maximum")
+@elementwise_op(path=NUMPY + "Maximum")
 def maximum(x1: Tensor, x2: Tensor) -> Tensor:
     """The larger one of each pair; NaN where one is NaN.
 
@@ -336,7 +336,7 @@ def maximum(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.maximum(x1, x2)
 
 
-@op(path=NUMPY + "Minimum")
+@elementwise_op(path=NUMPY + "Minimum")
 def minimum(x1: Tensor, x2: Tensor) -> Tensor:
     """The smaller one of each pair; NaN where one is NaN.
 
@@ -348,7 +348,7 @@ def minimum(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.minimum(x1, x2)
 
 
-@op(path=NUMPY + "Fmax")
+@elementwise_op(path=NUMPY + "Fmax")
 def fmax(x1: Tensor, x2: Tensor) -> Tensor:
     """The larger one of each pair; the other one where one is NaN.
 
@@ -360,7 +360,7 @@ def fmax(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.fmax(x1, x2)
 
 
-@op(path=NUMPY + "Fmin")
+@elementwise_op(path=NUMPY + "Fmin")
 def fmin(x1: Tensor, x2: Tensor) -> Tensor:
     """The smaller one of each pair; the other one where one is NaN.
 
@@ -372,7 +372,7 @@ def fmin(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.fmin(x1, x2)
 
 
-@op(path=NUMPY + "Arctan2")
+@elementwise_op(path=NUMPY + "Arctan2")
 def arctan2(x1: Tensor, x2: Tensor) -> Tensor:
     """The angle of the point `(x2, x1)`, in radians, between -π and π.
 
@@ -383,7 +383,7 @@ def arctan2(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.arctan2(*promote(x1, x2, float))
 
 
-@op(path=NUMPY + "Hypot")
+@elementwise_op(path=NUMPY + "Hypot")
 def hypot(x1: Tensor, x2: Tensor) -> Tensor:
     """`sqrt(x1**2 + x2**2)`, without overflow.
 
@@ -394,7 +394,7 @@ def hypot(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.hypot(*promote(x1, x2, float))
 
 
-@op(path=NUMPY + "Heaviside")
+@elementwise_op(path=NUMPY + "Heaviside")
 def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
     """0 where `x1 < 0`, `x2` where it is 0, and 1 beyond.
 
@@ -407,7 +407,7 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.heaviside(*promote(x1, x2, None if both_bool else float))
 
 
-@op(path=NUMPY + "Logaddexp")
+@elementwise_op(path=NUMPY + "Logaddexp")
 def logaddexp(x1: Tensor, x2: Tensor) -> Tensor:
     """`log(exp(x1) + exp(x2))`, without overflow.
 
@@ -418,7 +418,7 @@ def logaddexp(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.logaddexp(*promote(x1, x2, float))
 
 
-@op(path=NUMPY + "Logaddexp2")
+@elementwise_op(path=NUMPY + "Logaddexp2")
 def logaddexp2(x1: Tensor, x2: Tensor) -> Tensor:
     """`log2(2**x1 + 2**x2)`, without overflow.
 
@@ -429,7 +429,7 @@ def logaddexp2(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.logaddexp2(*promote(x1, x2, float))
 
 
-@op(path=NUMPY + "Ldexp")
+@elementwise_op(path=NUMPY + "Ldexp")
 def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 * 2**x2`, with integer `x2`.
 
@@ -446,7 +446,7 @@ def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.ldexp(x1, x2).to(to_torch(result_type(x1.dtype, x2.dtype, float)))
 
 
-@op(path=NUMPY + "Nextafter")
+@elementwise_op(path=NUMPY + "Nextafter")
 def nextafter(x1: Tensor, x2: Tensor) -> Tensor:
     """The next `float64` after `x1` towards `x2`, cast to the common dtype as Keras does.
 
@@ -459,7 +459,7 @@ def nextafter(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.nextafter(x1.double(), x2.double()).to(target)
 
 
-@op(path=NUMPY + "Gcd")
+@elementwise_op(path=NUMPY + "Gcd")
 def gcd(x1: Tensor, x2: Tensor) -> Tensor:
     """The greatest common divisor of integers.
 
@@ -470,7 +470,7 @@ def gcd(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.gcd(*as_tensors(x1, x2))
 
 
-@op(path=NUMPY + "Lcm")
+@elementwise_op(path=NUMPY + "Lcm")
 def lcm(x1: Tensor, x2: Tensor) -> Tensor:
     """The least common multiple of integers.
 
@@ -484,7 +484,7 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
 # Logic and bits ----------------------------------------------------------------------------------
 
 
-@op(path=NUMPY + "LogicalAnd")
+@elementwise_op(path=NUMPY + "LogicalAnd")
 def logical_and(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether both are true (not zero).
 
@@ -495,7 +495,7 @@ def logical_and(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.logical_and(*as_tensors(x1, x2))
 
 
-@op(path=NUMPY + "LogicalOr")
+@elementwise_op(path=NUMPY + "LogicalOr")
 def logical_or(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether one of them is true (not zero).
 
@@ -506,7 +506,7 @@ def logical_or(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.logical_or(*as_tensors(x1, x2))
 
 
-@op(path=NUMPY + "LogicalXor")
+@elementwise_op(path=NUMPY + "LogicalXor")
 def logical_xor(x1: Tensor, x2: Tensor) -> Tensor:
     """Whether exactly one of them is true (not zero).
 
@@ -525,7 +525,7 @@ def _bitwise(name: str, class_name: str, kernel: Callable[..., Tensor], doc: str
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = doc
-    return op(path=NUMPY + class_name)(compute)
+    return elementwise_op(path=NUMPY + class_name)(compute)
 
 
 bitwise_and = _bitwise("bitwise_and", "BitwiseAnd", torch.bitwise_and, "Bits that both have.")

@@ -19,7 +19,7 @@ from ..dtypes import standardize_dtype, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, marked_sparse
 from ..graph.keras_tensor import KerasTensor
-from ..graph.operation import op
+from ..graph.operation import elementwise_op, op
 from ..tree import flatten, is_nested, map_structure, pack_sequence_as
 from .common import DType, as_tensor, as_tensors
 
@@ -51,7 +51,7 @@ _PATH = "keras.src.ops.core."
 # Conversion --------------------------------------------------------------------------------------
 
 
-@op(path=_PATH + "Cast")
+@elementwise_op(path=_PATH + "Cast")
 def cast(x: Tensor, dtype: DType) -> Tensor:
     """`x` in another dtype.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import floatx
 from ..dtypes import to_torch
-from ..graph.operation import op, op_alias
+from ..graph.operation import elementwise_op, op_alias
 from .common import NUMPY, as_floating, as_tensor, exact
 
 __all__ = [
@@ -95,7 +95,8 @@ def _unary(
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = doc
-    return op(path=path + "".join(part.capitalize() for part in name.split("_")))(compute)
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    return elementwise_op(path=path + class_name)(compute)
 
 
 arccos = _unary("arccos", torch.arccos, "The angle between 0 and π whose cosine is `x`.")
@@ -141,7 +142,7 @@ tan = _unary("tan", torch.tan, "The tangent.")
 tanh = _unary("tanh", torch.tanh, "The hyperbolic tangent.")
 
 
-@op(path=NUMPY + "Absolute")
+@elementwise_op(path=NUMPY + "Absolute")
 def absolute(x: Tensor) -> Tensor:
     """The absolute value; the modulus of complex numbers.
 
@@ -156,7 +157,7 @@ def absolute(x: Tensor) -> Tensor:
 abs = op_alias(absolute, NUMPY + "Abs")
 
 
-@op(path=NUMPY + "Fabs")
+@elementwise_op(path=NUMPY + "Fabs")
 def fabs(x: Tensor) -> Tensor:
     """The absolute value as a float.
 
@@ -173,7 +174,7 @@ def fabs(x: Tensor) -> Tensor:
     return torch.abs(x)
 
 
-@op(path=NUMPY + "Angle")
+@elementwise_op(path=NUMPY + "Angle")
 def angle(x: Tensor) -> Tensor:
     """The argument of a complex number, in radians; 0 or π for real ones.
 
@@ -184,7 +185,7 @@ def angle(x: Tensor) -> Tensor:
     return torch.angle(as_tensor(x))
 
 
-@op(path=NUMPY + "Conjugate")
+@elementwise_op(path=NUMPY + "Conjugate")
 def conjugate(x: Tensor) -> Tensor:
     """The complex conjugate.
 
@@ -198,7 +199,7 @@ def conjugate(x: Tensor) -> Tensor:
 conj = op_alias(conjugate, NUMPY + "Conj")
 
 
-@op(path=NUMPY + "Real")
+@elementwise_op(path=NUMPY + "Real")
 def real(x: Tensor) -> Tensor:
     """The real part.
 
@@ -209,7 +210,7 @@ def real(x: Tensor) -> Tensor:
     return torch.real(as_tensor(x))
 
 
-@op(path=NUMPY + "Imag")
+@elementwise_op(path=NUMPY + "Imag")
 def imag(x: Tensor) -> Tensor:
     """The imaginary part; 0 for real numbers.
 
@@ -221,7 +222,7 @@ def imag(x: Tensor) -> Tensor:
     return torch.imag(x) if x.is_complex() else torch.zeros_like(x)
 
 
-@op(path=NUMPY + "Cbrt")
+@elementwise_op(path=NUMPY + "Cbrt")
 def cbrt(x: Tensor) -> Tensor:
     """The cube root, of negative numbers too.
 
@@ -233,7 +234,7 @@ def cbrt(x: Tensor) -> Tensor:
     return torch.sign(x) * torch.abs(x) ** (1.0 / 3.0)
 
 
-@op(path=NUMPY + "I0")
+@elementwise_op(path=NUMPY + "I0")
 def i0(x: Tensor) -> Tensor:
     """The modified Bessel function of the first kind, of order 0.
 
@@ -244,7 +245,7 @@ def i0(x: Tensor) -> Tensor:
     return torch.special.i0(as_floating(x))
 
 
-@op(path=NUMPY + "Copy")
+@elementwise_op(path=NUMPY + "Copy")
 def copy(x: Tensor) -> Tensor:
     """A tensor of the same values in memory of its own.
 
@@ -258,7 +259,7 @@ def copy(x: Tensor) -> Tensor:
 # Rounding ----------------------------------------------------------------------------------------
 
 
-@op(path=NUMPY + "Ceil")
+@elementwise_op(path=NUMPY + "Ceil")
 def ceil(x: Tensor) -> Tensor:
     """The least integer from `x` on, as a float.
 
@@ -269,7 +270,7 @@ def ceil(x: Tensor) -> Tensor:
     return torch.ceil(as_floating(x))
 
 
-@op(path=NUMPY + "Floor")
+@elementwise_op(path=NUMPY + "Floor")
 def floor(x: Tensor) -> Tensor:
     """The greatest integer up to `x`, as a float.
 
@@ -280,7 +281,7 @@ def floor(x: Tensor) -> Tensor:
     return torch.floor(as_floating(x))
 
 
-@op(path=NUMPY + "Trunc")
+@elementwise_op(path=NUMPY + "Trunc")
 def trunc(x: Tensor) -> Tensor:
     """The integer next to `x` towards 0, in the dtype of `x`.
 
@@ -292,7 +293,7 @@ def trunc(x: Tensor) -> Tensor:
     return x if x.dtype is torch.bool else torch.trunc(x)
 
 
-@op(path=NUMPY + "Round")
+@elementwise_op(path=NUMPY + "Round")
 def round(x: Tensor, decimals: int = 0) -> Tensor:
     """Rounded to `decimals` places, halves to even.
 
@@ -311,7 +312,7 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
     return torch.round(x.to(to_torch(floatx())), decimals=decimals).to(x.dtype)
 
 
-@op(path=NUMPY + "Clip")
+@elementwise_op(path=NUMPY + "Clip")
 def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
     """`x` with values outside `[x_min, x_max]` replaced by the bound.
 
@@ -335,7 +336,7 @@ def _is_number(x: Any) -> bool:
     return kind is float or kind is int
 
 
-@op(path=NUMPY + "NanToNum")
+@elementwise_op(path=NUMPY + "NanToNum")
 def nan_to_num(
     x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, unknown_size
-from ..graph.operation import op
+from ..graph.operation import elementwise_op, op
 from .common import (
     NUMPY,
     Shape,
@@ -149,7 +149,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     return torch.take_along_dim(x, indices, axis)
 
 
-@op(path=NUMPY + "Where")
+@elementwise_op(path=NUMPY + "Where")
 def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None) -> Tensor:
     """`x1` where the condition holds and `x2` elsewhere, broadcast.
 
