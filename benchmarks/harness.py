@@ -48,13 +48,17 @@ THREADS = (
 )
 
 
-def run_process(arguments: list[str], threads: int, framework: str = "torch") -> str:
+def run_process(
+    arguments: list[str], threads: int, framework: str = "torch", one_core: bool = False
+) -> str:
     """Run Python with `arguments` and the thread limits; return what it prints.
 
     Args:
         arguments: Those of the interpreter.
         threads: How many threads it may compute with.
         framework: What Keras is to compute with, if it is imported.
+        one_core: Whether all its threads share one core, also those that JAX and TensorFlow have
+            beside the ones that compute (Linux only).
     """
     limits = dict.fromkeys(THREADS, str(threads))
     limits.update(dict.fromkeys(KEEP_MEMORY, str(1 << 30)))
@@ -65,12 +69,16 @@ def run_process(arguments: list[str], threads: int, framework: str = "torch") ->
     environment["KERAS_BACKEND"] = framework
     # Imports are timed with bytecode, as installed.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env=environment
-    )
+    command = [sys.executable, *arguments]
+    pin = _pin_to_one_core if one_core and hasattr(os, "sched_setaffinity") else None
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=pin)
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
     return done.stdout
+
+
+def _pin_to_one_core() -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def best_of(work: Callable[[], Any], repeats: int) -> float:

@@ -56,16 +56,17 @@ def collect(options: argparse.Namespace) -> Results:
                 print(f"round {round_number}: {model}, {engine}", file=sys.stderr, flush=True)
                 arguments = [*ENGINES, engine, model, f"--threads={options.threads}"]
                 arguments += [f"--scale={options.scale}", f"--repeats={options.repeats}"]
-                output = run_process(arguments, options.threads, FRAMEWORKS[engine])
+                threads, framework = options.threads, FRAMEWORKS[engine]
+                output = run_process(arguments, threads, framework, one_core=threads == 1)
                 keep_best(results, (model, engine), json.loads(output.splitlines()[-1]))
         for engine in options.engines:
             framework, module = FRAMEWORKS[engine], engine.partition("-")[0]
             arguments = [*ENGINES, engine, "overhead", f"--repeats={options.repeats}"]
-            output = run_process(arguments, 1, framework)
+            output = run_process(arguments, 1, framework, one_core=True)
             keep_best(results, ("overhead", engine), json.loads(output.splitlines()[-1]))
             model = "torch.nn.Linear(4, 1)" if engine == "torch" else FIRST_MODEL.format(module)
             code = IMPORT_TIME.format(framework, module, model)
-            seconds = run_process(["-c", code], 1, framework).split()[-2:]
+            seconds = run_process(["-c", code], 1, framework, one_core=True).split()[-2:]
             times = dict(zip(("import_s", "first_s"), map(float, seconds), strict=True))
             keep_best(results, ("import", engine), times)
     return results
@@ -115,7 +116,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--models", default=names(CASES), help="comma-separated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3, help="timed calls in each process")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="1 means one core, too")
     parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.1 is a quick look")
     parser.add_argument("--quick", action="store_true", help="one short round: a few minutes")
     options = parser.parse_args()
