@@ -1,9 +1,8 @@
 """Time steps as they are and compiled, and the compiler; print a Markdown table.
 
-`python -m benchmarks.compiling` takes the models of `run.py`, some minutes; recurrent layers, whose
-time steps a graph holds one by one, take the compiler longest. Each model has a process of its own.
-"first" is the first step with the compiler's cache empty, "again" with the cache of that process.
-Blocks of both kinds of steps alternate, and the shortest counts.
+`python -m benchmarks.compiling` takes the models of `run.py`, some minutes. Each model has its own
+process. "first" is the first step with the compiler's cache empty, "again" with the cache of that
+process. Blocks of both kinds of steps alternate, and the shortest counts.
 """
 
 from __future__ import annotations

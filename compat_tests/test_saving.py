@@ -347,11 +347,14 @@ def custom_layer(k):
         def build(self, input_shape):
             if not self.inner.built:
                 self.inner.build(input_shape)
-            self.offset = self.add_weight(shape=(self.units,), initializer="ones", name="offset")
+            # Weights in a list, others after them: files number them as they were made.
+            self.offsets = [self.add_weight(shape=(self.units,), initializer="ones", name="offset")]
             self.extra = self.add_weight(shape=(), initializer="zeros", trainable=False)
+            self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+            self.offsets.append(self.add_weight(shape=(1,), initializer="zeros", name="shift"))
 
         def call(self, x):
-            return self.inner(x) + self.offset
+            return (self.inner(x) + self.offsets[0]) * self.factor + self.offsets[1]
 
         def get_config(self):
             inner = k.saving.serialize_keras_object(self.inner)

@@ -471,6 +471,42 @@ def test_freezing_between_fits(recompile):
     assert_same_weights(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    "again", [{}, {"loss": "mae"}, {"metrics": []}, {"weighted_metrics": ["mse"]}]
+)
+def test_what_is_not_compiled_again_stays(again):
+    def train(k):
+        model = mlp(k)
+        model.compile("sgd", "mse", loss_weights=[0.5], metrics=["mae"])
+        model.fit(X, Y, verbose=0, shuffle=False)
+        model.compile("sgd", **again)
+        return model.fit(X, Y, verbose=0, shuffle=False)
+
+    assert_same_history(*both(train))
+
+
+def test_training_that_is_handed_on_as_none():
+    def call(k):
+        class Augmenting(k.layers.Layer):
+            def call(self, x, training=True):
+                return x * 2.0 if training else x
+
+        class Outer(k.Model):
+            def __init__(self):
+                super().__init__()
+                self.inner = Augmenting()
+
+            def call(self, x, training=None):
+                return self.inner(x, training=training)
+
+        inner, outer = Augmenting(), Outer()
+        calls = [outer(X), inner(X, training=None), outer(X, training=True), inner(X), outer(X)]
+        return [k.ops.convert_to_numpy(y) for y in calls]
+
+    ours, theirs = both(call)
+    np.testing.assert_array_equal(ours, theirs)
+
+
 # Masks ---------------------------------------------------------------------------------------
 
 TOKENS = RNG.integers(1, 9, (30, 7)).astype("int32")

@@ -22,14 +22,23 @@ WAYS = ("compiled", "compiled, training", "exported")
 # Why a layer cannot be compiled or exported; by name, and of some only one way.
 _DRAWS = "Python draws numbers that decide what is computed"
 _FROZEN = "with the augmentations that were drawn for it"
-_BINDS = "cells with lists of states bind their arguments anew at each step"
 REASONS: dict[tuple[str, str], str] = {
     (name, way): _DRAWS
     for name in ("AugMix", "RandAugment", "RandomCrop", "RandomElasticTransform")
     for way in WAYS
 }
 REASONS["AugMix", "exported"] = _FROZEN
-REASONS["RNN", "compiled"] = REASONS["RNN", "compiled, training"] = _BINDS
+# Layers that are not in the table, besides second names of those in it.
+ABSENT = {
+    "StringLookup": "strings are no tensors",
+    "TextVectorization": "strings are no tensors",
+    "InputLayer": "it computes nothing",
+    "Layer": "it computes nothing",
+    "Wrapper": "it computes nothing",
+    "FlaxLayer": "another engine computes it",
+    "JaxLayer": "another engine computes it",
+    "TFSMLayer": "another engine computes it",
+}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "compilation.md"
 
 
@@ -119,6 +128,10 @@ def main(names):
         "Which layers `torch.compile(fullgraph=True)` makes one graph of, in inference and in",
         "training, and which `torch.export.export` takes, each in so many ways of making it.",
         f"Written by `python -m tests.compilation`, torch {torch.__version__.partition('+')[0]}.",
+        "",
+        "Not in the table are second names of layers, and:",
+        "",
+        *(f"- {name}: {reason}" for name, reason in ABSENT.items()),
         "",
         f"| layer | ways | {' | '.join(WAYS)} |",
         "|---|--:|---|---|---|",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import operator
 import sys
 import threading
@@ -50,7 +51,11 @@ _FIELDS = (
     "created_trainable",
     "_trainable",
     "_order",
+    "_number",
 )
+
+# Numbers in the order in which variables are made, which is Keras's order of a layer's weights.
+_NUMBERS = itertools.count()
 
 _NO_CHANGE = contextlib.nullcontext()
 _detach, _view = torch.Tensor.detach, torch.Tensor.view
@@ -185,6 +190,7 @@ class Variable(torch.nn.Parameter):
             _overwrite_with_gradient=False,
             created_trainable=trainable,
             _trainable=trainable,
+            _number=next(_NUMBERS),
         )
 
     @classmethod
@@ -339,6 +345,8 @@ class Variable(torch.nn.Parameter):
         if isinstance(value, torch.Tensor):
             value = value if attached else value.detach()
             return value.to(self.device, self.dtype, non_blocking=True)
+        if torch.compiler.is_compiling():  # NumPy cannot be asked there how arrays lie in memory
+            return torch.as_tensor(value).to(self.device, self.dtype)
         return torch.as_tensor(readable(np.asarray(value))).to(self.device, self.dtype)
 
     def _convert_to_tensor(self, value: Any, dtype: Any = None) -> torch.Tensor:

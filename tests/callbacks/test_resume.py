@@ -423,7 +423,7 @@ def test_other_metrics_than_before(tmp_path):
 
     def make():
         model = make_model()
-        model.compile(model.optimizer, "mse")
+        model.compile(model.optimizer, "mse", metrics=["cosine_similarity"])
         return model
 
     with pytest.warns(UserWarning, match="the metrics of model"):

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cases import CASES, case, outcome
 
 import torchkeras as keras
 from torchkeras import callbacks, layers, optimizers
 from torchkeras import distribution as spread
+from torchkeras.dropin.tf.strategies import Strategy
+from torchkeras.dropin.tf.tape import GradientTape
 
 RANK, SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 CUT, FOLDER = os.environ.get("CUT"), Path(sys.argv[1])
@@ -22,20 +25,6 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 6)).astype("float32")
 Y = (X[:, :2] @ [[1.0], [-2.0]] + 0.1).astype("float32")
 WORDS = RNG.integers(0, 8, size=(20, 4))
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def outcome(model, history, *more):
-    return {
-        **history.history,
-        "weights": [weight.ravel()[:60].tolist() for weight in model.get_weights()],
-        "more": [np.asarray(item, dtype="float64").tolist() for item in more],
-    }
 
 
 def mlp(name="mlp", **options):
@@ -58,6 +47,7 @@ def blocks():
     """Attention, a model in the model, a layer that is called twice, penalties, constraints."""
     words, numbers = keras.Input((4,), dtype="int64"), keras.Input((6,))
     hidden = layers.Embedding(8, 8)(words)
+    hidden = layers.TimeDistributed(layers.Dense(8, name="hidden"))(hidden)
     attended = layers.MultiHeadAttention(2, 4, kernel_constraint="max_norm")(hidden, hidden)
     hidden = layers.LayerNormalization()(hidden + attended)
     recurrent = layers.LSTM(6, name="lstm")(hidden)
@@ -70,7 +60,9 @@ def blocks():
     )
     twice = layers.Dense(6, name="twice", kernel_constraint=keras.constraints.MaxNorm(0.9))
     merged = twice(inner(numbers)) + twice(recurrent)
-    model = keras.Model([words, numbers], layers.Dense(1, use_bias=False)(merged))
+    # A bias of one number: all processes but one have an empty part.
+    outputs = layers.Dense(1, bias_regularizer="l1")(merged)
+    model = keras.Model([words, numbers], outputs)
     model.compile(optimizers.AdamW(0.02, use_ema=True, global_clipnorm=0.5), "mse", metrics=["mae"])
     history = model.fit(
         [WORDS, X], Y, 7, 2, verbose=0, validation_data=([WORDS, X], Y),
@@ -130,6 +122,18 @@ class OwnLoss(keras.Model):
         return (y - y_pred).abs().mean()
 
 
+class Taped(keras.Model):
+    """With a step as TensorFlow's guides have it."""
+
+    def train_step(self, data):
+        x, y = data
+        with GradientTape() as tape:
+            loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+        grads = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(grads, self.trainable_variables, strict=True))
+        return {"loss": loss, "twice": 2 * loss}
+
+
 @case
 def own_loss():
     model = OwnLoss()
@@ -138,7 +142,16 @@ def own_loss():
     history = model.fit(X, Y, 4, 2, verbose=0)
     model.frozen.trainable = True
     model.compile(optimizers.Lion(0.01))
-    return outcome(model, model.fit(X, Y, 4, 1, verbose=0), history.history["loss"])
+    # Of a single row all processes but one have nothing, not even at first.
+    alone = mlp().fit(X[:1], Y[:1], verbose=0)
+    inputs = keras.Input((6,))
+    taped = Taped(inputs, layers.Dense(1)(layers.Dense(5, activation="tanh")(inputs)))
+    taped.compile(optimizers.Adam(0.05), "mse")
+    tapes = taped.fit(X, Y, 4, 2, verbose=0)
+    return outcome(
+        model, model.fit(X, Y, 4, 1, verbose=0), history.history["loss"], alone.history["mae"],
+        tapes.history["loss"], *[weight.ravel() for weight in taped.get_weights()],
+    )  # fmt: skip
 
 
 @case
@@ -169,6 +182,10 @@ def refusals():
             mlp(optimizer=optimizer).fit(X, Y, verbose=0)
         except NotImplementedError as error:
             found[type(optimizer).__name__] = str(error)
+    try:
+        Strategy().run(mlp)
+    except NotImplementedError as error:
+        found["own loop"] = str(error)
     return found
 
 

@@ -22,8 +22,9 @@ HERE = Path(__file__).parent
 # As in `launch.py`, which is imported by processes only that are forked.
 ALL, FEW = "blocks files own_loss mixed", "blocks files"
 PARTS = {"fully2": ALL, "fully4": "blocks", "1x2": FEW, "2x1": "blocks", "2x2": "blocks"}
-FEW = "dense convolutional synchronized masked several_outputs unused".split()
-CASES = [(2, name) for name in [*FEW, "own_step", "batch_by_batch", "sources", "watched"]]
+FEW = "dense convolutional synchronized masked several_outputs unused one_row own_loop".split()
+MORE = "own_step guided batch_by_batch sources watched".split()
+CASES = [(2, name) for name in [*FEW, *MORE]]
 CASES += [(4, name) for name in FEW]
 # Of which one is killed. Starting four twice takes half a minute longer, so four are asked for:
 #     TORCHKERAS_TEST_WORKERS=4 python -m pytest tests/distribution -k killed_worker
@@ -104,6 +105,7 @@ def test_each_process_holds_a_part(jobs, cut):
         assert second["numbers"] == [[[2.0, 3.0], [6.0, 7.0]], [[0, 1, 2, 3], [4, 5, 6, 7]]]
     for name in ("Muon", "LossScaleOptimizer"):
         assert "AdamW" in first["refused"][name]
+    assert "train with `fit`" in first["refused"]["own loop"]
 
 
 def test_a_dataset_is_read_once(jobs, size=2):
@@ -127,12 +129,12 @@ def test_one_process_prints_and_writes(jobs, size):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("fewer batches", ["different numbers of batches", "rank_0: 4", "rank_1: 2"]),
+        ("fewer batches", ["different numbers of batches", "'batches': 4", "'batches': 2"]),
+        ("fewer rows", ["different numbers of batches or rows", "'rows': 8", "'rows': 7"]),
         ("another model", ["different models", "same script on the same data"]),
         ("shorter stream", ["ended before that of others", "ended_on_ranks: [1]"]),
         ("strange outputs", ["ValueError", "one row for each input"]),
         ("three devices", ["NotImplementedError", "has 3", "--nproc-per-node 3"]),
-        ("own loop", ["Strategy.run", "train with `fit`"]),
         ("hanging", ["waited for the other processes in vain: rank 1 did not come", "step"]),
     ],
 )

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import torch
+from cases import CASES, case, outcome
 from torch.utils.data import DataLoader, Dataset
 
 import torchkeras as keras
@@ -32,21 +34,6 @@ Y = (X[:, :2] @ [[1.0], [-2.0]] + 0.1).astype("float32")
 LABELS = (Y[:, 0] > 0).astype("int64")
 IMAGES = RNG.normal(size=(21, 8, 8, 3)).astype("float32")
 WORDS = RNG.integers(0, 4, size=(14, 6))
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def outcome(model, history, *more):
-    """All there is to compare: results by epoch, weights, and what else was computed."""
-    return {
-        **history.history,
-        "weights": [np.asarray(w.detach()).ravel()[:50].tolist() for w in model.weights],
-        "more": [np.asarray(item, dtype="float64").tolist() for item in more],
-    }
 
 
 def mlp(**options):
@@ -179,6 +166,107 @@ def own_step(folder):
     model.build((None, 5))
     model.compile(optimizers.SGD(0.05), optimizers.Adam(0.05))
     return outcome(model, model.fit(X, Y, 7, 3, verbose=0))
+
+
+class Guided(keras.Model):
+    """With a step as guides have it, whose losses are means over the rows that it is given."""
+
+    def __init__(self, raw, *args):
+        super().__init__(*args)
+        self.raw = raw
+
+    def train_step(self, data):
+        x, y = data
+        self.zero_grad()
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(y=y, y_pred=y_pred)
+        loss.backward()
+        with torch.no_grad():
+            self.optimizer.apply([v.value.grad for v in self.trainable_weights])
+        if self.raw:  # beside a tracker that is called "loss" too, and not used
+            return {"loss": loss, "half": loss.detach() / 2}
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+@case
+def guided(folder):
+    found = {}
+    for raw in (False, True):
+        inputs = keras.Input((5,))
+        model = Guided(raw, inputs, layers.Dense(1)(layers.Dense(4, activation="tanh")(inputs)))
+        model.compile(optimizers.Adam(0.05), "mse", metrics=["mae"])
+        found[str(raw)] = outcome(model, model.fit(X, Y, 7, 2, verbose=0))
+    return found
+
+
+@case
+def one_row(folder):
+    """Fewer rows than processes from the start, and metrics that make variables at first sight."""
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3, activation="softmax")])
+    scores = [metrics.F1Score(average="macro"), metrics.AUC(multi_label=True), metrics.R2Score()]
+    model.compile("adam", "categorical_crossentropy", metrics=scores)
+    labels = np.eye(3, dtype="float32")[[1]]
+    first = model.evaluate(X[:1], labels, verbose=0)
+    history = model.fit(X[:1], labels, epochs=2, verbose=0)
+    return outcome(model, history, first, model.train_on_batch(X[1:2], labels))
+
+
+@case
+def own_loop(folder):
+    """The loop of TensorFlow's tutorial; its last batch has one row."""
+    strategy = tf.distribute.MirroredStrategy()
+    rows = tf.data.Dataset.from_tensor_slices((X[:13], LABELS[:13]))
+    batches = strategy.experimental_distribute_dataset(rows.shuffle(13).batch(6))
+
+    def in_turn(context):
+        assert strategy.num_replicas_in_sync == context.num_replicas_in_sync
+        return rows.batch(context.get_per_replica_batch_size(4))
+
+    tests = strategy.distribute_datasets_from_function(in_turn)
+    with strategy.scope():
+        accuracy = tf.keras.metrics.SparseCategoricalAccuracy()
+        model = keras.Sequential(
+            [
+                keras.Input((5,)),
+                layers.Dense(4, use_bias=False, kernel_regularizer="l2"),
+                # Of a single row the variance is 0; a small epsilon would make much of rounding.
+                layers.BatchNormalization(synchronized=True, momentum=0.5, epsilon=0.1),
+                layers.Dense(2),
+            ]
+        )
+        optimizer = tf.keras.optimizers.Adam(0.05)
+        each = losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+
+    def train_step(inputs):
+        x, y = inputs
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = tf.nn.compute_average_loss(each(y, y_pred))
+            loss += tf.nn.scale_regularization_loss(tf.add_n(model.losses))
+        grads = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(grads, model.trainable_variables, strict=True))
+        accuracy.update_state(y, y_pred)
+        return loss
+
+    found = []
+    for _ in range(2):
+        accuracy.reset_state()
+        for batch in batches:
+            parts = strategy.run(train_step, args=(batch,))
+            found.append(float(strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)))
+        found.append(float(accuracy.result()))
+    for x, _ in tests:
+        logits = strategy.run(lambda x: model(x, training=False), (x,))
+        found.append(float(strategy.reduce("MEAN", logits, axis=0).sum()))
+        found += strategy.gather(logits, axis=0).detach().flatten().tolist()
+    saved = tf.train.Checkpoint(model=model, optimizer=optimizer).save(f"{folder}/written/ckpt")
+    return {"found": found, "files": len(list(Path(saved).parent.glob("ckpt-*"))),
+            "weights": [weight.ravel().tolist() for weight in model.get_weights()]}  # fmt: skip
 
 
 @case
@@ -347,8 +435,8 @@ def results(folder):
         "replicas": getattr(distribution(), "num_model_replicas", 1),
     }
     # Four processes do what is special with many: uneven parts, and some without rows.
-    few = "dense convolutional synchronized masked several_outputs unused apart".split()
-    names = few if os.environ["WORLD_SIZE"] == "4" else CASES
+    few = "dense convolutional synchronized masked several_outputs unused one_row own_loop apart"
+    names = few.split() if os.environ["WORLD_SIZE"] == "4" else CASES
     for name in names:
         function = CASES[name]
         keras.utils.set_random_seed(7)

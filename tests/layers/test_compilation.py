@@ -3,6 +3,7 @@
 import pytest
 
 from tests import compilation
+from torchkeras import layers
 
 # Each case takes a quarter of a second: a tenth of them here, every layer by the command.
 CASES = [
@@ -26,10 +27,17 @@ def test_what_is_no_graph_is_noticed():
 
 def test_the_document_has_a_line_for_every_layer():
     lines = [line for line in compilation.DOCUMENT.read_text().splitlines() if line[:2] == "| "]
-    layers = {line.split(" | ")[0].removeprefix("| "): line for line in lines[1:]}
-    assert set(layers) == set(compilation.test_meta.LAYERS)
-    for name, line in layers.items():
+    found = {line.split(" | ")[0].removeprefix("| "): line for line in lines[1:]}
+    assert set(found) == set(compilation.test_meta.LAYERS)
+    for name, line in found.items():
         reasons = [compilation.REASONS.get((name, way)) for way in compilation.WAYS]
         cells = line.removesuffix(" |").split(" | ")[2:]
         for cell, reason in zip(cells, reasons, strict=True):
             assert cell == "yes" if reason is None else cell.endswith(reason), line
+
+
+def test_no_layer_is_forgotten():
+    public = [getattr(layers, name) for name in dir(layers)]
+    kinds = {kind for kind in public if isinstance(kind, type) and issubclass(kind, layers.Layer)}
+    known = {getattr(layers, name) for name in (*compilation.test_meta.LAYERS, *compilation.ABSENT)}
+    assert kinds == known

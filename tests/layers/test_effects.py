@@ -99,3 +99,20 @@ def test_losses_of_a_scope_do_not_reach_the_layer():
     with StatelessScope():
         assert len(layer.losses) == 1  # the penalty; the loss of the call is none of the scope's
     assert len(layer.losses) == 2
+
+
+def test_losses_stand_as_in_keras_deeper_ones_backwards():
+    class Adds(Layer):
+        def __init__(self, value, *inner):
+            super().__init__()
+            self.value, self.inner = value, list(inner)
+
+        def call(self, x):
+            self.add_loss(torch.tensor(float(self.value)))
+            for layer in self.inner:
+                x = layer(x)
+            return x
+
+    layer = Adds(0, Adds(1, Adds(2), Adds(3, Adds(4), Adds(5))), Adds(6, Adds(7), Adds(8)))
+    layer(torch.ones(1))
+    assert [int(loss) for loss in layer.losses] == [0, 1, 3, 5, 4, 2, 6, 8, 7]

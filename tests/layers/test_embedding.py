@@ -50,6 +50,8 @@ def test_mask_zero():
     ids = torch.tensor([[0, 2], [3, 0]])
     masked = layers.Embedding(5, 3, mask_zero=True)
     assert torch.equal(masked(ids)._keras_mask, ids != 0)
+    for given in (ids.tolist(), ids.numpy()):
+        assert torch.equal(masked.compute_mask(given), ids != 0)
     assert not hasattr(layers.Embedding(5, 3)(ids), "_keras_mask")
 
 

@@ -166,6 +166,27 @@ class TestTraining:
             layer(torch.ones(1))
             assert layer.seen is True
 
+    def test_none_that_is_handed_on_is_not_the_default(self):
+        class Always(Layer):
+            def call(self, x, training=True):
+                self.seen = training
+                return x
+
+        class Outer(Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = Always()
+
+            def call(self, x, training=None):
+                return self.inner(x, training=training)
+
+        outer = Outer()
+        for _ in range(2):
+            outer(torch.ones(1))
+            assert not outer.inner.seen
+            outer(torch.ones(1), training=True)
+            assert outer.inner.seen is True
+
     def test_it_is_restored_after_an_error(self):
         class Failing(Layer):
             def call(self, x):

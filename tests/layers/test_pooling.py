@@ -97,3 +97,15 @@ def test_pairs_are_the_same_without_gradients(size, strides, data_format):
     layer = layers.MaxPooling1D(2, strides, data_format=data_format)
     differentiable = layer(x.clone().requires_grad_())
     torch.testing.assert_close(layer(x), differentiable.detach(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool])
+def test_means_of_integers_are_floats(dtype):
+    x = torch.tensor([[[0, 1], [1, 1]]]).to(dtype)
+    for layer, inputs in (
+        (layers.GlobalAveragePooling1D(), x),
+        (layers.GlobalAveragePooling2D(), x[:, None]),
+        (layers.GlobalAveragePooling3D(), x[:, None, None]),
+    ):
+        y = layer(inputs)
+        assert y.dtype is torch.float32 and y.tolist() == [[0.5, 1.0]]

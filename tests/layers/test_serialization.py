@@ -29,3 +29,15 @@ def test_other_objects_are_refused():
     config = initializers.serialize(initializers.Zeros())
     with pytest.raises(ValueError, match="not a `keras.layers.Layer`"):
         layers.deserialize(config)
+
+
+def test_arguments_that_cannot_be_serialized_ask_for_a_config():
+    class Odd(Mine):
+        def __init__(self, helper, **kwargs):
+            super().__init__(**kwargs)
+            self.helper = helper
+
+    model = Sequential([layers.Input((2,)), Odd(object(), name="odd")])
+    for config in (model.layers[0].get_config, model.get_config, model.to_json):
+        with pytest.raises(NotImplementedError, match="Odd 'odd'.*must override `get_config"):
+            config()

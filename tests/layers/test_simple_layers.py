@@ -52,6 +52,15 @@ def test_softmax_of_masked_rows_is_zero():
     assert y.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
 
 
+def test_an_activation_may_be_a_layer():
+    bent = layers.Activation(layers.LeakyReLU(0.5))
+    assert bent(torch.tensor([-2.0, 2.0])).tolist() == [-1.0, 2.0]
+    again = layers.Activation.from_config(bent.get_config())
+    assert again(torch.tensor([-2.0])).tolist() == [-1.0]
+    sloped = layers.Activation(layers.PReLU(alpha_initializer="ones"))
+    assert sloped(-torch.ones(1, 2)).tolist() == [[-1.0, -1.0]] and len(sloped.weights) == 1
+
+
 def test_softmax_over_several_axes_sums_to_one():
     y = layers.Softmax(axis=(1, 2))(torch.randn(3, 4, 5))
     torch.testing.assert_close(y.sum((1, 2)), torch.ones(3))

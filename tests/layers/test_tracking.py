@@ -1,6 +1,7 @@
 import copy
 import pickle
 from collections import OrderedDict
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -247,6 +248,94 @@ def test_metrics_in_lists_and_dicts_are_found_in_their_order():
     model.more[0][1].update_state(3.0)
     model.reset_metrics()
     assert float(model.more[0][1].result()) == 0
+
+
+class Interleaved(Model):
+    """Keras lists layers and weights in the order in which they come, not list by list."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.norms, self.named = [], [], {}
+        for i in range(2):
+            self.dense.append(Dense(2, name=f"dense{i}"))
+            self.norms.append([Dense(2, name=f"norm{i}")])
+            self.named[f"z{i}"] = Dense(2, name=f"named{i}")
+        self.head = Dense(1, name="head")
+        self.norms[0].append(Dense(2, name="late"))
+
+    def call(self, x):
+        return x
+
+
+ARRIVAL = ["dense0", "norm0", "named0", "dense1", "norm1", "named1", "head", "late"]
+
+
+def test_layers_in_lists_have_the_order_in_which_they_came():
+    model = Interleaved()
+    for copied in (model, copy.deepcopy(model)):
+        assert [layer.name for layer in copied.layers] == ARRIVAL
+    model.pair = (model.head, Dense(2, name="new"))
+    assert [layer.name for layer in model.layers] == [*ARRIVAL, "new"]
+    del model.pair, model.norms[0][0]
+    model.extra = Dense(2, name="extra")
+    assert [layer.name for layer in model.layers] == [*ARRIVAL[:1], *ARRIVAL[2:], "extra"]
+    model.named = {}
+    del model.dense
+    assert [layer.name for layer in model.layers] == ["norm1", "head", "late", "extra"]
+    assert len(model._children_order) == 4  # what is gone is not kept alive
+
+
+class Weights(Holder):
+    def build(self, shape):
+        self.a, self.b = [], {}
+        for i in range(2):
+            self.a.append(self.add_weight(shape=(1,), name=f"a{i}"))
+            self.b[f"k{i}"] = self.add_weight(shape=(), name=f"b{i}", trainable=i == 0)
+        self.c = self.add_weight(shape=(3,), name="c")
+        self.a.append(self.add_weight(shape=(1,), name="a2"))
+
+
+def test_weights_in_lists_have_the_order_in_which_they_were_made():
+    layer = Weights()
+    layer(torch.ones(1, 1))
+    expected = ["a0", "b0", "a1", "c", "a2", "b1"]  # what is not trained comes last
+    for copied in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), layer.double()):
+        assert [weight.name for weight in copied.weights] == expected
+    assert [tuple(v.shape) for v in layer.get_weights()] == [(1,), (), (1,), (3,), (1,), ()]
+
+    class Nameless(Holder):
+        def build(self, shape):
+            self.add_weight(shape=(1,), name="first")
+            self.second = self.add_weight(shape=(1,), name="second")
+
+    layer = Nameless()
+    layer(torch.ones(1, 1))
+    assert [weight.name for weight in layer.weights] == ["first", "second"]
+
+
+class Pair(NamedTuple):
+    first: Layer
+    second: Layer
+
+
+class Named(dict):
+    pass
+
+
+def test_named_tuples_and_other_classes_of_containers_hold_layers():
+    holder = Holder()
+    holder.before = built()
+    holder.pair = Pair(built(2), built(3))
+    holder.named = Named(a=built(4))
+    holder.after = built(5)
+    holder.plain = Pair(1, 2)
+    for copied in (holder, copy.deepcopy(holder), pickle.loads(pickle.dumps(holder))):
+        assert [layer.units for layer in copied._layers] == [1, 2, 3, 4, 5]
+        assert isinstance(copied.pair, Pair) and copied.pair.second is copied._layers[2]
+    assert "pair.1.kernel" in keys(holder) and "named.0.kernel" in keys(holder)
+    holder.pair = None
+    del holder.named
+    assert [layer.units for layer in holder._layers] == [1, 5]
 
 
 def test_a_constructor_without_the_super_call_is_named():

@@ -93,6 +93,24 @@ def test_symbolic_shapes():
     )
 
 
+def test_loops_and_ctc_take_numpy_arrays():
+    x, zeros = np.array([[[1.0], [2.0], [3.0]]]), np.zeros((1, 1))
+
+    def step(inputs, states):
+        return inputs + states[0], [inputs + states[0]]
+
+    assert K.rnn(step, x, [zeros])[1].tolist() == [[[1.0], [3.0], [6.0]]]
+    masked = K.rnn(step, x, [zeros], mask=np.array([[True, False, True]]))
+    assert masked[0].tolist() == [[4.0]]
+    assert K.rnn(step, x, [zeros], input_length=np.array([2]))[0].tolist() == [[3.0]]
+    assert isinstance(K.foldl(lambda a, b: a + b, x[0]), torch.Tensor)
+    assert isinstance(K.bias_add(x, np.ones(1)), torch.Tensor)
+    cost = K.ctc_batch_cost(
+        np.array([[0, 1]]), np.full((1, 4, 3), 1 / 3), np.array([[4]]), np.array([[2]])
+    )
+    assert cost.shape == (1, 1)
+
+
 def test_ctc_cost_falls_as_the_labels_become_likely():
     labels, lengths = np.array([[0, 1]]), (np.array([[4]]), np.array([[2]]))
     probabilities = torch.full((1, 4, 3), 0.05)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from torchkeras import config, losses
+from torchkeras import config, losses, metrics
 from torchkeras.losses.loss import MEAN_KERNELS, Loss, LossFunctionWrapper
 
 rng = np.random.default_rng(0)
@@ -322,6 +322,18 @@ def test_one_class_warns():
 
 
 # Identifiers -------------------------------------------------------------------------------------
+
+
+def test_names_of_keras_2():
+    for module in (losses, metrics):
+        for name in ("mse", "MSE", "mae", "MAPE", "msle", "kld", "logcosh"):
+            assert getattr(module, name) is losses.get(name)
+        assert module.KLD is losses.kullback_leibler_divergence is losses.kl_divergence
+        with pytest.raises(AttributeError, match="no attribute 'mze'"):
+            module.mze  # noqa: B018
+    none = losses.MeanSquaredError(reduction=losses.Reduction.NONE)
+    assert none([[1.0], [3.0]], [[0.0], [0.0]]).tolist() == [1, 9]
+    assert not hasattr(metrics, "Reduction")
 
 
 def test_get_accepts_everything():

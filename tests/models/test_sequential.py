@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from torchkeras import layers as L
-from torchkeras.models import Sequential, model_from_json
+from torchkeras.models import Model, Sequential, model_from_json
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 
@@ -101,6 +101,18 @@ def test_inner_models():
     model = Sequential([L.Input((4,)), inner, L.Dense(1)])
     assert inner.built and model.output_shape == (None, 1)
     torch.testing.assert_close(model(X), by_hand(model, X))
+
+
+def test_within_another_model_input_and_output_are_those_of_the_call():
+    inner = Sequential([L.Dense(3, name="inner_dense")])
+    outer = Sequential([L.Input((2,)), inner, L.Dense(1)])
+    features = Model(outer.inputs, [layer.output for layer in outer.layers])
+    x = torch.ones(4, 2)
+    first, last = features(x)
+    assert torch.equal(first, inner(x)) and torch.equal(last, outer(x))
+    assert inner.input is outer.inputs[0] and inner.output is not inner.outputs[0]
+    own = Model(inner.inputs, inner.get_layer("inner_dense").output)
+    assert torch.equal(own(x), inner(x))
 
 
 def test_the_first_layer_may_be_a_built_model():

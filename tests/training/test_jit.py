@@ -1,13 +1,25 @@
 """Compiled steps: one graph each, for the batches that come, beside the same step uncompiled."""
 
+import gc
 import shutil
 import warnings
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
-from torchkeras import Sequential, layers, losses, metrics, optimizers, regularizers, utils
+from torchkeras import (
+    Model,
+    Sequential,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    regularizers,
+    utils,
+)
 from torchkeras.training import jit
 
 RNG = np.random.default_rng(0)
@@ -29,6 +41,22 @@ def graphs(monkeypatch):
     def backend(graph, inputs):
         found.append(graph)
         return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=backend, **options))
+    yield found
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def lowered(monkeypatch):
+    """As `graphs`, with gradients and updates lowered to what code is generated from."""
+    found, real = [], torch.compile
+    lower = torch._dynamo.lookup_backend("aot_eager")
+    torch._dynamo.reset()
+
+    def backend(graph, inputs):
+        found.append(graph)
+        return lower(graph, inputs)
 
     monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=backend, **options))
     yield found
@@ -128,6 +156,118 @@ def test_metrics_losses_and_weights(graphs):
     assert len(graphs) == 2
 
 
+def test_arrays_in_layers_are_no_hindrance_in_inference_mode(graphs):
+    tokens = RNG.integers(0, 6, (64, 3))
+    lookup = layers.IntegerLookup(vocabulary=[1, 2, 3], output_mode="multi_hot")
+    model = Sequential([layers.Input((3,), dtype="int64"), lookup, layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=True)
+    model.fit(tokens, Y[:64], validation_data=(tokens, Y[:64]), verbose=0)
+    expected = model(tokens).detach()
+    np.testing.assert_allclose(model.predict(tokens, verbose=0), expected, rtol=1e-6)
+    assert model.jit_compile and len(graphs) == 3
+
+
+class Counts(layers.Layer):
+    """Adds a loss that differs in inference, and counts its calls."""
+
+    def build(self, input_shape):
+        self.seen = self.add_weight((), "zeros", trainable=False)
+
+    def call(self, x, training=False):
+        self.seen.assign_add(1.0 if training else 0.5)
+        self.add_loss((0.1 if training else 0.2) * ops.mean(ops.square(x)))
+        return x
+
+
+class OwnLoss(Model):
+    """Overrides the loss alone, without a `training` parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = network()
+
+    def call(self, x):
+        return self.inner(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return ops.mean(ops.abs(y - y_pred) ** 1.5)
+
+
+@pytest.mark.parametrize("make", [lambda: network(Counts()), OwnLoss], ids=["adds", "own loss"])
+def test_models_with_more_to_their_loss(lowered, make):
+    outcomes = []
+    for jit_compile in (False, True):
+        sgd = optimizers.SGD(0.05)
+        model, numbers = run(make, sgd, epochs=2, whole=True, jit_compile=jit_compile)
+        outcomes.append([*numbers, *model.evaluate(X, Y, verbose=0)])
+        assert model.jit_compile == jit_compile
+    assert_same(*reversed(outcomes))
+    assert len(lowered) == 3  # none is traced twice, nor anew for another evaluation
+
+
+class Total(metrics.Mean):
+    """One of the user's own, which stays outside of graphs; the mask reaches it all the same."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        mask = getattr(y_pred, "_keras_mask", None)
+        super().update_state(float("nan") if mask is None else mask.sum(), sample_weight)
+
+
+@pytest.mark.parametrize(("kind", "own"), [(layers.GRU, False), (layers.LSTM, True)])
+def test_masks_reach_losses_and_metrics(lowered, kind, own):
+    tokens = RNG.integers(0, 5, (40, 6))
+
+    def make():
+        parts = [layers.Embedding(5, 4, mask_zero=True), kind(3, return_sequences=True)]
+        return Sequential([layers.Input((6,), dtype="int32"), *parts, layers.Dense(5)])
+
+    outcomes = []
+    for jit_compile in (False, True):
+        utils.set_random_seed(1)
+        model = make()
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+        add = [Total()] if own else []
+        model.compile("adam", loss, metrics=["accuracy", *add], jit_compile=jit_compile)
+        fit = {"epochs": 2, "batch_size": 20, "shuffle": False, "verbose": 0}
+        history = model.fit(tokens, tokens, validation_data=(tokens, tokens), **fit).history
+        outcomes.append([*history.values(), *model.get_weights()])
+        assert model.jit_compile == jit_compile
+    assert_same(*outcomes)
+    assert len(lowered) == 2
+    targets = [str(node.target) for node in lowered[0].graph.nodes]
+    steps = {layers.GRU: "gru_steps", layers.LSTM: "lstm"}[kind]
+    assert sum(target.startswith(f"torchkeras.{steps}") for target in targets) == 1
+
+
+class OwnStep(Model):
+    """Overrides the training step, in PyTorch's way."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.tracker = network(), metrics.Mean(name="loss")
+
+    def call(self, x):
+        return self.inner(x)
+
+    def train_step(self, data):
+        x, y = data
+        loss = ops.mean(ops.square(y - self(x, training=True)))
+        self.zero_grad()
+        loss.backward()
+        weights = self.trainable_weights
+        self.optimizer.apply([weight.grad for weight in weights], weights)
+        self.tracker.update_state(loss.detach())
+        return {"loss": self.tracker.result()}
+
+
+def test_steps_of_ones_own_are_compiled_in_parts(lowered, monkeypatch):
+    monkeypatch.setattr(optimizers.Optimizer, "apply", optimizers.Optimizer.apply)  # is replaced
+    expected = run(OwnStep, metrics=None)[1]
+    model, actual = run(OwnStep, metrics=None, jit_compile=True)
+    assert_same(actual, expected)
+    assert model.jit_compile and lowered
+
+
 @torch._dynamo.config.patch(recompile_limit=1)
 def test_models_do_not_disturb_each_other(graphs):
     """torch limits how often it compiles the same code, and all models share theirs."""
@@ -174,6 +314,17 @@ def test_a_graph_is_made_anew_where_its_tensors_are_no_longer_those(graphs):
     assert_same(*outcomes)
     assert len(graphs) == 3
     assert model.jit_compile
+
+
+def test_graphs_die_with_their_model(graphs):
+    model = network()
+    model.compile("sgd", "mse", jit_compile=True)
+    model.fit(X[:64], Y[:64], epochs=1, verbose=0)
+    graph = weakref.ref(graphs.pop())
+    del model
+    for _ in range(2):  # the code, and then what was compiled of it
+        gc.collect()
+    assert graph() is None
 
 
 def test_a_model_that_is_no_graph_runs_with_one_message(graphs):

@@ -37,3 +37,27 @@ def test_memory_is_flat_over_three_thousand_steps():
     # 40 bytes a step would be 55 kB; the allocator takes pages when it likes.
     assert memory_then - memory < 1000
     assert objects_then - objects < 100
+
+
+CALLS = {
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, x[:, :1], verbose=0),
+    "train_on_batch": lambda model, x: model.train_on_batch(x, x[:, :1]),
+    "call": lambda model, x: model(x),
+    "build": lambda model, x: keras.models.clone_model(model)(x),
+    "compile": lambda model, x: model.compile("sgd", "mse", jit_compile=False),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_stays_behind_of_calls(name):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "relu"), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"], jit_compile=False)
+    x = np.ones((40, 4), "float32")
+    marks = []
+    for count in (20, 120, 120):
+        for _ in range(count):
+            CALLS[name](model, x)
+        gc.collect()
+        marks.append(len(gc.get_objects()))
+    assert marks[2] - marks[1] < 60, "half an object a call"

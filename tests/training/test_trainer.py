@@ -584,6 +584,33 @@ def test_compute_loss_and_metrics_of_ones_own():
     assert history["worst"] == pytest.approx([float(np.abs(Y).max())], rel=1e-5)
 
 
+@pytest.mark.parametrize("compiled", [["mae"], None])
+def test_steps_as_keras_2_wrote_them(compiled):
+    class Old(Sequential):
+        def train_step(self, data):
+            x, y = data
+            y_pred = self(x, training=True)
+            loss = self.compiled_loss(y, y_pred, regularization_losses=self.losses)
+            self.zero_grad()
+            loss.backward()
+            weights = self.trainable_variables
+            self.optimizer.apply_gradients(zip([w.grad for w in weights], weights, strict=True))
+            self.compiled_metrics.update_state(y, y_pred)
+            return {m.name: m.result() for m in self.metrics if m.name != "compile_metrics"}
+
+    models = [
+        cls([L.Input((4,)), L.Dense(1, kernel_initializer="ones", kernel_regularizer="l2")])
+        for cls in (Old, Sequential)
+    ]
+    logs = []
+    for model in models:
+        model.compile(optimizers.SGD(0.01), "mse", metrics=compiled)
+        logs.append(model.fit(X, Y, batch_size=16, shuffle=False, verbose=0).history["loss"])
+        logs.append(model.get_weights()[0])
+    np.testing.assert_allclose(logs[0], logs[2], rtol=1e-5)
+    np.testing.assert_allclose(logs[1], logs[3], rtol=1e-5)
+
+
 def test_steps_without_a_dict():
     class Silent(Sequential):
         def train_step(self, data):
@@ -629,6 +656,21 @@ def test_compile_config_round_trip():
     assert again.get_compile_config() == model.get_compile_config()
     assert again.optimizer.built
     assert again.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+
+
+def test_what_is_not_compiled_again_stays():
+    model = linear(optimizer="adam", loss=["mse"], loss_weights=[2.0], metrics=["mae"])
+    before = model.evaluate(X, Y, verbose=0, return_dict=True)
+    model.compile(optimizers.SGD(0.1))
+    assert model.evaluate(X, Y, verbose=0, return_dict=True) == before
+    assert model.loss == ["mse"] and list(model.fit(X, Y, verbose=0).history) == ["loss", "mae"]
+    config = model.get_compile_config()
+    again = linear()
+    again.compile_from_config(config)
+    again.set_weights(model.get_weights())
+    assert again.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+    model.compile("adam", "mae", metrics=[])
+    assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
 
 
 def test_an_overridden_compile_is_not_called_by_loading():

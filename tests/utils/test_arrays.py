@@ -1,6 +1,7 @@
 """`to_categorical`, `normalize` and `pad_sequences` against what they are defined to be."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -48,6 +49,12 @@ def test_normalize_gives_unit_vectors(axis, order, as_tensor):
 
 def test_normalize_leaves_zeros():
     assert (normalize(np.zeros((2, 3))) == 0).all()
+
+
+def test_normalize_makes_tensors_of_lists_and_frames():
+    for x in ([[3, 4]], [[3.0, 4.0]], torch.tensor([[3, 4]]), pd.DataFrame([[3, 4]])):
+        unit = normalize(x)
+        assert isinstance(unit, torch.Tensor) and unit.tolist() == [pytest.approx([0.6, 0.8])]
 
 
 @given(

@@ -119,9 +119,12 @@ class Distiller(Model):
         names = list(dict.fromkeys(name for name in names if name))
         if not names:
             return None
+        # A `Sequential` in another model has that model's tensors as its `input` and `output`.
+        single = len(model.inputs) == 1 and not isinstance(model.input, dict)
+        inputs = model.inputs[0] if single else model.input
         final = model.outputs[0] if len(model.outputs) == 1 else model.output
         outputs = {_FINAL: final, **{name: model.get_layer(name).output for name in names}}
-        return Model(model.input, outputs, name=f"{model.name}_multi_feature_extractor")
+        return Model(inputs, outputs, name=f"{model.name}_multi_feature_extractor")
 
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any

@@ -148,7 +148,7 @@ class CutReplicas(Replicas):
         """Return the parts of the sums over all processes."""
         raise NotImplementedError
 
-    def _applying(self, optimizer: Any) -> Callable[..., None]:
+    def _applying(self, optimizer: Any, weighted: bool = True) -> Callable[..., None]:
         plain = optimizer.apply
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> None:

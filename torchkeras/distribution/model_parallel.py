@@ -20,7 +20,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from ..activations import KERNELS, gelu, linear
-from ..layers import Dense, Embedding
+from ..layers import Dense, Embedding, Wrapper
 from ..naming import explain
 from ..tree import map_structure
 from .cut import CutReplicas, Grads, called_layers
@@ -85,7 +85,18 @@ class ModelReplicas(CutReplicas):
         chosen = {id(w) for w in model.weights if self._is_to_be_cut(w)}
         if self.mesh is None or not chosen:
             return
-        with_parts = [layer for layer in model.modules() if _computes_with_parts(layer, chosen)]
+        # Wrappers may compute with a layer without calling it.
+        wrapped = {
+            id(layer)
+            for wrapper in model.modules()
+            if isinstance(wrapper, Wrapper)
+            for layer in wrapper.modules()
+        }
+        with_parts = [
+            layer
+            for layer in model.modules()
+            if id(layer) not in wrapped and _computes_with_parts(layer, chosen)
+        ]
         for layer in with_parts:
             chosen |= {id(w) for w in layer._parameters.values() if _takes_part(w)}
         made: dict[int, Any] = {}

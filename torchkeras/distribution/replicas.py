@@ -23,8 +23,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
+from ..dtypes import to_numpy
 from ..graph.context import CONTEXT
 from ..naming import explain
 from ..optimizers import Optimizer
@@ -207,6 +209,7 @@ class Replicas:
     def step_of(self, model: Any) -> Iterator[None]:
         """Draw this process's own random numbers; without rows, leave metrics as they are."""
         set_stream(self.part.rank)
+        CONTEXT.share = self.share.fraction
         try:
             if self.share.rows:
                 yield
@@ -215,6 +218,7 @@ class Replicas:
                     yield
         finally:
             set_stream(0)
+            CONTEXT.share = None
 
     @contextlib.contextmanager
     def _unrecorded(self, model: Any) -> Iterator[None]:
@@ -278,29 +282,32 @@ class Replicas:
         optimizer.apply(self.sum_of(variables).finish(grads), variables)
 
     @contextlib.contextmanager
-    def reducing(self, optimizers: Sequence[Any]) -> Iterator[None]:
+    def reducing(self, optimizers: Sequence[Any], weighted: bool = True) -> Iterator[None]:
         """Let optimizers apply the sums of the gradients that they are given.
 
         Args:
             optimizers: Those that a step of the user's calls.
+            weighted: Whether gradients are those of means over each process's rows; else of parts
+                of what is divided by all rows.
         """
         for optimizer in optimizers:
-            optimizer.__dict__["apply"] = self._applying(optimizer)
+            optimizer.__dict__["apply"] = self._applying(optimizer, weighted)
         try:
             yield
         finally:
             for optimizer in optimizers:
                 del optimizer.__dict__["apply"]
 
-    def _applying(self, optimizer: Any) -> Any:
+    def _applying(self, optimizer: Any, weighted: bool = True) -> Any:
         plain = optimizer.apply
+        factor = self.share.fraction if weighted else float(self.share.rows > 0)
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> None:
             grads = list(grads)
             known = trainable_variables
             variables = list(optimizer._trainable_variables if known is None else known)
             if grads and len(grads) == len(variables):
-                grads = self.sum_of(variables).reduce(grads, self.share.fraction)
+                grads = self.sum_of(variables).reduce(grads, factor)
             plain(grads, known if known is None else variables)
 
         return apply
@@ -412,16 +419,35 @@ class Replicas:
     def _note_versions(self, model: Any) -> None:
         self._versions = {id(v): _version(v) for v in model.non_trainable_variables}
 
-    def common_logs(self, logs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return logs with the mean over all processes in the place of each single number."""
-        numbers = {
-            name: float(value)
-            for name, value in sorted(logs.items())
-            if isinstance(value, (int, float)) or getattr(value, "shape", None) == ()
-        }
-        sums = self.processes.add_up(*numbers.values()) if numbers else []
-        means = [value / self.processes.size for value in sums]
-        return {**logs, **dict(zip(numbers, means, strict=True))}
+    def common_logs(
+        self, logs: dict[str, Any], own: Mapping[str, Any], whole: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return logs of a step of the user's that are the same on all processes.
+
+        In them are results of metrics, and other numbers of the last batch, of which all rows have
+        the mean; a tracker called "loss" may be there and unused beside a "loss" that was returned.
+
+        Args:
+            logs: Of this process; single numbers are floats.
+            own: Results of the metrics by name, of this process's rows.
+            whole: Those of all rows.
+        """
+        share = self.share
+        sent = []
+        for name, value in logs.items():
+            # What an idle process has computed may be anything.
+            number = value if isinstance(value, float) and share.rows else 0.0
+            is_other = share.rows > 0 and not _is_same(value, own.get(name))
+            sent += [float(is_other), share.fraction * number]
+        sums = iter(self.processes.add_up(*sent) if sent else ())
+        common = {}
+        for name, value in logs.items():
+            others, mean = next(sums), next(sums)
+            if name in whole and not others:
+                common[name] = whole[name]
+            else:
+                common[name] = mean if isinstance(value, float) else value
+        return common
 
     # Outputs -------------------------------------------------------------------------------------
 
@@ -458,6 +484,14 @@ class Replicas:
 
 def _count_rows(batch: Any) -> int:
     return next((int(x.shape[0]) for x in flatten(batch) if getattr(x, "ndim", 0)), 1)
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether a number or an array in logs is a result of a metric."""
+    if other is None:
+        return False
+    a, b = (to_numpy(x) if isinstance(x, Tensor) else np.asarray(x) for x in (value, other))
+    return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
 
 
 def _metric_states(model: Any) -> list[Any]:

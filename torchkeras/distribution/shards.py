@@ -97,9 +97,16 @@ class ShardedVariable(DTensor):
 
     def _penalty(self, weight: DTensor) -> Tensor:
         """Return the penalty; gradients are those of the sum of what all processes make of it."""
-        if type(self.plain_regularizer) in _SUMS:
+        if type(self.plain_regularizer) in _SUMS and not self._has_empty_parts():
             return self._on_all(self.plain_regularizer(weight))
         return self.plain_regularizer(self._on_all(weight))
+
+    def _has_empty_parts(self) -> bool:
+        """Whether the axis that is cut is too short for all; DTensor computes on it as a whole."""
+        return any(
+            placement.is_shard() and self.shape[placement.dim] < self.device_mesh.size(axis)
+            for axis, placement in enumerate(self.placements)
+        )
 
     def _on_all(self, tensor: DTensor) -> Tensor:
         """The values of a tensor; its gradient is the sum of those of processes whose rows differ.

@@ -20,7 +20,7 @@ import torchkeras.ops as ops  # `from .. import ops` would import the package's 
 
 from ..naming import explain
 from . import keras
-from .tf.tensors import methods_are_installed
+from .tf.tensors import install_methods_of_programs, methods_are_installed
 
 __version__ = "2.20.0"  # the release that goes with the Keras API of `dropin/keras.py`
 __path__: list[str] = []  # a package for the import system; `dropin.finder` answers below it
@@ -42,8 +42,8 @@ NAMESPACES: dict[str, tuple[str, ...]] = {
     "data": ("names:DATA", "records:SOURCES"),
     "data.experimental": ("names:DATA_EXPERIMENTAL",),
     "debugging": ("control:DEBUGGING",),
-    "distribute": ("system:DISTRIBUTE",),
-    "distribute.experimental": ("system:DISTRIBUTE_EXPERIMENTAL",),
+    "distribute": ("strategies:DISTRIBUTE",),
+    "distribute.experimental": ("strategies:DISTRIBUTE_EXPERIMENTAL",),
     "dtypes": ("names:DTYPES",),
     "errors": ("names:ERRORS",),
     "experimental": (),
@@ -220,6 +220,7 @@ def __dir__() -> list[str]:
 
 def begin() -> None:
     """Called when a program imports TensorFlow: one that uses tapes records within these only."""
+    install_methods_of_programs()
     if importlib.import_module(f"{_TOPICS}.tape").uses_tapes():
         _tape(switch=True)
 

@@ -37,6 +37,7 @@ class Context(threading.local):
         entered: An outermost call is open; it has cleared the losses of the one before.
         idle: The batch is another process's: what is computed here must not count in statistics
             that processes take together; see `distribution`.
+        share: In a step of one of several processes: its part of the batch's rows.
     """
 
     training: bool | None = None
@@ -47,6 +48,7 @@ class Context(threading.local):
     view: Callable[[torch.Tensor, bool], torch.Tensor] | None = None
     entered: bool = False
     idle: bool = False
+    share: float | None = None
 
     def set_view(self, autocast: torch.dtype | None, meta: bool) -> tuple[torch.dtype | None, bool]:
         """Set how weights are seen, and return the former setting for restoring it."""

@@ -84,6 +84,7 @@ class IntegerTable:
     def __init__(self, tokens: Sequence[int], start: int) -> None:
         self.start = start
         self._tokens = np.asarray(tokens, dtype=np.int64)
+        self._count = len(self._tokens)  # graphs do without the array
         self._by_index = Constant(self._tokens)
         if not len(self):
             return
@@ -105,7 +106,7 @@ class IntegerTable:
         return self._tokens.tolist()
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return self._count
 
     def find(self, values: Tensor, missing: int) -> Tensor:
         """Return the indices of some tokens; `missing` for those that are not there."""

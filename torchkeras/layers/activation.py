@@ -56,7 +56,12 @@ class Activation(_Elementwise):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = get_activation(activation)
+        activation = get_activation(activation)
+        if isinstance(activation, Layer):
+            with self._unlocked():
+                self.activation = activation
+        else:
+            self.activation = activation
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return `activation(inputs)`."""

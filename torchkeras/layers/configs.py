@@ -59,6 +59,9 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
     Args:
         layer: The layer.
         base: The class `Layer`, whose own arguments stand first.
+
+    Raises:
+        NotImplementedError: An argument of a user's class cannot be serialized.
     """
     config = base_config(layer)
     cls = type(layer)
@@ -70,7 +73,13 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
         parameters = inspect.signature(own_init.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             config = {key: value for key, value in config.items() if key in parameters}
-        return {**config, **{k: serialize_value(v) for k, v in arguments.items()}}
+        try:
+            return {**config, **{k: serialize_value(v) for k, v in arguments.items()}}
+        except TypeError as error:
+            raise NotImplementedError(
+                f"{cls.__name__} '{layer.name}' was made with arguments that cannot be serialized,"
+                f" so it must override `get_config()`. {error}"
+            ) from error
     excluded = getattr(cls, "_config_excludes", ())  # arguments that Keras's configs leave out
     for name in config_names(cls):
         if name in excluded:

@@ -6,6 +6,7 @@ if that collects them. `stateless_call` takes the state as arguments and returns
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ class CallEffects(LayerState):
     def losses(self) -> list[Tensor]:
         """The losses added in the last call, then the penalties on trainable weights."""
         losses: list[Tensor] = []
-        for layer in self._flatten_layers():
+        for layer in _as_losses_stand(self):
             losses += layer._own_losses()
         for weight in self.trainable_weights:
             regularizer = getattr(weight, "regularizer", None)
@@ -185,3 +186,14 @@ class CallEffects(LayerState):
             losses = self.losses if return_losses else None
         new_state = [scope.get_current_value(variable) for variable in state]
         return (outputs, new_state) if losses is None else (outputs, new_state, losses)
+
+
+def _as_losses_stand(layer: LayerState) -> list[LayerState]:
+    """Return a layer and those inside in the order of Keras's losses: deeper ones backwards."""
+    found, queue = {id(layer): layer}, collections.deque(layer._layers)
+    while queue:
+        inner = queue.popleft()
+        if isinstance(inner, LayerState) and id(inner) not in found:
+            found[id(inner)] = inner
+            queue.extendleft(inner._layers if inner._modules else ())
+    return list(found.values())

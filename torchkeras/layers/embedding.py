@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..constraints import get as get_constraint
-from ..dtypes import result_type, to_torch
+from ..dtypes import as_tensor, result_type, to_torch
 from ..graph.keras_tensor import KerasTensor
 from ..initializers import get as get_initializer
 from ..naming import explain
@@ -205,7 +205,7 @@ class Embedding(Quantizable):
         super().quantized_build(embeddings_shape, mode, config)
 
     def compute_mask(self, inputs: torch.Tensor, mask: Any = None) -> torch.Tensor | None:
-        return inputs != 0 if self.mask_zero else None
+        return as_tensor(inputs) != 0 if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)

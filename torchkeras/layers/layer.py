@@ -534,13 +534,16 @@ class Layer(Quantizing, CallEffects, Operation):
     def _resolve(self, spec: CallSpec, kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         """Fill in `training` and mask arguments; return them and the mask of the first input."""
         signature = self._call_signature
+        asked = kwargs
         training = kwargs.get("training", spec.given.get("training"))
         handed_on = self._hand_on(spec, kwargs) if len(self._call_context_args) > 1 else {}
         kwargs = {**{k: v for k, v in kwargs.items() if k in spec.given}, **handed_on}
         if training is None:
             training = CONTEXT.training
         if training is None and signature.training_default is not None and not self.training:
-            training = signature.training_default
+            # Not where it was said to be `None`, which is Keras's way of handing on nothing.
+            if "training" not in spec.given and "training" not in asked:
+                training = signature.training_default
         if training is not None:
             CONTEXT.training = training
             if signature.takes_training:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import standardize_data_format
+from ..config import floatx, standardize_data_format
+from ..dtypes import to_torch
 from ..naming import explain
 from ..ops.windows import (
     same_padding,
@@ -610,10 +611,15 @@ class BaseGlobalPooling(Layer):
         return config
 
 
+def _as_floating(x: Tensor) -> Tensor:
+    """Return integers and truth values as numbers that have means."""
+    return x if x.is_floating_point() or x.is_complex() else x.to(to_torch(floatx()))
+
+
 class _GlobalAverage(BaseGlobalPooling):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the means."""
-        return inputs.mean(self._axes, self.keepdims)
+        return _as_floating(inputs).mean(self._axes, self.keepdims)
 
 
 class _GlobalMax(BaseGlobalPooling):
@@ -648,6 +654,7 @@ class GlobalAveragePooling1D(BaseGlobalPooling):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the means of the steps in use."""
+        inputs = _as_floating(inputs)
         if mask is None:
             return inputs.mean(self._axes, self.keepdims)
         used = mask.unsqueeze(3 - self._axes[0]).bool()

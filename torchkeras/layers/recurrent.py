@@ -32,6 +32,7 @@ from ..registry import builtin
 from ._constant import Constant
 from .input_spec import InputSpec
 from .recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
+from .recurrent_ops import by_operator, has_operator
 from .rnn import RNN, WEIGHT_OPTIONS, mirrors_cell
 
 __all__ = ["GRU", "LSTM", "SimpleRNN", "kernel_allowed"]
@@ -59,6 +60,8 @@ class _OwnCellRNN(RNN):
     """
 
     _cell_class: type
+    # What stands for the kernel in a graph, if anything does.
+    _operator = ""
     _config_excludes: tuple[str, ...] = ("cell", "use_cudnn")
 
     def _make_cell(self, given: dict[str, Any], *names: str) -> Any:
@@ -340,13 +343,18 @@ class _OwnCellRNN(RNN):
 def kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
     """Tell whether the fused kernel may run now.
 
-    `torch.compile` cannot trace it (torch 2.13: "expected Tensor() for op: mkldnn_rnn_layer") and
-    compiles the loop instead; `torch.export` keeps the kernel as one node. With `use_cudnn=False`
-    a GPU runs the loop.
+    `torch.compile` cannot trace it (torch 2.13: "expected Tensor() for op: mkldnn_rnn_layer"): it
+    is shown an operator for it, and where there is none compiles the loop; `torch.export` keeps the
+    kernel as one node. With `use_cudnn=False` a GPU runs the loop.
     """
-    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
-        return False
+    if _is_in_graph():
+        return has_operator(layer._operator, to_torch(layer.compute_dtype), x.device)
     return not (x.is_cuda and getattr(layer, "use_cudnn", None) is False)
+
+
+def _is_in_graph() -> bool:
+    """Whether `torch.compile` makes a graph at the moment."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
 def _pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -441,6 +449,7 @@ class LSTM(_OwnCellRNN):
 
     _cell_class = LSTMCell
     _cell_name = "lstm_cell"
+    _operator = "LSTM"
 
     def __init__(
         self,
@@ -488,6 +497,8 @@ class LSTM(_OwnCellRNN):
     def _torch_kernel(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
+        if _is_in_graph():
+            return by_operator(self._operator, x, states, weights, *options)
         outputs, h, c = torch.lstm(x, tuple(states), weights, *options)
         return outputs, [h, c]
 
@@ -547,6 +558,7 @@ class GRU(_OwnCellRNN):
 
     _cell_class = GRUCell
     _cell_name = "gru_cell"
+    _operator = "GRU"
 
     def __init__(
         self,
@@ -605,6 +617,8 @@ class GRU(_OwnCellRNN):
     def _torch_kernel(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
+        if _is_in_graph():
+            return by_operator(self._operator, x, states[:1], weights, *options)
         # Time first, as the kernel has it inside; so it multiplies all inputs at once.
         x, options = x.transpose(0, 1).contiguous(), (*options[:-1], False)
         outputs, h = torch.gru(x, states[0], weights, *options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -25,11 +26,15 @@ from ..variables import Variable
 from .tracking import (
     CONTAINERS,
     Tracked,
+    by_number,
     children_of,
     containers_in,
+    first_parameter,
+    in_order_of_arrival,
     is_stateless,
     is_tracking_enabled,
     items_in,
+    register_items,
     track,
 )
 
@@ -142,12 +147,11 @@ class LayerState(torch.nn.Module):
         if not isinstance(value, CONTAINERS):
             setattr(self, name, value)
             return
-        value = track(value, self, name)
-        self.__dict__[name] = value
+        self.__dict__[name] = value = track(value, self, name)
         if isinstance(value, Tracked):
             self._follow(name, value)
         else:
-            self._note_metrics(value)
+            register_items(value, self, name)
 
     def _follow(self, name: str, value: Tracked) -> None:
         """Register a list or dict attribute as a child, or forget it if there is no state in it."""
@@ -157,6 +161,12 @@ class LayerState(torch.nn.Module):
             self._modules.pop(name, None)
         else:
             self._modules[name] = value
+            self.__dict__["_in_order"] = True
+            found = self._children()  # attribute by attribute
+            earlier = children_of(self, but=value)
+            order = in_order_of_arrival(found, self._children_order, earlier)
+            same = all(map(operator.is_, order, found))
+            self.__dict__.update(_children_order=order, _in_order=same)
         self._note_metrics(value)
 
     def _note_metrics(self, value: Any) -> None:
@@ -214,6 +224,7 @@ class LayerState(torch.nn.Module):
         if value is not None and name in self._modules:  # a list or dict stands in both
             del self._modules[name]
         super().__delattr__(name)
+        self.__dict__["_children_order"] = self._children()  # nothing else is to be kept alive
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LayerState:
         """Move or cast as `torch.nn.Module` does, with weights staying variables."""
@@ -299,7 +310,7 @@ class LayerState(torch.nn.Module):
     _open_name_scope = _name_scope
 
     def _device(self) -> torch.device:
-        weight = _first_parameter(self)
+        weight = first_parameter(self)
         return default_device() if weight is None else weight.device
 
     def add_weight(
@@ -432,18 +443,25 @@ class LayerState(torch.nn.Module):
                 number += 1
                 key = f"{weight.name.replace('.', '_')}_{number}"
             self._parameters[key] = weight
+            self.__dict__["_by_number"] = True
         self._stray_weights.clear()
 
     # State ---------------------------------------------------------------------------------------
+
+    _by_number = False  # or the weights lie in the order in which they were made
+    _children_order: Sequence[Any] = ()
+    _in_order = True  # so do the children, attribute by attribute
 
     def _own_weights(self) -> list[torch.nn.Parameter]:
         """This layer's weights without those of its layers, in the order they were made."""
         if self._stray_weights:
             self._adopt_stray_weights()
         weights = {id(w): w for w in self._parameters.values() if w is not None}
+        direct = len(weights)
         for module in containers_in(self) if self._modules else ():
             weights.update((id(w), w) for w in module._parameters.values() if w is not None)
-        return list(weights.values())
+        numbered = self._by_number or len(weights) > direct
+        return by_number(weights.values()) if numbered else list(weights.values())
 
     def _ordered_weights(self) -> list[torch.nn.Parameter]:
         """Likewise, those that were made for training first."""
@@ -479,7 +497,9 @@ class LayerState(torch.nn.Module):
                 found.update((id(item), item) for item in children_of(child))
             elif child is not None:
                 found[id(child)] = child
-        return list(found.values())
+        if self._in_order:
+            return list(found.values())
+        return in_order_of_arrival(list(found.values()), self._children_order)
 
     @property
     def _seed_generators(self) -> list[SeedGenerator]:
@@ -610,8 +630,7 @@ class LayerState(torch.nn.Module):
                     f" of length {len(weights)}, but the layer was expecting {len(targets)}"
                     " weights.",
                     expected=[(_path_of(w), tuple(w.shape)) for w in targets][:8],
-                    fix="build the layer first, or pass the list of `get_weights()` of a layer like"
-                    " it.",
+                    fix="build the layer first, or pass `get_weights()` of a layer like it.",
                 )
             )
         values = [
@@ -771,18 +790,6 @@ def assign_from(store: Any, weights: Iterable[torch.nn.Parameter]) -> None:
     for i, weight in enumerate(weights):
         if read_into is None or not read_into(str(i), weight):
             assign(weight, store[str(i)])
-
-
-def _first_parameter(module: torch.nn.Module) -> torch.nn.Parameter | None:
-    """Return what `module.parameters()` yields first, many calls sooner."""
-    for weight in module._parameters.values():
-        if weight is not None:
-            return weight
-    for child in module._modules.values():
-        found = None if child is None else _first_parameter(child)
-        if found is not None:
-            return found
-    return None
 
 
 def _unique(items: Any) -> list[Any]:

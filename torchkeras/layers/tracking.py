@@ -15,6 +15,7 @@ choice.
 from __future__ import annotations
 
 import functools
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -35,11 +36,15 @@ __all__ = [
     "TrackedSet",
     "TrackedTuple",
     "Tracker",
+    "by_number",
     "children_of",
     "containers_in",
+    "first_parameter",
+    "in_order_of_arrival",
     "is_tracking_enabled",
     "items_in",
     "no_automatic_dependency_tracking",
+    "register_items",
     "track",
 ]
 
@@ -382,6 +387,18 @@ def track(value: Any, owner: Any, attribute: str) -> Any:
     return kind(value).attach(owner, attribute)
 
 
+def register_items(value: Any, owner: Any, attribute: str) -> None:
+    """Register what a named tuple holds, or a list or dict of another class than Python's own.
+
+    It stays what it is, an attribute of `owner`; changes made to it later are not followed.
+    """
+    owner._note_metrics(value)
+    if type(value) not in _KINDS:
+        held = track(tuple(value.values() if isinstance(value, dict) else value), owner, attribute)
+        if isinstance(held, Tracked):
+            owner._modules[attribute] = held
+
+
 def _is_state(value: Any) -> bool:
     if isinstance(value, Tracked):
         return not is_stateless(value)
@@ -492,13 +509,59 @@ def containers_in(module: torch.nn.Module) -> Iterator[Tracked]:
             yield from containers_in(child)
 
 
-def children_of(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Yield child layers and plain modules, looking into lists and dicts."""
+def children_of(module: torch.nn.Module, but: Tracked | None = None) -> Iterator[torch.nn.Module]:
+    """Yield child layers and plain modules, looking into lists and dicts other than `but`."""
     for child in module._modules.values():
+        if child is but and but is not None:
+            continue
         if isinstance(child, Tracked):
             yield from children_of(child)
         elif child is not None:
             yield child
+
+
+def in_order_of_arrival(
+    children: list[torch.nn.Module],
+    former: Iterable[torch.nn.Module],
+    earlier: Iterable[torch.nn.Module] = (),
+) -> list[torch.nn.Module]:
+    """Sort the children of a layer by when they came, as Keras does.
+
+    `self.a.append(Dense(1)); self.b.append(Dense(1)); self.a.append(Dense(1))` adds three children
+    in this order, which is neither that of the attributes nor written anywhere else.
+
+    Args:
+        children: All of them, attribute by attribute.
+        former: Those that were known before, in their order; some may be gone.
+        earlier: Those that are not in the list or dict alone that got new ones just now.
+    """
+    found = {id(child): child for child in children}
+    order = {id(child): child for child in former if id(child) in found}
+    if len(order) < len(found):
+        order.update((id(child), child) for child in earlier)
+        order.update(found)
+    return list(order.values())
+
+
+def by_number(weights: Iterable[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    """Sort weights by when they were made; PyTorch's own stay behind those before them."""
+    numbered, number = [], -1
+    for weight in weights:
+        number = getattr(weight, "_number", number)
+        numbered.append((number, weight))
+    return [weight for _, weight in sorted(numbered, key=operator.itemgetter(0))]
+
+
+def first_parameter(module: torch.nn.Module) -> torch.nn.Parameter | None:
+    """Return what `module.parameters()` yields first, many calls sooner."""
+    for weight in module._parameters.values():
+        if weight is not None:
+            return weight
+    for child in module._modules.values():
+        found = None if child is None else first_parameter(child)
+        if found is not None:
+            return found
+    return None
 
 
 def items_in(value: Any, seen: set[int]) -> Iterator[Any]:

@@ -606,7 +606,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     """Add a bias of the size of the channel axis, or of all axes but the batch's."""
     if ops.ndim(bias) == 1 and data_format == "channels_first":
         bias = ops.reshape(bias, (-1, *(1,) * (ops.ndim(x) - 2)))
-    return x + bias
+    return ops.add(x, bias)
 
 
 def _conv(

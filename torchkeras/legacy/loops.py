@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..ops import convert_to_tensor
 from ..ops import map as map_slices
 from ..tree import flatten, map_structure
 
@@ -31,7 +32,7 @@ def foldl(fn: Callable[..., Any], elems: Tensor, initializer: Any = None, name: 
     >>> float(foldl(lambda a, x: 2 * a + x, torch.tensor([1.0, 2.0, 3.0])))
     11.0
     """
-    slices = list(elems)
+    slices = list(convert_to_tensor(elems))
     if initializer is not None:
         slices.insert(0, initializer)
     return functools.reduce(fn, slices)
@@ -39,7 +40,7 @@ def foldl(fn: Callable[..., Any], elems: Tensor, initializer: Any = None, name: 
 
 def foldr(fn: Callable[..., Any], elems: Tensor, initializer: Any = None, name: Any = None) -> Any:
     """Combine the slices from the right; see `foldl`."""
-    return foldl(fn, elems.flip(0), initializer)
+    return foldl(fn, convert_to_tensor(elems).flip(0), initializer)
 
 
 def rnn(
@@ -82,19 +83,22 @@ def rnn(
     """
 
     def time_first(x: Tensor) -> Tensor:
+        x = convert_to_tensor(x)
         x = x if time_major else x.transpose(0, 1)
         return x.flip(0) if go_backwards else x
 
     inputs = map_structure(time_first, inputs)
     steps = len(flatten(inputs)[0])
     if mask is not None:
-        mask = time_first(mask.to(torch.bool))
-    elif isinstance(input_length, Tensor):
+        mask = time_first(mask).to(torch.bool)
+    elif input_length is not None and not isinstance(input_length, int):
+        input_length = convert_to_tensor(input_length)
         times = torch.arange(steps, device=input_length.device)[:, None]
         if go_backwards:
             times = input_length.max() - 1 - times
         mask = times < input_length
-    states, constants = tuple(initial_states), tuple(constants or ())
+    states = map_structure(convert_to_tensor, tuple(initial_states))
+    constants = tuple(constants or ())
     outputs: list[Any] = []
     last: Any = None
     for step in range(steps):

@@ -87,6 +87,7 @@ def ctc_batch_cost(y_true: Tensor, y_pred: Tensor, input_length: Any, label_leng
 
     Source: Graves et al. 2006.
     """
+    y_pred = ops.convert_to_tensor(y_pred)
     scores = torch.log(y_pred.transpose(0, 1) + epsilon()).log_softmax(-1)
     lengths = [ops.cast(n, "int64").reshape(-1) for n in (input_length, label_length)]
     blank = y_pred.shape[-1] - 1
@@ -101,6 +102,7 @@ def ctc_label_dense_to_sparse(labels: Tensor, label_lengths: Tensor) -> Tensor:
     >>> ctc_label_dense_to_sparse(labels, lengths).values()
     tensor([1, 2, 3])
     """
+    labels, label_lengths = map(ops.convert_to_tensor, (labels, label_lengths))
     valid = torch.arange(labels.shape[1], device=labels.device) < label_lengths.reshape(-1, 1)
     made = torch.sparse_coo_tensor(
         valid.nonzero().T, labels[valid], labels.shape, check_invariants=False
@@ -126,6 +128,7 @@ def ctc_decode(
     Returns: A list of one tensor `(B, T)`, filled up with -1, and minus the sums of the logarithms
         of the probabilities, `(B, 1)`.
     """
+    y_pred = ops.convert_to_tensor(y_pred)
     scores = torch.log(y_pred + epsilon())
     strategy = "greedy" if greedy else "beam_search"
     decoded, score = ops.ctc_decode(

@@ -58,6 +58,7 @@ from .structured import CTC, Circle, Dice, Tversky, circle, ctc, dice, tversky
 from .torch_loss import TorchLoss, is_torch_loss
 
 __all__ = [
+    "ALIASES",
     "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
@@ -127,6 +128,8 @@ for _loss in (
     *(Dice, Tversky, Circle, CTC),
 ):
     _LOSSES.register(_loss)
+# Short names of functions, which `tf.keras.losses` and `tf.keras.metrics` offer too.
+ALIASES: dict[str, Callable[..., Any]] = {}
 # Functions last: in Keras the snake-case names are theirs.
 for _function, *_names in (
     (kl_divergence, "kld", "KLD", "kullback_leibler_divergence"),
@@ -142,6 +145,26 @@ for _function, *_names in (
     *((squared_hinge,), (categorical_hinge,), (dice,), (tversky,), (circle,), (ctc,)),
 ):
     _LOSSES.register(_function, *_names)
+    ALIASES.update(dict.fromkeys(_names, _function))
+
+
+class Reduction:
+    """The reductions by Keras 2's names, which `tf.keras.losses` has to this day.
+
+    >>> MeanSquaredError(Reduction.SUM)([[1.0], [2.0]], [[0.0], [0.0]]).item()
+    5.0
+    """
+
+    AUTO = "auto"
+    NONE = "none"
+    SUM = "sum"
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ALIASES:
+        return ALIASES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def is_loss(obj: Any) -> bool:

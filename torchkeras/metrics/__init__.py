@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..losses import (
+    ALIASES,
     TorchLoss,
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -298,3 +299,9 @@ def resolve(identifier: Any, y_true_shape: Shape, y_pred_shape: Shape) -> Metric
         metric = MeanMetricWrapper(metric)
     metric.name = name
     return metric
+
+
+def __getattr__(name: str) -> Any:
+    if name in ALIASES:
+        return ALIASES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -307,13 +307,13 @@ class Sequential(LoweredModel):
 
     @property
     def input(self) -> Any:
-        """The symbolic input."""
-        return self._of_functional("input", "input")
+        """The symbolic input: of its first call in another model, or its own if there is none."""
+        return super().input if self._inbound_nodes else self._of_functional("input", "input")
 
     @property
     def output(self) -> Any:
-        """The symbolic output."""
-        return self._of_functional("output", "output")
+        """The symbolic output, likewise."""
+        return super().output if self._inbound_nodes else self._of_functional("output", "output")
 
     @property
     def input_shape(self) -> Any:

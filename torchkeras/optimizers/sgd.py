@@ -86,8 +86,9 @@ class SGD(Optimizer):
         if isinstance(learning_rate, torch.Tensor):
             grads, learning_rate = torch._foreach_mul(grads, learning_rate), 1.0
         (momenta,) = group.slots
-        # torch's kernel leaves float16 and bfloat16 unchanged on CPUs (pytorch/pytorch#191763).
-        if not group.fused or group.dtype.itemsize < 4:
+        # torch's kernel leaves float16 and bfloat16 unchanged on CPUs (pytorch/pytorch#191763),
+        # and cannot be in a graph.
+        if not group.fused or group.dtype.itemsize < 4 or torch.compiler.is_compiling():
             self._update_unfused(group.variables, momenta, grads, learning_rate)
             return
         # torch has b = momentum * b + (1 - dampening) * g and w = w - lr * b. With 1 - dampening

@@ -16,6 +16,7 @@ from ..naming import explain
 from ..optimizers import LossScaleOptimizer, Optimizer
 from ..optimizers import get as get_optimizer
 from ..registry import deserialize_keras_object, serialize_dict
+from ..tree import flatten
 from .outputs import CompileLoss, CompileMetrics
 
 __all__ = ["Compiled"]
@@ -70,6 +71,8 @@ class Compiled:
     ) -> None:
         """Set what training minimizes, how, and what it reports.
 
+        A loss or metrics that a later call leaves out stay as they were.
+
         Args:
             optimizer: A name, an optimizer, or a `torch.optim` class or instance.
             loss: A name, a `Loss`, a function `(y_true, y_pred)` or a `torch.nn` loss module; for
@@ -112,15 +115,20 @@ class Compiled:
                 stacklevel=2,
             )
             jit_compile = False
-        compile_loss = (
-            CompileLoss(loss, loss_weights, output_names=names) if loss is not None else None
-        )
-        compile_metrics = None
+        # As in Keras, a loss or metrics that are not given again stay those of the last call.
+        former = self._compile_arguments or {}
+        compile_loss, compile_metrics = self._compile_loss, self._compile_metrics
+        if loss is not None:
+            compile_loss = CompileLoss(loss, loss_weights, output_names=names)
+        elif compile_loss is not None:
+            arguments |= {key: former[key] for key in ("loss", "loss_weights")}
         if metrics is not None or weighted_metrics is not None:
             compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=names)
+        elif compile_metrics is not None:
+            arguments |= {key: former[key] for key in ("metrics", "weighted_metrics")}
         self.__dict__.update(
             optimizer=optimizer,
-            loss=loss,
+            loss=arguments["loss"],
             run_eagerly=run_eagerly,
             jit_compile=jit_compile is True,
             _jit_auto=jit_compile == "auto" and not run_eagerly,
@@ -184,15 +192,27 @@ class Compiled:
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    @property
-    def compiled_loss(self) -> Any:
-        """The bound losses."""
-        return self._compile_loss
+    def compiled_loss(
+        self, y: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None
+    ) -> Tensor:
+        """Compute the loss and note it in the logs, as training steps written for Keras 2 do.
+
+        Args:
+            y: Targets.
+            y_pred: Outputs of the model.
+            sample_weight: Weights of the samples.
+            regularization_losses: Ignored: the model's `losses` are part of the loss in any case.
+
+        Returns: The same as `compute_loss`.
+        """
+        loss = self._compute_loss(None, y, y_pred, sample_weight)
+        self._loss_tracker.update_state(loss.detach(), sample_weight=len(flatten(y_pred)[0]))
+        return loss
 
     @property
-    def compiled_metrics(self) -> Any:
-        """The bound metrics."""
-        return self._compile_metrics
+    def compiled_metrics(self) -> CompileMetrics:
+        """The compiled metrics, for `compiled_metrics.update_state(y, y_pred)` in such steps."""
+        return self._compile_metrics or CompileMetrics(None, None)
 
     # Losses and metrics --------------------------------------------------------------------------
 
@@ -260,9 +280,13 @@ class Compiled:
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
     ) -> Tensor:
         """Call `compute_loss`, also one without a `training` parameter."""
+        return self._loss_function(training)(x, y, y_pred, sample_weight)
+
+    def _loss_function(self, training: bool) -> Callable[..., Tensor]:
+        """Return `compute_loss` with `training` settled, as far as it takes it."""
         function = getattr(self.compute_loss, "__func__", self.compute_loss)
         kwargs = {"training": training} if _takes_training(function) else {}
-        return self.compute_loss(x, y, y_pred, sample_weight, **kwargs)
+        return functools.partial(self.compute_loss, **kwargs)
 
     def stateless_compute_loss(
         self,

@@ -60,7 +60,8 @@ class EpochIterator:
         replicas = replicas_in_force()
         if replicas is not None and not isinstance(adapter, ShardedAdapter):
             adapter = ShardedAdapter(adapter, replicas)
-            replicas.processes.check_equal("numbers of batches", adapter.num_batches)
+            sizes = {"batches": adapter.num_batches, "rows": adapter.num_rows}
+            replicas.processes.check_equal("numbers of batches or rows", sizes)
         limit = max_steps_per_epoch()
         if limit is not None and limit < (steps_per_epoch or adapter.num_batches or limit + 1):
             warnings.warn(f"Limiting steps_per_epoch to {limit}", stacklevel=4)

@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import itertools
 import os
 import shutil
 import time
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
 
+from ..graph.masks import get_keras_mask, set_keras_mask
 from ..optimizers import Optimizer
 from ..optimizers.plan import HostScalar
 from ..tree import flatten
@@ -38,8 +41,11 @@ __all__ = [
     "Trial",
     "can_be_one_graph",
     "compiled",
+    "detached",
     "guarded",
+    "masks_of",
     "may_try",
+    "with_masks",
 ]
 
 Tensor = torch.Tensor
@@ -58,12 +64,13 @@ class TensorNumber:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.tensor = torch.zeros((), dtype=torch.float64, device=device)
+        # With an axis: of 0-d tensors Dynamo makes symbols, and then traces all of it once more.
+        self.tensor = torch.zeros(1, dtype=torch.float64, device=device)
         self._host = HostScalar(self.tensor) if device.type == "cpu" else None
 
     def get(self) -> Tensor:
         """Return the number as a 0-d tensor."""
-        return self.tensor
+        return self.tensor.view(())
 
     def set(self, value: float) -> None:
         """Overwrite the number, without waiting for the device."""
@@ -160,6 +167,28 @@ class Step(Protocol):
         """
 
 
+# What outputs carry along as attributes, a graph returns beside them.
+
+
+def detached(x: Tensor) -> Tensor:
+    """Return a tensor without its history, but with its mask."""
+    plain = x.detach()
+    set_keras_mask(plain, get_keras_mask(x))
+    return plain
+
+
+def masks_of(outputs: Any) -> list[Any]:
+    """Return the masks of a model's outputs, `None` for those without."""
+    return [get_keras_mask(x) for x in flatten(outputs)]
+
+
+def with_masks(outputs: Any, masks: list[Any]) -> Any:
+    """Attach the masks that a graph has returned to its outputs."""
+    for x, mask in zip(flatten(outputs), masks, strict=True):
+        set_keras_mask(x, mask)
+    return outputs
+
+
 class CompiledStep:
     """A step that runs as a graph where it can, and else as it is.
 
@@ -210,9 +239,16 @@ class CompiledStep:
             return self._start(data, batch, error)
 
     def _start(self, data: Any, batch: Any, error: Exception | None = None) -> Any:
-        """Compile and run for the first time; the graphs of a step are tried one by one."""
+        """Compile and run for the first time; the graphs of a step are tried one by one.
+
+        First of all another graph beside those there are, where something in the model has changed.
+        """
         self._starts += 1
-        for make in self.step.graphs() if self._starts <= STARTS else ():
+        ways: Iterator[Callable[[Compile], Callable[..., Any]]] = self.step.graphs()
+        if self._run is not None and _is_untraced(error):
+            run = self._run
+            ways = itertools.chain([lambda compile: run], ways)
+        for make in ways if self._starts <= STARTS else ():
             try:
                 with _tracing():
                     self._run = make(self._compile)
@@ -344,6 +380,11 @@ def can_be_one_graph() -> bool:
     return hasattr(torch._dynamo.config, "trace_autograd_ops")
 
 
+def _is_untraced(error: Exception | None) -> bool:
+    """Whether Dynamo was asked for a graph outside of `_tracing`, where it makes none."""
+    return isinstance(error, torch._dynamo.exc.Unsupported) and "trace_autograd_ops" in str(error)
+
+
 def _tracing() -> Any:
     """The settings under which graphs of whole steps are traced."""
     options = {"trace_autograd_ops": True} if can_be_one_graph() else {}
@@ -355,23 +396,37 @@ def compiled(
 ) -> Callable[..., Any]:
     """Compile a function with `torch.compile`; on a failure report it and go on without.
 
+    Updates by optimizers are left out: what is in them is no graph, and where a part of a step
+    fails after others have run, all of it would be done twice.
+
     Args:
         function: A step or a model.
         report: Told the failure, once.
         guard: Whether failures in calls are seen to here.
     """
+    if not hasattr(Optimizer.apply, "_torchdynamo_disable"):
+        Optimizer.apply = torch.compiler.disable(Optimizer.apply)  # type: ignore[method-assign]
     try:
         fast = torch.compile(_own_code(function))
     except Exception as error:
         report(error)
         return function
-    return guarded(fast, function, report) if guard else fast
+    if not guard:
+        return fast
+
+    def call(*args: Any) -> Any:
+        # Parts that cannot be compiled run as they are, and not the step from its beginning.
+        with torch._dynamo.config.patch(suppress_errors=True):
+            return fast(*args)
+
+    return guarded(call, function, report)
 
 
 def _own_code(function: Any) -> Any:
-    """Return a function, or a model's `__call__`, with a code object of its own.
+    """Return a function, or a model's `__call__`, with a code object and globals of its own.
 
-    All models share one such function, and torch limits how often it compiles the same one.
+    All models share one such function, and torch limits how often it compiles the same one. What it
+    compiles it keeps among the globals, for as long as they live.
     """
     if isinstance(function, torch.nn.Module):
         return types.MethodType(_own_code(type(function).__call__), function)
@@ -379,12 +434,15 @@ def _own_code(function: Any) -> Any:
         return function
     own = types.FunctionType(
         function.__code__.replace(),
-        function.__globals__,
+        dict(function.__globals__),
         function.__name__,
         function.__defaults__,
         function.__closure__,
     )
     own.__kwdefaults__ = function.__kwdefaults__
+    # A code object and what is compiled of it hold each other, where no collector looks.
+    forget = torch._C._dynamo.eval_frame.reset_code
+    weakref.finalize(own, forget, own.__code__).atexit = False
     return own
 
 

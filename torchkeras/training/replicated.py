@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ..callbacks.logs import as_numbers
 from ..distribution.replicas import Replicas, optimizers_of
 from ..graph.context import ADDING
 from ..losses.loss import to_tensor
@@ -104,8 +105,10 @@ class _Replicated:
         share = self.replicas.share
         if share.rows:
             self.tracker.add_mean(loss / share.fraction, batch_size_of(x))
-            if self.metrics is not None:
-                self.metrics.update_state(y, y_pred, sample_weight)
+        # Also if idle, for the variables that metrics make at the first batch: `step_of` undoes
+        # all else.
+        if self.metrics is not None:
+            self.metrics.update_state(y, y_pred, sample_weight)
         return StepLogs(self.model)
 
 
@@ -178,21 +181,21 @@ def between_merges(
         logs = function(batches)
         if not replicas.each_batch:
             return logs
-        replicas.merge(model)
         return agreed_logs(logs, model, replicas)
 
     return call
 
 
 def agreed_logs(logs: Any, model: Any, replicas: Replicas) -> Any:
-    """Return logs that are the same on all processes, once metrics have been brought together."""
+    """Bring metrics together, and return logs that are the same on all processes."""
     if isinstance(logs, StepLogs) or not isinstance(logs, Mapping):
+        replicas.merge(model)
         return logs
-    values = model.get_metrics_result()
-    if set(logs) == set(values):
+    own = model.get_metrics_result()
+    replicas.merge(model)
+    if set(logs) == set(own):
         return StepLogs(model)
-    known = {name: values[name] for name in logs if name in values}
-    return replicas.common_logs({**logs, **known})
+    return replicas.common_logs(as_numbers(logs), own, model.get_metrics_result())
 
 
 def gathered(step: Callable[[Any], Any], replicas: Replicas) -> Callable[[Any], Any]:

@@ -137,7 +137,10 @@ class _LossStep:
 
     def __init__(self, model: Any) -> None:
         self.model = self.call = model
-        self.loss = model._compile_loss
+        # What is compiled is but a part of a loss of the model's own.
+        own = model._overrides("compute_loss")
+        self.loss = None if own else model._compile_loss
+        self.whole_loss = model._loss_function(self.training)
         self.tracker = model._loss_tracker
         self.metrics = model._compile_metrics
         self.find_variables()
@@ -160,13 +163,13 @@ class _LossStep:
             loss = compiled(y, y_pred, sample_weight)
             if loss is not None:
                 return loss
-        return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
+        return self.whole_loss(x, y, y_pred, sample_weight)
 
     def trace_loss(self, adds: bool, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         """As `compute_loss`, within a graph, for which it is settled whether layers add losses."""
         if self.loss is not None and not self.penalized and not adds:
             return self.loss(y, y_pred, sample_weight)
-        return self.model.compute_loss(x, y, y_pred, sample_weight, training=self.training)
+        return self.whole_loss(x, y, y_pred, sample_weight)
 
     def trace_metrics(self, loss: Tensor, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
         """Update the metrics within a graph."""

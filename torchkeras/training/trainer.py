@@ -117,6 +117,11 @@ class Trainer(Compiled):
             for name in names
         )
 
+    def _is_standard(self, *parts: str) -> bool:
+        """Whether a standard step does what these parts say; a compiled one takes any loss."""
+        compiles = self.jit_compile and not self.run_eagerly
+        return not self._overrides(*(p for p in parts if p != "compute_loss" or not compiles))
+
     def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `fit`."""
         replicas = self._meet_replicas()
@@ -130,7 +135,7 @@ class Trainer(Compiled):
         # Under decorators such as `@tf.function`, for the names in its code.
         own_step = inspect.unwrap(self.train_step) if self._overrides("train_step") else None
         if replicas is None:
-            self.__dict__["_train_step"] = None if custom else TrainStep(self)
+            self.__dict__["_train_step"] = TrainStep(self) if self._is_standard(*parts) else None
             step = self._maybe_compiled(self._train_step or self.train_step)
         elif custom:  # what is handed to optimizers is sent from there: not compiled
             self.__dict__["_train_step"] = None
@@ -172,7 +177,7 @@ class Trainer(Compiled):
         parts = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
         custom = self._overrides(*parts)
         if replicas is None:
-            self.__dict__["_test_step"] = None if custom else TestStep(self)
+            self.__dict__["_test_step"] = TestStep(self) if self._is_standard(*parts) else None
             step = self._maybe_compiled(self._test_step or self.test_step)
         elif custom:
             self.__dict__["_test_step"] = None
@@ -455,7 +460,7 @@ class Trainer(Compiled):
         iterator = self._iterate(x, y, sample_weight, batch_size, steps)
         self._build_for(iterator)
         logs = self._run_evaluation(iterator, callbacks, verbose)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._listed(logs)
 
     def _run_evaluation(
         self, iterator: EpochIterator, callbacks: Any, verbose: int | str = "auto"
@@ -577,7 +582,7 @@ class Trainer(Compiled):
             logs = as_numbers(self._on_one_batch(self.train_function, data))
         finally:
             switch_mode(self, was_training)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._listed(logs)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -594,7 +599,7 @@ class Trainer(Compiled):
         finally:
             if was_training:
                 switch_mode(self, True)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else self._listed(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for a batch as NumPy arrays."""
@@ -764,7 +769,7 @@ class Trainer(Compiled):
             return values
         return logs or {}
 
-    def _in_order(self, logs: dict[str, Any]) -> Any:
+    def _listed(self, logs: dict[str, Any]) -> Any:
         """Return logs as a list in the order of the metrics; one value stands alone."""
         names: list[str] = []
         for metric in self.metrics:

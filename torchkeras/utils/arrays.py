@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..config import epsilon
+from ..config import epsilon, floatx
+from ..dtypes import as_tensor, to_torch
 from ..naming import explain
 
 __all__ = ["normalize", "pad_sequences", "to_categorical"]
@@ -63,14 +64,16 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray | torch.Te
         axis: Along which the vectors lie.
         order: Of the norm: 2 is Euclidean, 1 the sum of absolute values.
 
-    Returns: As `x`, in type and shape.
+    Returns: For an array, an array; else a tensor.
 
     Example:
         >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
         array([[0.6, 0.8],
                [0. , 0. ]])
     """
-    if isinstance(x, torch.Tensor):
+    if not isinstance(x, np.ndarray):
+        x = as_tensor(x)
+        x = x if x.is_floating_point() else x.to(to_torch(floatx()))
         return F.normalize(x, p=order, dim=axis, eps=epsilon())
     norm = np.linalg.norm(x, order, axis, keepdims=True)
     return x / np.where(norm == 0, 1, norm)

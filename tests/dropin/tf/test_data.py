@@ -120,6 +120,13 @@ def test_structures():
         Dataset.from_tensor_slices((x, y[:2]))
 
 
+def test_a_list_of_a_function_is_an_element_of_parts():
+    parts = Dataset.range(2).map(lambda n: [n, str(int(n))]).batch(2)
+    ((numbers, texts),) = parts
+    assert numbers.tolist() == [0, 1] and texts.tolist() == [b"0", b"1"]
+    assert values(Dataset.range(2).map(lambda n: [n, n + 1]).map(lambda a, b: a * b)) == [0, 2]
+
+
 def test_zip_and_enumerate():
     a, b = Dataset.range(3), Dataset.range(10, 20)
     assert [(int(x), int(y)) for x, y in Dataset.zip((a, b))] == [(0, 10), (1, 11), (2, 12)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import torchkeras.dropin.tensorflow as tf
+from torchkeras.layers import TextVectorization
 
 
 def test_print(capsys, tmp_path):
@@ -152,6 +153,28 @@ def test_seeds_start_sequences():
         tf.random.uniform([2], dtype=tf.int32)
 
 
+@pytest.mark.parametrize("unique", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "odds"), [("log_uniform", np.log([2 / 1, 5 / 4]) / np.log(9)), ("uniform", 1 / 8)]
+)
+def test_negative_samples(kind, odds, unique):
+    sample = getattr(tf.random, f"{kind}_candidate_sampler")
+    true = tf.constant([[0], [3]], tf.int64)
+    drawn, expected, of_drawn = sample(true, 1, 1, unique, 8)
+    np.testing.assert_allclose(expected[:, 0], np.broadcast_to(odds, 2), rtol=1e-6)
+    drawn, expected, of_drawn = sample(true, 1, 5, unique, 8, seed=4)
+    assert drawn.dtype is torch.int64 and drawn.shape == of_drawn.shape == (5,)
+    assert 0 <= drawn.min() and drawn.max() < 8 and expected.shape == (2, 1)
+    if unique:
+        assert len(set(drawn.tolist())) == 5 and (expected < 1).all()
+        with pytest.raises(ValueError, match="no 9 different"):
+            sample(true, 1, 9, True, 8)
+    else:
+        np.testing.assert_allclose(expected[:, 0], 5 * np.broadcast_to(odds, 2), rtol=1e-6)
+        many = sample(true, 1, 4000, False, 8)[0]
+        np.testing.assert_allclose((many == 0).double().mean(), np.max(odds), atol=0.04)
+
+
 @pytest.mark.parametrize(
     ("draw", "mean", "deviation"),
     [
@@ -199,10 +222,27 @@ def test_kinds_that_there_are_none_of(name):
         _ = kind.from_tensor
 
 
-def test_strings_of_different_length_are_refused():
+def test_strings_of_different_length():
     assert tf.strings.split(["a b", "c d"]).shape == (2, 2)
-    with pytest.raises(NotImplementedError, match="ragged"):
-        tf.strings.split(["a b", "c"])
+    parts = tf.strings.split(["a b", "c"])
+    assert parts.to_list() == [[b"a", b"b"], [b"c"]] and parts.row_lengths().tolist() == [2, 1]
+    assert parts.to_tensor().tolist() == [[b"a", b"b"], [b"c", b""]]
+    assert parts.to_tensor("-", shape=[None, 3]).tolist()[1] == [b"c", b"-", b"-"]
+    assert parts.to_tensor(shape=[2, 1]).tolist() == [[b"a"], [b"c"]]
+    assert [row.tolist() for row in parts] == parts.to_list() and parts[1].tolist() == [b"c"]
+    assert parts.flat_values.tolist() == [b"a", b"b", b"c"] and len(parts) == 2
+    for refused in (lambda: parts.shape, lambda: tf.strings.split([["a b", "c"]])):
+        with pytest.raises(NotImplementedError, match="ragged"):
+            refused()
+
+
+def test_text_vectorization_splits_with_tensorflow():
+    layer = TextVectorization(
+        standardize=tf.strings.lower, split=lambda x: tf.strings.split(x, ",")
+    )
+    layer.adapt(["A b,c", "c"])
+    assert layer.get_vocabulary() == ["", "[UNK]", "c", "a b"]
+    assert layer(["a B,C,q", "C"]).tolist() == [[3, 2, 1], [2, 0, 0]]
 
 
 def test_softmax_over_one_place_does_not_warn():

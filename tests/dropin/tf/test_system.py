@@ -25,23 +25,6 @@ def test_devices():
         system.device("TPU:0")
 
 
-def test_strategies():
-    strategy = system.MirroredStrategy(["/cpu:0"])
-    with strategy.scope():
-        v = Variable(1.0)
-    assert strategy.run(lambda x, k: x + k, (v,), {"k": 1}).item() == 2.0
-    assert strategy.reduce("SUM", torch.ones(3), axis=None).tolist() == [1, 1, 1]
-    assert strategy.reduce(system.ReduceOp.MEAN, [1.0, 3.0], axis=0)[0].item() == 1.0
-    assert strategy.reduce(system.ReduceOp.SUM, torch.ones(3), axis=0).item() == 3.0
-    assert strategy.experimental_local_results(3) == (3,)
-    made = strategy.distribute_datasets_from_function(lambda c: c.get_per_replica_batch_size(8))
-    assert made == 8 and strategy.experimental_distribute_dataset(made) == 8
-    with pytest.raises(NotImplementedError, match="torchrun"):
-        system.MirroredStrategy(["GPU:0", "GPU:1"])
-    with pytest.raises(NotImplementedError, match="torchrun"):
-        system.DISTRIBUTE["TPUStrategy"]()
-
-
 class Line(Module):
     def __init__(self):
         self.slope = Variable([1.0, 2.0])

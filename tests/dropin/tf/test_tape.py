@@ -8,7 +8,13 @@ import torch
 
 import torchkeras
 from torchkeras.dropin.tf import tape as module
-from torchkeras.dropin.tf.modules import Variable, custom_gradient, function
+from torchkeras.dropin.tf.modules import (
+    Variable,
+    custom_gradient,
+    function,
+    grad_pass_through,
+    recompute_grad,
+)
 from torchkeras.dropin.tf.tape import GradientTape
 from torchkeras.training.steps import RECORDING
 
@@ -170,6 +176,39 @@ def test_custom_gradient():
 
 
 # What is recorded ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["by parameter", "none used"])
+def test_custom_gradients_of_variables(name, within_tapes_only):
+    weight = Variable([3.0])
+
+    @custom_gradient
+    def scaled(x):
+        def gradient(upstream, variables=None):
+            if name == "none used":
+                assert variables is None
+                return upstream * 7.0
+            assert variables == [weight]
+            return upstream * weight, [upstream * x * 7.0]
+
+        return x * (2.0 if name == "none used" else weight), gradient
+
+    x = torch.tensor([2.0])
+    with GradientTape() as tape:
+        tape.watch(x)
+        y = scaled(x)
+    gradients = tape.gradient(y, [x, weight])
+    assert gradients == ([7.0, None] if name == "none used" else [3.0, 14.0])
+
+
+def test_gradients_passed_through_and_computed_again(within_tapes_only):
+    x = torch.tensor(1.3)
+    with GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        rounded = grad_pass_through(torch.round)(x) * 2.0
+        cubed = recompute_grad(lambda x: x**3)(x)
+    assert rounded == 2.0 and tape.gradient(rounded, x) == 2.0
+    assert float(tape.gradient(cubed, x)) == pytest.approx(3 * 1.3**2)
 
 
 def test_nothing_is_recorded_outside_of_tapes(within_tapes_only):

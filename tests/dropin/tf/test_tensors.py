@@ -9,6 +9,7 @@ import torch
 from torchkeras import Variable
 from torchkeras.dropin.tf import tensors as module
 from torchkeras.dropin.tf.tensors import StringTensor, as_tensor, matched
+from torchkeras.layers import StringLookup
 
 
 @pytest.fixture
@@ -133,10 +134,27 @@ def test_numpy_operators_keep_gradients(installed, order):
     assert (np.float32(2) > x).tolist() == [True, False]
 
 
+def test_lists_beside_tensors(installed):
+    with pytest.raises(TypeError):
+        torch.ones(2) + [1, 2]
+    module.install_methods_of_programs()
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert (x - [1, 2]).tolist() == [[0, 0], [2, 2]] and ([6, 8] / x).tolist() == [[6, 4], [2, 2]]
+    assert (x * (2.0, x[0, 1])).tolist() == [[2, 4], [6, 8]]
+    assert (x > [2, 2]).tolist() == [[False, False], [True, True]]
+    (x**2 * [1.0, 10.0]).sum().backward()
+    assert x.grad.tolist() == [[2, 40], [6, 80]]
+    whole = torch.tensor([1, 2])
+    assert (whole + [1, 2]).dtype is torch.int64 and (whole * [1.5, 2]).tolist() == [1.5, 4.0]
+    assert Variable([1.0, 2.0]).__rsub__([1, 1]).tolist() == [0, -1]
+
+
 def test_shapes_and_dtypes(installed):
     x = torch.zeros(2, 3)
     assert x.shape.as_list() == [2, 3] and x.get_shape().rank == x.shape.ndims == 2
     assert x.shape.num_elements() == 6 and x.shape.is_fully_defined()
+    assert x.shape[:1].concatenate([4]) == (2, 4) and x.shape.is_compatible_with([None, 3])
+    assert not x.shape.is_compatible_with([2, 4]) and not x.shape.is_compatible_with([2])
     x.set_shape([None, 3])
     for wrong in ([2], [2, 4]):
         with pytest.raises(ValueError, match="not compatible"):
@@ -173,6 +191,25 @@ KEYS = [
     *[(slice(1, 3), s, ..., r) for s, r in itertools.product(SLICES, SLICES)],
     *[(np.array([True, False, True]), s) for s in SLICES],
 ]
+
+
+def test_tokens_are_tensors_of_strings(installed):
+    layer = StringLookup(vocabulary=["a", "b"], invert=True)
+    assert layer([1, 2]) == ["a", "b"]
+    module.install_methods_of_programs()
+    tokens = layer(torch.tensor([1, 2, 0]))
+    assert isinstance(tokens, StringTensor) and tokens.numpy().tolist() == [b"a", b"b", b"[UNK]"]
+    assert layer(torch.tensor([[1], [2]]))[1, 0].numpy() == b"b" and layer(1).numpy() == b"a"
+    assert StringLookup(vocabulary=["a"])(tokens).tolist() == [1, 0, 0]
+
+
+def test_a_value_that_was_read_stays(installed):
+    variable = Variable([1.0, 2.0])
+    read = variable.read_value()
+    variable.assign([5.0, 5.0])
+    assert read.tolist() == [1, 2]
+    (variable.read_value() * 3.0).sum().backward()
+    assert variable.grad.tolist() == [3, 3]
 
 
 def test_slices_that_go_backwards(installed):

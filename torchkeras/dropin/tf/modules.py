@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.checkpoint
+from torch.overrides import TorchFunctionMode
 
 from ...dtypes import standardize_dtype, to_torch
 from ...layers.layer import Layer
@@ -31,8 +34,10 @@ __all__ = [
     "Variable",
     "custom_gradient",
     "function",
+    "grad_pass_through",
     "name_scope_of",
     "no_gradient",
+    "recompute_grad",
 ]
 
 
@@ -345,22 +350,40 @@ def name_scope_of(name: str | None = None, *args: Any) -> Iterator[str]:
 
 
 class _WithGradient(torch.autograd.Function):
-    """A function that says itself how it is differentiated."""
+    """Results that are differentiated by a function that came with them."""
 
     @staticmethod
-    def forward(ctx: Any, function: Callable[..., Any], *args: Any) -> Any:
-        results, ctx.differentiate = function(*args)
-        return tuple(results) if isinstance(results, (list, tuple)) else results.view_as(results)
+    def forward(ctx: Any, results: Any, differentiate: Callable[..., Any], *args: Any) -> Any:
+        ctx.differentiate = differentiate
+        if isinstance(results, (list, tuple)):
+            return tuple(result.view_as(result) for result in results)
+        return results.view_as(results)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        gradients = ctx.differentiate(*upstream)
-        several = isinstance(gradients, (list, tuple))
-        return None, *(gradients if several else (gradients,))
+        return None, None, *ctx.differentiate(*upstream)
+
+
+class _Reading(TorchFunctionMode):
+    """Within it, the trainable variables that functions are called with are remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: dict[int, KerasVariable] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for x in flatten((args, kwargs or {})):
+            if isinstance(x, KerasVariable) and x.requires_grad:
+                self.variables[id(x)] = x
+        return func(*args, **(kwargs or {}))
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its result and a function from upstream gradients to its.
+
+    If the latter has a parameter `variables`, it is called with the trainable variables that the
+    former uses besides its arguments, and returns a pair: the gradients of the arguments and a list
+    of those of the variables.
 
     Example:
         >>> @custom_gradient
@@ -374,7 +397,52 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         tensors = [as_tensor(x) for x in args]
-        return _WithGradient.apply(functools.partial(f, **kwargs), *tensors)
+        with torch.no_grad():
+            results, gradient = f(*tensors, **kwargs)
+        variables: list[KerasVariable] = []
+        if "variables" in inspect.signature(gradient).parameters:
+            with torch.no_grad(), _Reading() as reading:
+                f(*tensors, **kwargs)
+            given = set(map(id, tensors))
+            variables = [v for key, v in reading.variables.items() if key not in given]
+
+        def differentiate(*upstream: Any) -> Sequence[Any]:
+            if not variables:
+                gradients = gradient(*upstream)
+                return gradients if isinstance(gradients, (list, tuple)) else (gradients,)
+            gradients, of_variables = gradient(*upstream, variables=variables)
+            several = isinstance(gradients, (list, tuple))
+            return (*(gradients if several else (gradients,)), *of_variables)
+
+        return _WithGradient.apply(results, differentiate, *tensors, *variables)
+
+    return call
+
+
+def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function whose gradient is that of the identity.
+
+    Example:
+        >>> x = torch.tensor(1.3, requires_grad=True)
+        >>> torch.autograd.grad(grad_pass_through(torch.round)(x), x)[0].item()
+        1.0
+    """
+    return custom_gradient(lambda *args, **kwargs: (f(*args, **kwargs), lambda *upstream: upstream))
+
+
+def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that keeps nothing for its gradient but computes it again.
+
+    Example:
+        >>> x = torch.tensor(2.0, requires_grad=True)
+        >>> torch.autograd.grad(recompute_grad(lambda x: x**3)(x), x)[0].item()
+        12.0
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # Views stay sources when a tape that has ended no longer watches what it watched.
+        args = [x.view_as(x) if isinstance(x, torch.Tensor) else x for x in args]
+        return torch.utils.checkpoint.checkpoint(f, *args, use_reentrant=False, **kwargs)
 
     return call
 

@@ -143,6 +143,16 @@ class VariableSynchronization:
     ON_READ = "on_read"
 
 
+class AutoShardPolicy:
+    """Names of ways to share data out among workers: each takes its rows of every batch."""
+
+    OFF = "off"
+    AUTO = "auto"
+    FILE = "file"
+    DATA = "data"
+    HINT = "hint"
+
+
 ROOT: dict[str, Any] = {
     **DTYPES,
     **{name: MATH[name] for name in _OF_MATH},
@@ -174,6 +184,7 @@ ROOT: dict[str, Any] = {
     "function": modules.function,
     "get_logger": system.get_logger,
     "get_static_value": _static_value,
+    "grad_pass_through": modules.grad_pass_through,
     "init_scope": lambda: modules.name_scope_of("init"),
     "is_tensor": _is_tensor,
     "name_scope": modules.name_scope_of,
@@ -182,11 +193,7 @@ ROOT: dict[str, Any] = {
     "ones_initializer": initializers.Ones,
     "random_normal_initializer": initializers.RandomNormal,
     "random_uniform_initializer": initializers.RandomUniform,
-    "recompute_grad": lambda f: (
-        lambda *args, **kwargs: torch.utils.checkpoint.checkpoint(
-            f, *args, use_reentrant=False, **kwargs
-        )
-    ),
+    "recompute_grad": modules.recompute_grad,
     "zeros_initializer": initializers.Zeros,
 }
 
@@ -204,6 +211,7 @@ DATA: dict[str, Any] = {
 }
 DATA_EXPERIMENTAL: dict[str, Any] = {
     "AUTOTUNE": data.AUTOTUNE,
+    "AutoShardPolicy": AutoShardPolicy,
     "Counter": data.Dataset.counter,
     "INFINITE_CARDINALITY": data.INFINITE_CARDINALITY,
     "UNKNOWN_CARDINALITY": data.UNKNOWN_CARDINALITY,

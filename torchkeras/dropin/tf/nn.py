@@ -12,6 +12,7 @@ import torchkeras.ops as ops  # `from ... import ops` would import the package's
 from . import random
 from .arrays import ARRAYS, ints
 from .math import MATH
+from .strategies import replica_loss
 from .tables import activation, named
 from .tensors import tensor_or_symbol
 
@@ -271,7 +272,7 @@ def _average_loss(
 ) -> Any:
     losses = t(per_example_loss)
     losses = losses if sample_weight is None else losses * t(sample_weight)
-    return ops.sum(losses) / (losses.shape[0] if global_batch_size is None else global_batch_size)
+    return replica_loss(ops.sum(losses), losses.shape[0], global_batch_size)
 
 
 def _space_op(op: Any) -> Any:
@@ -333,7 +334,9 @@ NN: dict[str, Any] = {
     "max_pool3d": _pooling(ops.max_pool, 3),
     "moments": _moments,
     "pool": _pool,
-    "scale_regularization_loss": lambda regularization_loss: t(regularization_loss),
+    "scale_regularization_loss": lambda regularization_loss: replica_loss(
+        ops.sum(t(regularization_loss))
+    ),
     "separable_conv2d": _separable,
     "sigmoid_cross_entropy_with_logits": _sigmoid_cross_entropy,
     "softmax_cross_entropy_with_logits": _softmax_cross_entropy,

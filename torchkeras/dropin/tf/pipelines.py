@@ -135,6 +135,8 @@ class Caller:
     def __call__(self, element: Any, number: int = 0, *before: Any) -> Any:
         """Return what the function gives for an element, not converted.
 
+        A list, such as that of `tf.io.decode_csv`, holds the parts of an element as a tuple does.
+
         Args:
             element: Its parts are the arguments, after `before`.
             number: Of the call.
@@ -144,8 +146,10 @@ class Caller:
         with torch.no_grad(), drawing_for(self._seed, number):
             if self._elsewhere:
                 with torch.device(_CPU):
-                    return self._function(*arguments)
-            return self._function(*arguments)
+                    made = self._function(*arguments)
+            else:
+                made = self._function(*arguments)
+        return tuple(made) if type(made) is list else made
 
 
 def mapped(elements: Iterator[Any], call: Caller, workers: int) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -274,11 +275,66 @@ def _set_global_generator(generator: Generator) -> None:
     _GLOBAL[:] = [generator]
 
 
+def _sampler(draw: Any, probability: Any) -> Any:
+    """A function that draws classes as negative examples.
+
+    Args:
+        draw: `draw(count, range_max, seed)` gives classes.
+        probability: `probability(classes, range_max)` says how often it gives each.
+    """
+
+    def sample(
+        true_classes: Any,
+        num_true: int,
+        num_sampled: int,
+        unique: bool,
+        range_max: int,
+        seed: Any = None,
+        name: str | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        count, most = int(num_sampled), int(range_max)
+        tries = count
+        if unique:
+            if count > most:
+                raise ValueError(f"There are no {count} different classes below {most}.")
+            found: dict[int, None] = {}
+            tries = 0
+            while len(found) < count:
+                for number in draw(count, most, seed).tolist():
+                    found[number] = None
+                    tries += 1
+                    if len(found) == count:
+                        break
+            drawn = torch.tensor(list(found), device=_device())
+        else:
+            drawn = draw(count, most, seed)
+
+        def expected(classes: torch.Tensor) -> torch.Tensor:
+            odds = probability(classes.double(), most)
+            among = -torch.expm1(tries * torch.log1p(-odds)) if unique else tries * odds
+            return among.float()
+
+        return drawn, expected(as_tensor(true_classes)), expected(drawn)
+
+    return sample
+
+
+def _log_uniform(count: int, range_max: int, seed: Any) -> torch.Tensor:
+    drawn = torch.rand(count, dtype=torch.float64, device=_device(), generator=_source(seed))
+    classes = (torch.exp(drawn * math.log(range_max + 1)) - 1).long()
+    return classes.clamp_(max=range_max - 1)
+
+
+def _log_uniform_odds(classes: torch.Tensor, range_max: int) -> torch.Tensor:
+    return torch.log1p(1 / (classes + 1)) / math.log(range_max + 1)
+
+
 RANDOM: dict[str, Any] = {
     "Generator": Generator,
     "categorical": categorical,
     "gamma": gamma,
     "get_global_generator": _global_generator,
+    "log_uniform_candidate_sampler": _sampler(_log_uniform, _log_uniform_odds),
     "normal": normal,
     "poisson": poisson,
     "set_global_generator": _set_global_generator,
@@ -294,6 +350,10 @@ RANDOM: dict[str, Any] = {
     "stateless_uniform": _stateless_of(uniform),
     "truncated_normal": truncated_normal,
     "uniform": uniform,
+    "uniform_candidate_sampler": _sampler(
+        lambda count, range_max, seed: uniform([count], 0, range_max, torch.int64, seed),
+        lambda classes, range_max: torch.full_like(classes, 1 / range_max),
+    ),
 }
 RANDOM_EXPERIMENTAL: dict[str, Any] = {
     "Generator": Generator,

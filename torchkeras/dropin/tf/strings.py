@@ -7,6 +7,7 @@ such as `\\pN`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...naming import explain
 from .tables import named
 from .tensors import StringTensor, as_tensor
 
-__all__ = ["STRINGS"]
+__all__ = ["STRINGS", "Parts"]
 
 
 def _text(x: Any) -> StringTensor:
@@ -50,19 +51,82 @@ def _split(input: Any, sep: Any = None, maxsplit: int = -1, name: str | None = N
     return _rectangle(parts, texts, "split")
 
 
+class Parts:
+    """What splitting gives where the strings have different numbers of parts.
+
+    TensorFlow's ragged tensor of them; here it can be looped over, made a list, or filled up.
+
+    Args:
+        rows: The parts of each string.
+        name: Of the function that gives them.
+
+    Example:
+        >>> Parts([[b"a", b"b"], [b"c"]], "split").to_tensor("-").tolist()
+        [[b'a', b'b'], [b'c', b'-']]
+    """
+
+    def __init__(self, rows: list[list[bytes]], name: str) -> None:
+        self._rows, self._name = rows, name
+
+    def to_list(self) -> list[list[bytes]]:
+        """The parts as lists."""
+        return [list(row) for row in self._rows]
+
+    def to_tensor(
+        self, default_value: Any = "", name: str | None = None, shape: Any = None
+    ) -> StringTensor:
+        """The parts as a rectangle, filled up or cut to `shape`."""
+        longest = max(map(len, self._rows))
+        width = longest if shape is None or shape[-1] is None else int(shape[-1])
+        filling = [_bytes(default_value)] * width
+        return StringTensor(
+            np.array([(row + filling)[:width] for row in self._rows], dtype=object).reshape(
+                len(self._rows), width
+            )
+        )
+
+    def row_lengths(self, axis: int = 1, name: str | None = None) -> Any:
+        """The numbers of parts."""
+        return as_tensor([len(row) for row in self._rows]).long()
+
+    @property
+    def flat_values(self) -> StringTensor:
+        """All parts, one after another."""
+        return _vector([part for row in self._rows for part in row])
+
+    values = flat_values
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> StringTensor:
+        return _vector(self._rows[index])
+
+    def __iter__(self) -> Iterator[StringTensor]:
+        return map(_vector, self._rows)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotImplementedError(
+            explain(
+                f"tf.strings.{self._name}: the strings give different numbers of parts, for which"
+                " there are no ragged tensors.",
+                wanted=name,
+                numbers=[len(row) for row in self._rows][:10],
+                fix="call `to_tensor()` or `to_list()`, apply it to single strings, or use"
+                " `keras.layers.TextVectorization`.",
+            )
+        )
+
+
 def _rectangle(parts: list[list[Any]], texts: StringTensor, name: str) -> Any:
     """Lists of equal length as a tensor; of one string, as a vector."""
     if texts.ndim == 0:
         return _vector(parts[0])
     if len({len(part) for part in parts}) > 1:
-        raise NotImplementedError(
-            explain(
-                f"tf.strings.{name}: the strings give different numbers of parts, for which there"
-                " are no ragged tensors.",
-                numbers=[len(part) for part in parts][:10],
-                fix="apply it to single strings, or use `keras.layers.TextVectorization`.",
-            )
-        )
+        made = Parts(parts, name)
+        return made if texts.ndim == 1 else made.of_several_axes  # which is refused
     width = len(parts[0]) if parts else 0
     return StringTensor(np.array(parts, dtype=object).reshape(*texts.shape, width))
 

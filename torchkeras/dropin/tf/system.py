@@ -1,4 +1,4 @@
-"""Devices, strategies, summaries and checkpoints: what surrounds the computing in a script."""
+"""Devices, summaries and checkpoints: what surrounds the computing in a script."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import torch
 
 from ...config import default_device
-from ...distribution.strategy import replicas
 from ...dtypes import to_numpy
 from ...naming import explain
-from ...tree import map_structure
+from ...saving.api import WRITING
 from ...variables import Variable
 from .modules import Module
 from .tables import named
@@ -29,8 +28,6 @@ __all__ = [
     "CONFIG_EXPERIMENTAL",
     "CONFIG_OPTIMIZER",
     "CONFIG_THREADING",
-    "DISTRIBUTE",
-    "DISTRIBUTE_EXPERIMENTAL",
     "SUMMARY",
     "SUMMARY_EXPERIMENTAL",
     "TRAIN",
@@ -132,153 +129,6 @@ def device(device_name: Any) -> Any:
     return torch.device("cuda", int(number or 0))
 
 
-# Strategies ---------------------------------------------------------------------------------------
-
-
-class ReduceOp:
-    """How values of replicas are combined."""
-
-    SUM = "sum"
-    MEAN = "mean"
-
-
-class Strategy:
-    """Training on the devices of the job: one in each process that `torchrun` has started.
-
-    Without `torchrun` there is one. Under `torchrun ... -m torchkeras run script.py` models train
-    data-parallel in `fit`, inside `scope()` and outside.
-    """
-
-    extended = None
-
-    @property
-    def num_replicas_in_sync(self) -> int:
-        """How many processes train together."""
-        together = replicas()
-        return 1 if together is None else together.processes.size
-
-    def __init__(self, device: Any = None, **options: Any) -> None:
-        self._device = device
-
-    @contextlib.contextmanager
-    def scope(self) -> Iterator[Strategy]:
-        """Do nothing: what is built inside lives on the device."""
-        yield self
-
-    def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function.
-
-        Raises:
-            NotImplementedError: Several processes train together, which they do in `fit` only.
-        """
-        _refuse_own_loop("run", self.num_replicas_in_sync)
-        return fn(*args, **(kwargs or {}))
-
-    def reduce(self, reduce_op: Any, value: Any, axis: Any = None) -> Any:
-        """Return the value of the only replica, or reduce it over an axis."""
-        if axis is None:
-            return value
-        mean = str(reduce_op).lower().endswith("mean")
-        return map_structure(
-            lambda x: as_tensor(x).mean(axis) if mean else as_tensor(x).sum(axis), value
-        )
-
-    def gather(self, value: Any, axis: int) -> Any:
-        """Return the value of the only replica."""
-        return value
-
-    def experimental_local_results(self, value: Any) -> tuple[Any, ...]:
-        """The values of the replicas, of which there is one."""
-        return (value,)
-
-    def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
-        """Return the dataset; several processes share out what is given to `fit` itself."""
-        _refuse_own_loop("experimental_distribute_dataset", self.num_replicas_in_sync)
-        return dataset
-
-    def distribute_datasets_from_function(self, dataset_fn: Any, options: Any = None) -> Any:
-        """Return the dataset that a function makes."""
-        _refuse_own_loop("distribute_datasets_from_function", self.num_replicas_in_sync)
-        return dataset_fn(_InputContext())
-
-
-def _refuse_own_loop(method: str, processes: int) -> None:
-    if processes > 1:
-        raise NotImplementedError(
-            explain(
-                f"tf.distribute.Strategy.{method}: training loops of one's own do not run on"
-                " several processes.",
-                processes=processes,
-                fix="train with `fit` or `train_on_batch`, perhaps in a `train_step` of your own.",
-            )
-        )
-
-
-class _InputContext:
-    num_input_pipelines = num_replicas_in_sync = 1
-    input_pipeline_id = 0
-
-    def get_per_replica_batch_size(self, global_batch_size: int) -> int:
-        """The whole batch."""
-        return global_batch_size
-
-
-class MirroredStrategy(Strategy):
-    """Training on the devices of the job.
-
-    Args:
-        devices: As many as the job has processes.
-        options: Ignored.
-
-    Raises:
-        NotImplementedError: More devices are named than there are processes.
-    """
-
-    def __init__(self, devices: Any = None, **options: Any) -> None:
-        if devices is not None and len(devices) > self.num_replicas_in_sync:
-            raise NotImplementedError(
-                explain(
-                    "tf.distribute.MirroredStrategy: one process trains on one device.",
-                    devices=list(devices),
-                    fix="start a process per device, `torchrun --nproc_per_node N -m torchkeras run"
-                    " script.py`.",
-                )
-            )
-        super().__init__(devices)
-
-
-def _elsewhere(name: str) -> Any:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            explain(
-                f"tf.distribute.{name} is not provided.",
-                fix="start processes with `torchrun` and use `keras.distribution`.",
-            )
-        )
-
-    refuse.__name__ = refuse.__qualname__ = name
-    return refuse
-
-
-_DEFAULT = Strategy()
-
-DISTRIBUTE_EXPERIMENTAL: dict[str, Any] = {
-    name: _elsewhere(name) for name in ("ParameterServerStrategy", "TPUStrategy")
-}
-DISTRIBUTE_EXPERIMENTAL["MultiWorkerMirroredStrategy"] = MirroredStrategy
-DISTRIBUTE: dict[str, Any] = {
-    **DISTRIBUTE_EXPERIMENTAL,
-    "MirroredStrategy": MirroredStrategy,
-    "OneDeviceStrategy": Strategy,
-    "ReduceOp": ReduceOp,
-    "Strategy": Strategy,
-    "get_replica_context": lambda: None,
-    "get_strategy": lambda: _DEFAULT,
-    "has_strategy": lambda: False,
-    "in_cross_replica_context": lambda: True,
-}
-
-
 # Summaries ----------------------------------------------------------------------------------------
 
 _WRITERS: list[_Writer] = []
@@ -287,7 +137,9 @@ _RECORDED = [True]
 
 
 class _Writer:
-    """Writes to TensorBoard's files through `torch.utils.tensorboard`."""
+    """Writes to TensorBoard's files through `torch.utils.tensorboard`; in one of the processes."""
+
+    writer: Any = None
 
     def __init__(self, logdir: Any, **options: Any) -> None:
         try:
@@ -296,7 +148,8 @@ class _Writer:
             raise ImportError(
                 explain("tf.summary needs TensorBoard.", fix="`pip install tensorboard`.")
             ) from error
-        self.writer = SummaryWriter(os.fspath(logdir))
+        if WRITING.is_first:
+            self.writer = SummaryWriter(os.fspath(logdir))
 
     @contextlib.contextmanager
     def as_default(self, step: int | None = None) -> Iterator[_Writer]:
@@ -313,11 +166,13 @@ class _Writer:
 
     def flush(self) -> None:
         """Write what is pending."""
-        self.writer.flush()
+        if self.writer is not None:
+            self.writer.flush()
 
     def close(self) -> None:
         """End writing."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
 
 
 def _summary(add: Callable[..., Any]) -> Any:
@@ -328,7 +183,8 @@ def _summary(add: Callable[..., Any]) -> Any:
         if step is None:
             raise ValueError("No step set. Pass `step`, or use `tf.summary.experimental.set_step`.")
         known = {"sample_rate": options["sample_rate"]} if "sample_rate" in options else {}
-        add(_WRITERS[-1].writer, name, data, step, **known)
+        if _WRITERS[-1].writer is not None:
+            add(_WRITERS[-1].writer, name, data, step, **known)
         return True
 
     return write
@@ -399,8 +255,12 @@ class Checkpoint:
         return self.write(f"{os.fspath(file_prefix)}-{int(self.save_counter)}")
 
     def write(self, file_prefix: Any, options: Any = None) -> str:
-        """Write to a path, and return it."""
+        """Write to a path, and return it; of several processes the first one writes."""
         path = os.fspath(file_prefix)
+        _once(lambda: self._write(path))
+        return path
+
+    def _write(self, path: str) -> None:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         found = {name: _variables(item) for name, item in self._objects.items()}
         tensors = {name: [v.detach().clone() for v in vs] for name, vs in found.items()}
@@ -408,7 +268,6 @@ class Checkpoint:
         torch.save(tensors, path + _SUFFIX)
         with open(os.path.join(os.path.dirname(path) or ".", "checkpoint"), "w") as file:
             file.write(f'model_checkpoint_path: "{os.path.basename(path)}"\n')
-        return path
 
     def restore(self, save_path: Any, options: Any = None) -> _Status:
         """Set the variables to what a file has; `None` does nothing."""
@@ -452,6 +311,10 @@ class _Status:
         return self
 
     assert_existing_objects_matched = assert_nontrivial_match = expect_partial = assert_consumed
+
+
+def _once(write: Callable[[], Any]) -> None:
+    write() if WRITING.once is None else WRITING.once(write)
 
 
 def _variables(item: Any) -> list[Variable]:
@@ -504,9 +367,12 @@ class CheckpointManager:
             path = self.checkpoint.save(prefix)
         else:
             path = self.checkpoint.write(f"{prefix}-{int(checkpoint_number)}")
+        _once(self._forget_old)
+        return path
+
+    def _forget_old(self) -> None:
         for old in self.checkpoints[: -self._keep] if self._keep else ():
             os.remove(old + _SUFFIX)
-        return path
 
     def restore_or_initialize(self) -> str | None:
         """Restore the newest, if there is one."""
@@ -561,5 +427,5 @@ COMPAT_V1_LOGGING: dict[str, Any] = {
     "get_verbosity": lambda: get_logger().level,
 }
 
-for _table in (CONFIG, CONFIG_EXPERIMENTAL, CONFIG_THREADING, SUMMARY, DISTRIBUTE, COMPAT):
+for _table in (CONFIG, CONFIG_EXPERIMENTAL, CONFIG_THREADING, SUMMARY, COMPAT):
     named(_table)

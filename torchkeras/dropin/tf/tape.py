@@ -255,16 +255,21 @@ class GradientTape:
         if not connected or not places:
             return found
         recorded = bool(_OPEN.tapes)  # by another tape, or by this one within its context
+        keeps = recorded or self._persistent or not self._is_alone
+        ends, starts = [targets[i] for i in connected], [seeds[i] for i in connected]
         try:
-            gradients = torch.autograd.grad(
-                [targets[i] for i in connected],
-                [self._edges.get(id(sources[i]), (None, sources[i]))[1] for i in places],
-                [seeds[i] for i in connected],
-                retain_graph=recorded or self._persistent or not self._is_alone,
-                create_graph=recorded,
-                allow_unused=True,
-                is_grads_batched=batched,
-            )
+            if any(getattr(sources[i], "rows_differ", False) for i in places):
+                gradients = _left_in_grad(ends, starts, [sources[i] for i in places], keeps)
+            else:
+                gradients = torch.autograd.grad(
+                    ends,
+                    [self._edges.get(id(sources[i]), (None, sources[i]))[1] for i in places],
+                    starts,
+                    retain_graph=keeps,
+                    create_graph=recorded,
+                    allow_unused=True,
+                    is_grads_batched=batched,
+                )
         except RuntimeError as error:
             if "modified by an inplace operation" not in str(error):
                 raise
@@ -283,6 +288,19 @@ class GradientTape:
         if id(source) in self._edges:
             return True
         return source.requires_grad and (self._watch_accessed or not source.is_leaf)
+
+
+def _left_in_grad(
+    targets: list[torch.Tensor], seeds: list[Any], sources: list[Any], keeps: bool
+) -> list[torch.Tensor | None]:
+    """Return gradients of weights that are cut over processes: FSDP2 leaves them in `.grad`."""
+    for source in sources:
+        source.grad = None
+    torch.autograd.backward(targets, seeds, retain_graph=keeps)
+    found = [source.grad for source in sources]
+    for source in sources:
+        source.grad = None
+    return found
 
 
 def _as_source(source: Any) -> torch.Tensor:

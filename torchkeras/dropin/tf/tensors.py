@@ -18,6 +18,7 @@ import torch
 from ...config import default_device
 from ...dtypes import standardize_dtype, to_numpy, to_torch
 from ...graph.keras_tensor import KerasTensor
+from ...layers.lookup import StringLookup
 from ...naming import explain
 from ...variables import Variable
 
@@ -25,6 +26,7 @@ __all__ = [
     "StringTensor",
     "as_tensor",
     "install_methods",
+    "install_methods_of_programs",
     "is_text_dtype",
     "matched",
     "methods_are_installed",
@@ -65,6 +67,10 @@ class StringTensor(np.ndarray):
         """Apply a function to each string (with those of other arrays) and make a tensor of it."""
         results = np.frompyfunc(function, 1 + len(others), 1)(np.asarray(self), *others)
         return as_tensor(results.tolist() if isinstance(results, np.ndarray) else results)
+
+    def to_list(self) -> Any:
+        """As `tolist`, which ragged tensors of TensorFlow's have by this name."""
+        return self.tolist()
 
     def get_shape(self) -> torch.Size:
         """The shape."""
@@ -337,6 +343,27 @@ def _turned(x: torch.Tensor, keys: tuple[Any, ...]) -> tuple[torch.Tensor, tuple
     return x, tuple(forwards)
 
 
+def _beside_lists(name: str) -> Callable[[torch.Tensor, Any], Any]:
+    """An operator of tensors that takes lists too: `image - [123.7, 116.8, 103.9]`."""
+    operator = getattr(torch.Tensor, name)
+
+    def operate(self: torch.Tensor, other: Any) -> Any:
+        if type(other) is list or type(other) is tuple:
+            other = _beside(other, self)
+        return operator(self, other)
+
+    return operate
+
+
+_look_up = StringLookup.__call__
+
+
+def _looked_up(self: StringLookup, *args: Any, **kwargs: Any) -> Any:
+    """Tokens as a tensor of strings, not as the list that Keras on torch gives."""
+    found = _look_up(self, *args, **kwargs)
+    return StringTensor(found) if isinstance(found, (list, np.ndarray)) else found
+
+
 def _set_shape(self: torch.Tensor, shape: Any) -> None:
     """Check a shape; `None` stands for any size."""
     agrees = len(shape) == self.ndim and all(
@@ -396,12 +423,16 @@ _TENSOR_METHODS: dict[str, Any] = {
 }
 _VARIABLE_METHODS: dict[str, Any] = {
     "numpy": _numpy_of_variable,
-    "read_value": lambda self: self.view_as(self),
+    "read_value": lambda self: self.clone(),  # later assignments do not change it
     "scatter_nd_add": _scattered(accumulate=True),
     "scatter_nd_sub": _scattered(accumulate=True, sign=-1),
     "scatter_nd_update": _scattered(accumulate=False),
 }
 _SIZE_METHODS: dict[str, Any] = {
+    "concatenate": lambda self, other: torch.Size((*self, *other)),
+    "is_compatible_with": lambda self, other: (
+        len(self) == len(other) and all(b in (None, a) for a, b in zip(self, other, strict=True))
+    ),
     "as_list": lambda self: list(self),
     "num_elements": lambda self: self.numel(),
     "is_fully_defined": lambda self: True,
@@ -430,6 +461,13 @@ _DTYPE_METHODS: dict[str, Any] = {
     "min": property(lambda self: _limits(self).min),
     "size": property(lambda self: self.itemsize),
 }
+# What only programs get that import TensorFlow, since others pay for it or mean Keras on torch.
+# Not `==`, which is `False` beside a list that holds something else.
+_BESIDE_LISTS = "add sub mul truediv floordiv mod pow radd rsub rmul rtruediv lt le gt ge".split()
+_OPERATORS_BESIDE_LISTS = {
+    name: _beside_lists(name) for name in map("__{}__".format, _BESIDE_LISTS)
+}
+_LOOKUP_METHODS = {"__call__": _looked_up}
 # What the classes had before, by class and name; empty while nothing is installed.
 _FORMER: dict[tuple[type, str], Any] = {}
 _MISSING = object()
@@ -437,18 +475,24 @@ _MISSING = object()
 
 def install_methods() -> None:
     """Give torch's tensors, shapes and dtypes the attributes of TensorFlow's, until removed."""
-    if _FORMER:
-        return
-    tables = (
-        (torch.Tensor, _TENSOR_METHODS),
-        (Variable, _VARIABLE_METHODS),
-        (torch.Size, _SIZE_METHODS),
-        (torch.dtype, _DTYPE_METHODS),
-    )
-    for cls, table in tables:
-        for name, value in table.items():
-            _FORMER[cls, name] = cls.__dict__.get(name, _MISSING)
-            _set(cls, name, value)
+    if not _FORMER:
+        _install(torch.Tensor, _TENSOR_METHODS)
+        _install(Variable, _VARIABLE_METHODS)
+        _install(torch.Size, _SIZE_METHODS)
+        _install(torch.dtype, _DTYPE_METHODS)
+
+
+def install_methods_of_programs() -> None:
+    """Add what a program needs that imports TensorFlow; nothing where nothing is installed."""
+    if _FORMER and (StringLookup, "__call__") not in _FORMER:
+        _install(torch.Tensor, _OPERATORS_BESIDE_LISTS)
+        _install(StringLookup, _LOOKUP_METHODS)
+
+
+def _install(cls: type, table: dict[str, Any]) -> None:
+    for name, value in table.items():
+        _FORMER[cls, name] = cls.__dict__.get(name, _MISSING)
+        _set(cls, name, value)
 
 
 def methods_are_installed() -> bool:

@@ -69,6 +69,11 @@ class ShardedAdapter(DataAdapter):
         return self.whole.num_batches
 
     @property
+    def num_rows(self) -> int | None:
+        """How many rows there are in all, where that is known."""
+        return self._total
+
+    @property
     def batch_size(self) -> int | None:
         return self.whole.batch_size
 
