@@ -354,7 +354,7 @@ def kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
 
 def _is_in_graph() -> bool:
     """Whether `torch.compile` makes a graph at the moment."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return torch.compiler.is_dynamo_compiling() and not torch.compiler.is_exporting()
 
 
 def _pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,9 +13,10 @@ differentiating it would be some twenty.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,12 +25,31 @@ from torch.nn import functional as F
 
 __all__ = ["by_operator", "has_operator"]
 
+# `torch.library.custom_op` says the same, but looks for sources, which takes long at import.
+_LIBRARY = torch.library.Library("torchkeras", "FRAGMENT")
 _WORKSPACES: dict[int, Tensor] = {}
 _numbers = itertools.count(1)
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
 _onednn = torch.ops.aten.mkldnn_rnn_layer
 _onednn_backward = torch.ops.aten.mkldnn_rnn_layer_backward
 _MODE = 2  # an LSTM, to oneDNN
+
+
+def _operator(schema: str) -> Callable[[Callable[..., Any]], Any]:
+    """Make an operator of a function, as its schema says."""
+
+    def define(function: Callable[..., Any]) -> Any:
+        _LIBRARY.define(schema)
+        name = schema.partition("(")[0]
+        _LIBRARY.impl(name, function, "CPU")
+        return getattr(torch.ops.torchkeras, name).default
+
+    return define
+
+
+def _shapes_of(name: str) -> Callable[[Callable[..., Any]], None]:
+    """Let a function say what an operator returns for tensors without data."""
+    return functools.partial(_LIBRARY.impl, name, dispatch_key="Meta")
 
 
 def has_operator(kind: str, dtype: torch.dtype, device: torch.device) -> bool:
@@ -77,7 +97,10 @@ def _run_onednn(
         return _onednn(x.contiguous(), *weights, h.contiguous(), c.contiguous(), *options)
 
 
-@torch.library.custom_op("torchkeras::lstm", mutates_args=())
+@_operator(
+    "lstm(Tensor x, Tensor h, Tensor c, Tensor w, Tensor v, Tensor b, Tensor d, bool training)"
+    " -> (Tensor, Tensor, Tensor, Tensor)"
+)
 def _lstm(
     x: Tensor, h: Tensor, c: Tensor, w: Tensor, v: Tensor, b: Tensor, d: Tensor, training: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -102,7 +125,10 @@ def _lstm(
     return *outputs, number
 
 
-@torch.library.custom_op("torchkeras::lstm_backward", mutates_args=())
+@_operator(
+    "lstm_backward(Tensor[] grads, Tensor[] inputs, Tensor[] outputs, Tensor number)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
 def _lstm_backward(
     grads: list[Tensor], inputs: list[Tensor], outputs: list[Tensor], number: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -117,18 +143,14 @@ def _lstm_backward(
     return x, h, c, w, v, b
 
 
-@_lstm.register_fake
+@_shapes_of("lstm")
 def _(x, h, c, w, v, b, d, training):  # noqa: ANN001, ANN202
-    number = torch.empty(1, dtype=torch.int64, device="cpu")
-    return (
-        x.new_empty((*x.shape[:2], h.shape[2])),
-        h.new_empty(h.shape),
-        c.new_empty(c.shape),
-        number,
-    )
+    outputs = x.new_empty((*x.shape[:2], h.shape[2]))
+    number = x.new_empty(1, dtype=torch.int64)
+    return outputs, h.new_empty(h.shape), c.new_empty(c.shape), number
 
 
-@_lstm_backward.register_fake
+@_shapes_of("lstm_backward")
 def _(grads, inputs, outputs, number):  # noqa: ANN001, ANN202
     return tuple(tensor.new_empty(tensor.shape) for tensor in inputs[:6])
 
@@ -143,7 +165,9 @@ def _differentiate_lstm(ctx, *grads: Tensor):  # noqa: ANN001, ANN202
     return x, h, c, w, v, b, b.clone(), None
 
 
-_lstm.register_autograd(_differentiate_lstm, setup_context=_save_lstm)
+torch.library.register_autograd(
+    "torchkeras::lstm", _differentiate_lstm, setup_context=_save_lstm, lib=_LIBRARY
+)
 
 
 def _run_lstm(
@@ -158,7 +182,7 @@ def _run_lstm(
 # GRU ---------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("torchkeras::gru_steps", mutates_args=())
+@_operator("gru_steps(Tensor x, Tensor h, Tensor weight, Tensor bias) -> (Tensor, Tensor, Tensor)")
 def _gru(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Run all steps.
 
@@ -186,7 +210,10 @@ def _gru(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Te
     return hs, gates, states
 
 
-@torch.library.custom_op("torchkeras::gru_steps_backward", mutates_args=())
+@_operator(
+    "gru_steps_backward(Tensor grad_h, Tensor h, Tensor hs, Tensor gates, Tensor states,"
+    " Tensor weight) -> (Tensor, Tensor, Tensor)"
+)
 def _gru_backward(
     grad_h: Tensor, h: Tensor, hs: Tensor, gates: Tensor, states: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -213,13 +240,13 @@ def _gru_backward(
     return of_x, grads[:, :, :3].flatten(2).contiguous(), grad
 
 
-@_gru.register_fake
+@_shapes_of("gru_steps")
 def _(x, h, weight, bias):  # noqa: ANN001, ANN202
     hs = x.new_empty((*x.shape[:2], h.shape[1]))
     return hs, x.new_empty(x.shape), hs.new_empty(hs.shape)
 
 
-@_gru_backward.register_fake
+@_shapes_of("gru_steps_backward")
 def _(grad_h, h, hs, gates, states, weight):  # noqa: ANN001, ANN202
     return gates.new_empty(gates.shape), gates.new_empty(gates.shape), h.new_empty(h.shape)
 
@@ -237,7 +264,9 @@ def _differentiate_gru(ctx, grad, *_):  # noqa: ANN001, ANN202
     return of_x, of_h, flat.t() @ before, flat.sum(0)
 
 
-_gru.register_autograd(_differentiate_gru, setup_context=_save_gru)
+torch.library.register_autograd(
+    "torchkeras::gru_steps", _differentiate_gru, setup_context=_save_gru, lib=_LIBRARY
+)
 
 
 def _run_gru(
