@@ -370,6 +370,34 @@ def test_compiled_steps(make):
     assert model.jit_compile
 
 
+@pytest.mark.parametrize("make", [dense, attention])
+def test_compiled_steps_of_small_models_are_captured(make, monkeypatch):
+    if not can_be_one_graph():
+        pytest.skip("this torch makes no whole graphs")
+    pytest.importorskip("triton", reason="Inductor needs it on CUDA")
+    replays, replay = [], torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(
+        torch.cuda.CUDAGraph, "replay", lambda graph: replays.append(graph) or replay(graph)
+    )
+    model, other = make(), make()
+    other.set_weights(model.get_weights())
+    x, y = MODELS[make](10 * BATCH), labels(10 * BATCH)
+    fit = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
+    model.compile("adam", LOSS, metrics=["accuracy"], jit_compile=True)
+    other.compile("adam", LOSS, metrics=["accuracy"])
+    if make is not dense:  # that has dropout, whose random numbers differ
+        histories = [m.fit(x, y, **fit).history for m in (model, other)]
+        for key in ("loss", "accuracy"):
+            np.testing.assert_allclose(*(history[key] for history in histories), rtol=RTOL)
+    else:
+        model.fit(x, y, **fit)
+    assert len(replays) >= 20
+    model.optimizer.learning_rate = 0.0  # read from memory, not from what was captured
+    before = [weight.detach().clone() for weight in model.trainable_weights]
+    model.fit(x, y, **fit)
+    assert all(map(torch.equal, model.trainable_weights, before))
+
+
 # Precision and files -----------------------------------------------------------------------------
 
 

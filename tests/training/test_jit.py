@@ -444,3 +444,56 @@ def test_auto_tries_in_long_runs_only(monkeypatch):
     finally:
         torch.use_deterministic_algorithms(False)
     assert len(tried) <= 1
+
+
+# CUDA graphs --------------------------------------------------------------------------------------
+
+
+def test_small_models_on_cuda_are_captured(monkeypatch):
+    with torch._subclasses.FakeTensorMode():
+        weight = torch.empty(1000, device="cuda")
+    assert jit.may_be_captured([weight])
+    assert not jit.may_be_captured([]) and not jit.may_be_captured([torch.empty(3)])
+    monkeypatch.setattr(jit, "CAPTURED_MOST", 999)
+    assert not jit.may_be_captured([weight])
+
+
+def test_a_captured_step_stays_where_it_is(lowered, monkeypatch):
+    """Here on a CPU, up to the call of Inductor: it is told all that the step writes to."""
+    kept, asked, real = [], [], torch.compile
+    monkeypatch.setattr(jit, "may_be_captured", lambda tensors: kept.extend(tensors) or bool(kept))
+
+    def without_options(function, options, **more):
+        asked.append(options)
+        return real(function, **more)
+
+    monkeypatch.setattr(torch, "compile", without_options)
+    model, numbers = run(jit_compile=True)
+    assert asked == [{"triton.cudagraphs": True}]
+    assert_same(numbers, run()[1])
+    slots = model.optimizer.variables[2:]  # behind the step count and the learning rate
+    state = [*model.variables, *model.metrics_variables, *slots]
+    before = [tensor.clone() for tensor in state]
+    model.fit(X[:32], Y[:32], verbose=0)
+    assert len(asked) == 1
+    places = {tensor.data_ptr() for tensor in kept}
+    changed = [now for now, then in zip(state, before, strict=True) if not torch.equal(now, then)]
+    assert len(changed) > 12 and {tensor.data_ptr() for tensor in changed} <= places
+    assert all(hasattr(tensor, "_dynamo_static_input_type") for tensor in kept)
+
+
+def test_steps_whose_results_are_used_are_not_captured(lowered, monkeypatch):
+    kept = []
+    monkeypatch.setattr(jit, "may_be_captured", kept.append)
+
+    class Own(metrics.Metric):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.seen = y_pred
+
+        def result(self):
+            return self.seen.sum()
+
+    run(jit_compile=True, metrics=[Own()])
+    run(lambda: network(layers.ActivityRegularization(l2=0.1)), jit_compile=True)
+    run(optimizer=lambda: optimizers.Adam(use_ema=True), jit_compile=True)
+    assert kept and not any(map(list, kept))

@@ -23,7 +23,7 @@ import shutil
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -44,6 +44,7 @@ __all__ = [
     "detached",
     "guarded",
     "masks_of",
+    "may_be_captured",
     "may_try",
     "with_masks",
 ]
@@ -52,6 +53,8 @@ Tensor = torch.Tensor
 
 # Batches of other shapes that run uncompiled before a graph for all shapes is made.
 PATIENCE = 32
+# Numbers in the weights, slots and metrics of a model up to which its step is captured.
+CAPTURED_MOST = 1 << 23
 # Graphs that a step is given: more of them mean that something in it changes all the time.
 STARTS = 8
 
@@ -140,6 +143,12 @@ class GraphUpdate:
         with torch.no_grad():
             self.inner._step(self.plan, grads)
 
+    @property
+    def kept(self) -> list[Tensor]:
+        """All that it reads and writes from step to step."""
+        slots = [x for group in self.plan.groups for kind in group.slots for x in kind]
+        return [*self._variables, *slots, self.rate.tensor, self.updates.tensor]
+
     def end(self) -> None:
         """Count the step."""
         clock = self.optimizer._clock
@@ -147,10 +156,10 @@ class GraphUpdate:
 
 
 _OURS = __name__.partition(".")[0] + ".optimizers."
-_address = Tensor.data_ptr
+_address, _numel = Tensor.data_ptr, Tensor.numel
 
 
-Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+Compile = Callable[..., Callable[..., Any]]
 
 
 class Step(Protocol):
@@ -163,7 +172,8 @@ class Step(Protocol):
         """Yield the ways to compile it, the best first.
 
         Each is a function that is given a compiler of functions, and returns a function of `x`, `y`
-        and `sample_weight` that does what the step does.
+        and `sample_weight` that does what the step does. The compiler may be told what a function
+        keeps from call to call, if nothing that it returns is used.
         """
 
 
@@ -260,8 +270,16 @@ class CompiledStep:
         self.report(error)
         return result
 
-    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(_own_code(function), fullgraph=True, dynamic=self._dynamic)
+    def _compile(
+        self, function: Callable[..., Any], kept: Sequence[Tensor] = ()
+    ) -> Callable[..., Any]:
+        options = None
+        if not self._dynamic and may_be_captured(kept):
+            for tensor in kept:
+                torch._dynamo.mark_static_address(tensor)
+            options = {"triton.cudagraphs": True}
+        own = _own_code(function)
+        return torch.compile(own, fullgraph=True, dynamic=self._dynamic, options=options)
 
 
 class Trial:
@@ -358,6 +376,18 @@ def may_try(step: Any) -> bool:
     else:
         works = device == "cuda" and importlib.util.find_spec("triton") is not None
     return works and can_be_one_graph()
+
+
+def may_be_captured(kept: Sequence[Tensor]) -> bool:
+    """Whether a step is to be captured in a CUDA graph, which launches all its kernels at once.
+
+    That is for small models, whose kernels take less time than to launch them. Not for steps whose
+    results are looked at: the next one overwrites them.
+
+    Args:
+        kept: All that the step writes to, if nothing that it returns is used.
+    """
+    return bool(kept) and kept[0].is_cuda and sum(map(_numel, kept)) <= CAPTURED_MOST
 
 
 def _clock_after(variables: list[Tensor]) -> float:

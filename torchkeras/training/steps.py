@@ -319,7 +319,10 @@ class TrainStep(_LossStep):
                 return StepLogs(model)
             return self.record(loss, x, y, with_masks(*outputs), sample_weight)
 
-        fast = compile(trace)
+        kept: list[Tensor] = []
+        if update is not None and has_metrics and not adding:
+            kept = [*update.kept, *model.variables, *model.metrics_variables]
+        fast = compile(trace, kept)
         return run
 
     def compile_forward(self, report: Callable[[Exception], None]) -> None:
