@@ -17,7 +17,8 @@ OURS = {
     "distribution": "FullyShardedDataParallel load_checkpoint save_checkpoint",
     "dtype_policies": "dtype_policy set_dtype_policy",
     "initializers": "RandomInitializer compute_fans",
-    "losses": "LossFunctionWrapper TorchLoss is_loss is_torch_loss label_kind object_name resolve",
+    "losses": "ALIASES LossFunctionWrapper TorchLoss is_loss is_torch_loss label_kind object_name"
+    " resolve",
     "metrics": "resolve resolve_accuracy resolve_crossentropy",
     "models": "Functional TorchModel",
     "optimizers": "TorchOptimizer",

@@ -86,7 +86,8 @@ class _OwnCellRNN(RNN):
         self._zero_start = (
             self._own_cell and type(self).get_initial_state is _OwnCellRNN.get_initial_state
         )
-        self._plain = self._fused and self._zero_start and not self._drops
+        whole = type(self).inner_loop is _OwnCellRNN.inner_loop
+        self._plain = whole and self._fused and self._zero_start and not self._drops
 
     def _fusible(self) -> bool:
         raise NotImplementedError
