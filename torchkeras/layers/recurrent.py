@@ -116,8 +116,7 @@ class _OwnCellRNN(RNN):
             x = x.flip(1)
         start = torch.zeros((1, x.shape[0], units), dtype=dtype, device=x.device)
         weights = self._weights()
-        options = len(weights) > 2, 1, 0.0, torch.is_grad_enabled(), False, True
-        outputs, states = self._torch_kernel(x, (start, start), weights, *options)
+        outputs, states = self._torch_kernel(x, (start, start), weights, *_options(weights))
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *[state[0] for state in states]) if self.return_state else output
 
@@ -166,7 +165,7 @@ class _OwnCellRNN(RNN):
         if pad is not None:
             x, weights = self._hold(x, weights, pad)
         states = [state.unsqueeze(0) for state in states]
-        outputs, states = self._torch_kernel(x, states, weights, *self._options(False))
+        outputs, states = self._torch_kernel(x, states, weights, *_options(weights))
         return outputs, [state[0] for state in states]
 
     def _packed_kernel(
@@ -174,10 +173,6 @@ class _OwnCellRNN(RNN):
     ) -> tuple[Tensor, list[Tensor]]:
         """Run the fused kernel over packed sequences; final states count where they are needed."""
         return self._kernel(x, states, pad if needs_states else None)
-
-    def _options(self, bidirectional: bool) -> tuple[Any, ...]:
-        biased, training = self.cell.bias is not None, torch.is_grad_enabled()
-        return biased, 1, 0.0, training, bidirectional, True  # 1 layer, no dropout, batch first
 
     def fuses_with(self, backward: Any) -> bool:
         """Tell whether one kernel call can compute this layer and `backward`, its mirror image."""
@@ -219,7 +214,7 @@ class _OwnCellRNN(RNN):
             states = [torch.stack(pair) for pair in pairs]
         x = sequences.to(states[0].dtype)
         weights = [*self._weights(), *backward._weights()]
-        outputs, states = self._torch_kernel(x, states, weights, *self._options(True))
+        outputs, states = self._torch_kernel(x, states, weights, *_options(weights, directions=2))
         return outputs, [state[0] for state in states], [state[1] for state in states]
 
     def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
@@ -339,6 +334,11 @@ class _OwnCellRNN(RNN):
     ) -> RNN:
         """Make the layer from its config."""
         return cls(**config)
+
+
+def _options(weights: Sequence[Tensor], directions: int = 1) -> tuple[Any, ...]:
+    """What torch's kernels are told besides: one layer, no dropout, the batch is the first axis."""
+    return len(weights) > 2 * directions, 1, 0.0, torch.is_grad_enabled(), directions == 2, True
 
 
 def kernel_allowed(layer: _OwnCellRNN, x: Tensor) -> bool:
@@ -638,8 +638,9 @@ class GRU(_OwnCellRNN):
         lengths = (~pad).sum(1).clamp_min(1)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         h = states[0].index_select(0, packed.sorted_indices).unsqueeze(0)
-        options = self._options(False)[:-1]
-        data, h = torch.gru(packed.data, packed.batch_sizes, h, self._weights(), *options)
+        weights = self._weights()
+        options = _options(weights)[:-1]
+        data, h = torch.gru(packed.data, packed.batch_sizes, h, weights, *options)
         outputs, _ = pad_packed_sequence(packed._replace(data=data), True, 0.0, x.shape[1])
         return outputs, [h[0].index_select(0, packed.unsorted_indices)]
 

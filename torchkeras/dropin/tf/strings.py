@@ -108,11 +108,15 @@ class Parts:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NotImplementedError(
+        raise self.refusal(name)
+
+    def refusal(self, wanted: str) -> NotImplementedError:
+        """Return the error that says what there is instead of something a ragged tensor has."""
+        return NotImplementedError(
             explain(
                 f"tf.strings.{self._name}: the strings give different numbers of parts, for which"
                 " there are no ragged tensors.",
-                wanted=name,
+                wanted=wanted,
                 numbers=[len(row) for row in self._rows][:10],
                 fix="call `to_tensor()` or `to_list()`, apply it to single strings, or use"
                 " `keras.layers.TextVectorization`.",
@@ -126,7 +130,9 @@ def _rectangle(parts: list[list[Any]], texts: StringTensor, name: str) -> Any:
         return _vector(parts[0])
     if len({len(part) for part in parts}) > 1:
         made = Parts(parts, name)
-        return made if texts.ndim == 1 else made.of_several_axes  # which is refused
+        if texts.ndim > 1:
+            raise made.refusal("several axes")
+        return made
     width = len(parts[0]) if parts else 0
     return StringTensor(np.array(parts, dtype=object).reshape(*texts.shape, width))
 
