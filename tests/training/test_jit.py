@@ -372,7 +372,8 @@ class Clock:
     def step(self, data):
         self.now += 1.0
 
-    def compile(self, step, report):
+    def compile(self, step, report, captures):
+        assert not captures
         clock = self
         self.compilations += 1
 

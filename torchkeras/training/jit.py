@@ -209,11 +209,15 @@ class CompiledStep:
     Args:
         step: See `Step`.
         report: Told the failure.
+        captures: Whether CUDA graphs may be made of it, see `may_be_captured`.
     """
 
-    def __init__(self, step: Step, report: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, step: Step, report: Callable[[Exception], None], captures: bool = True
+    ) -> None:
         self.step = step
         self.report = report
+        self.captures = captures
         self.failed = False
         self._run: Callable[..., Any] | None = None
         self._shapes: Any = None  # those of the graph, or before there is one, of the last batch
@@ -274,7 +278,7 @@ class CompiledStep:
         self, function: Callable[..., Any], kept: Sequence[Tensor] = ()
     ) -> Callable[..., Any]:
         options = None
-        if not self._dynamic and may_be_captured(kept):
+        if self.captures and not self._dynamic and may_be_captured(kept):
             for tensor in kept:
                 torch._dynamo.mark_static_address(tensor)
             options = {"triton.cudagraphs": True}
@@ -325,7 +329,9 @@ class Trial:
         if block == 3 and not self._pays():
             self._decide(self.step)
         elif block == 3:
-            self.current = self._compiled = CompiledStep(self.step, lambda error: None)
+            # Nobody would hear of what a captured step does not take.
+            self._compiled = CompiledStep(self.step, lambda error: None, captures=False)
+            self.current = self._compiled
         elif block > 3:
             if self._compiled.failed or block == BLOCKS:
                 fast = self._best.get(self._compiled, float("inf"))
