@@ -352,17 +352,23 @@ def test_memory_is_flat_over_ten_thousand_steps(kept, monkeypatch):
     assert reserved[-1] == reserved[1]
 
 
-@pytest.mark.parametrize("make", [dense, convolution, attention])
-def test_compiled_steps(make):
+def compiled_and_not(make, optimizer):
+    """Two equal models, the first of which compiles its steps."""
     if not can_be_one_graph():
         pytest.skip("this torch makes no whole graphs")
     pytest.importorskip("triton", reason="Inductor needs it on CUDA")
-    model, other = make(), make()
-    other.set_weights(model.get_weights())
+    models = make(), make()
+    models[1].set_weights(models[0].get_weights())
+    for model, jit_compile in zip(models, (True, False), strict=True):
+        model.compile(optimizer, LOSS, metrics=["accuracy"], jit_compile=jit_compile)
+    return models
+
+
+@pytest.mark.parametrize("make", [dense, convolution, attention])
+def test_compiled_steps(make):
+    model, other = compiled_and_not(make, "sgd")
     x, y = MODELS[make](4 * BATCH), labels(4 * BATCH)
     fit = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
-    model.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=True)
-    other.compile("sgd", LOSS, metrics=["accuracy"])
     if make is not dense:  # that has dropout, whose random numbers differ
         losses = [m.fit(x, y, **fit).history["loss"] for m in (model, other)]
         np.testing.assert_allclose(*losses, rtol=RTOL)
@@ -372,19 +378,13 @@ def test_compiled_steps(make):
 
 @pytest.mark.parametrize("make", [dense, attention])
 def test_compiled_steps_of_small_models_are_captured(make, monkeypatch):
-    if not can_be_one_graph():
-        pytest.skip("this torch makes no whole graphs")
-    pytest.importorskip("triton", reason="Inductor needs it on CUDA")
     replays, replay = [], torch.cuda.CUDAGraph.replay
     monkeypatch.setattr(
         torch.cuda.CUDAGraph, "replay", lambda graph: replays.append(graph) or replay(graph)
     )
-    model, other = make(), make()
-    other.set_weights(model.get_weights())
+    model, other = compiled_and_not(make, "adam")
     x, y = MODELS[make](10 * BATCH), labels(10 * BATCH)
     fit = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
-    model.compile("adam", LOSS, metrics=["accuracy"], jit_compile=True)
-    other.compile("adam", LOSS, metrics=["accuracy"])
     if make is not dense:  # that has dropout, whose random numbers differ
         histories = [m.fit(x, y, **fit).history for m in (model, other)]
         for key in ("loss", "accuracy"):
