@@ -249,12 +249,13 @@ def test_cells_alone(name, dropout, implementation):
 
 
 def stacked(*cells):
-    return lambda k: k.layers.RNN(
-        [getattr(k.layers, name)(units, **options) for name, units, options in cells],
-        return_sequences=True,
-        return_state=True,
-        name="layer",
-    )
+    def make(library):
+        library.utils.clear_session()  # what is numbered in the config begins alike
+        made = [getattr(library.layers, name)(units, **options) for name, units, options in cells]
+        options = {"return_sequences": True, "return_state": True}
+        return library.layers.RNN(made, **options, name="layer")
+
+    return make
 
 
 STACKS = [

@@ -116,7 +116,7 @@ class _OwnCellRNN(RNN):
             x = x.flip(1)
         start = torch.zeros((1, x.shape[0], units), dtype=dtype, device=x.device)
         weights = self._weights()
-        outputs, states = self._torch_kernel(x, (start, start), weights, *_options(weights))
+        outputs, states = self._run_kernel(x, (start, start), weights)
         output = outputs if self.return_sequences else outputs[:, -1]
         return (output, *[state[0] for state in states]) if self.return_state else output
 
@@ -126,6 +126,15 @@ class _OwnCellRNN(RNN):
         bias = cell.bias
         weights = [cell.kernel.t(), cell.recurrent_kernel.t()]
         return weights if bias is None else [*weights, bias, torch.zeros_like(bias)]
+
+    def _run_kernel(
+        self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], directions: int = 1
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Call torch's kernel, or in a graph what stands for it; see `_torch_kernel`."""
+        options = _options(weights, directions)
+        if _is_in_graph():
+            return by_operator(self._operator, x, states, weights, *options)
+        return self._torch_kernel(x, states, weights, *options)
 
     def _torch_kernel(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
@@ -165,7 +174,7 @@ class _OwnCellRNN(RNN):
         if pad is not None:
             x, weights = self._hold(x, weights, pad)
         states = [state.unsqueeze(0) for state in states]
-        outputs, states = self._torch_kernel(x, states, weights, *_options(weights))
+        outputs, states = self._run_kernel(x, states, weights)
         return outputs, [state[0] for state in states]
 
     def _packed_kernel(
@@ -214,7 +223,7 @@ class _OwnCellRNN(RNN):
             states = [torch.stack(pair) for pair in pairs]
         x = sequences.to(states[0].dtype)
         weights = [*self._weights(), *backward._weights()]
-        outputs, states = self._torch_kernel(x, states, weights, *_options(weights, directions=2))
+        outputs, states = self._run_kernel(x, states, weights, 2)
         return outputs, [state[0] for state in states], [state[1] for state in states]
 
     def _states_for(self, sequences: Tensor, given: Any) -> list[Any]:
@@ -498,8 +507,6 @@ class LSTM(_OwnCellRNN):
     def _torch_kernel(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        if _is_in_graph():
-            return by_operator(self._operator, x, states, weights, *options)
         outputs, h, c = torch.lstm(x, tuple(states), weights, *options)
         return outputs, [h, c]
 
@@ -618,8 +625,6 @@ class GRU(_OwnCellRNN):
     def _torch_kernel(
         self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], *options: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        if _is_in_graph():
-            return by_operator(self._operator, x, states[:1], weights, *options)
         # Time first, as the kernel has it inside; so it multiplies all inputs at once.
         x, options = x.transpose(0, 1).contiguous(), (*options[:-1], False)
         outputs, h = torch.gru(x, states[0], weights, *options)
