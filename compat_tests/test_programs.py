@@ -1,0 +1,77 @@
+"""The machinery of generated programs: what it compares, how it reduces, that it notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from compat_tests.programs.compare import compare
+from compat_tests.programs.drawing import HANDOVER, Draw, assemble, parts_of
+from compat_tests.programs.engines import Failure, Transcript
+from compat_tests.programs.reducing import reduced
+from compat_tests.programs.topics import TOPICS
+
+
+def _differ(theirs: str, ours: str) -> bool:
+    return compare("", Transcript(theirs), Transcript(ours), 1e-4) is not None
+
+
+def test_numbers_agree_up_to_rounding_of_the_largest() -> None:
+    assert not _differ("y [1.0, 100.0]", "y [1.001, 100.001]")
+    assert _differ("y [1.0, 100.0]", "y [1.1, 100.0]")
+    assert not _differ("y [nan, inf]", "y [nan, inf]")
+    assert _differ("y [nan]", "y [1.0]")
+    assert _differ("y 1", "y 2")  # whole numbers have no roundings
+    assert _differ("y 1", "y 1.0")
+    assert _differ("a\nb", "a")
+
+
+def test_progress_and_times_are_no_output() -> None:
+    bar = "1/1 \x1b[32m━━━━\x1b[0m\x1b[37m\x1b[0m 0s 31ms/step - loss: 0.5\n"
+    assert not _differ(bar + "end", "end")
+    assert not _differ("1/1 - 0s - 31ms/step - loss: 0.5", "1/1 - 1s - 1s/step - loss: 0.5")
+
+
+def test_exceptions_agree_where_the_same_clause_catches_them() -> None:
+    def ending(*kinds: str, line: int = 3) -> Transcript:
+        return Transcript("", Failure(kinds, "no", line, ""))
+
+    theirs = ending("ValueError", "Exception")
+    assert compare("", theirs, ending("ValueError", "Exception"), 0) is None
+    assert compare("", theirs, ending("ShapeError", "ValueError"), 0) is None
+    assert compare("", theirs, ending("TypeError", "Exception"), 0) is not None
+    assert compare("", theirs, ending("ValueError", line=4), 0) is not None
+    assert compare("", theirs, Transcript(""), 0) is not None
+
+
+def test_reducing_keeps_what_fails() -> None:
+    source = assemble(
+        """
+        import os
+        for i in range(10):
+            a = [i, 2 * i]
+        try:
+            show("y", max(numbers(3).tolist(), [7, 8, 9], key=len))
+        except ValueError:
+            pass
+        print(a)
+        """
+    )
+    text = reduced(source, lambda candidate: "max(" in candidate and "set_random" in candidate)
+    assert text == "keras.utils.set_random_seed(0)\nmax()\n"
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_equal_seeds_write_equal_programs(topic: str) -> None:
+    programs = [TOPICS[topic].program(Draw(f"1/{topic}/{i}")) for i in range(20)]
+    assert programs == [TOPICS[topic].program(Draw(f"1/{topic}/{i}")) for i in range(20)]
+    assert len(set(programs)) > 10
+    for program in programs:
+        assert "compat_tests" not in program and "torchkeras" not in program
+        for part in parts_of(program):
+            compile(part, "program.py", "exec")
+
+
+def test_parts_have_their_own_imports() -> None:
+    first, second = parts_of(assemble("show('a', 1)", HANDOVER, "print(np.ones(2))"))
+    assert "def show" in first and "def show" not in second
+    assert "import numpy as np" in second
