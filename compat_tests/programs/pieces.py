@@ -192,14 +192,25 @@ def _functional(draw: Draw, name: str, shape: Shape) -> Piece:
     return Piece("\n".join(lines), name, shape, after)
 
 
+# Layers whose calls take `training`.
+_TRAINED = ("Dropout", "SpatialDropout", "GaussianNoise", "BatchNormalization", "LSTM", "GRU",
+            "SimpleRNN", "Bidirectional", "TimeDistributed")  # fmt: skip
+
+
 def _subclass(draw: Draw, name: str, shape: Shape) -> Piece:
     expressions, after = stack(draw, shape, draw.whole(1, 3))
     kind = draw.name("Net")
     made = "\n".join(f"        self.part{i} = {e}" for i, e in enumerate(expressions))
-    calls = "\n".join(f"        x = self.part{i}(x)" for i in range(len(expressions)))
+    # `call` always takes `training`, and may hand it on: where a call says nothing of it, `fit`
+    # trains here and does not in Keras 3 (README).
+    takes = tuple(f"layers.{kind}" for kind in _TRAINED)
+    handed_on = [", training=training" if e.startswith(takes) else "" for e in expressions]
+    if draw.chance(0.3):
+        handed_on = [""] * len(expressions)
+    calls = "\n".join(f"        x = self.part{i}(x{t})" for i, t in enumerate(handed_on))
     source = (
         f"class {kind}(keras.Model):\n    def __init__(self):\n        super().__init__()\n{made}\n"
-        f"    def call(self, x):\n{calls}\n        return x\n{name} = {kind}()"
+        f"    def call(self, x, training=None):\n{calls}\n        return x\n{name} = {kind}()"
     )
     return Piece(source, name, shape, after)
 
