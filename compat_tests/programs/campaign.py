@@ -1,0 +1,149 @@
+"""Run many programs and tell what became of each."""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .compare import Difference
+from .drawing import Draw
+from .reasons import reason_for
+from .running import Memory, Pair
+from .topics import TOPICS
+
+__all__ = ["Campaign", "Tally", "report", "write_program"]
+
+
+@dataclass
+class Tally:
+    """What became of a topic's programs."""
+
+    programs: int = 0
+    finished: int = 0  # ran to their end on Keras, and gave the same here
+    refused: int = 0  # ended in the same exception on both
+    explained: Counter[str] = field(default_factory=Counter)
+    unstable: int = 0  # Keras itself differs from run to run
+    different: list[tuple[str, Difference]] = field(default_factory=list)
+
+
+def write_program(topic: str, seed: str, number: int) -> str:
+    """The program of that number."""
+    return TOPICS[topic].program(Draw(f"{seed}/{topic}/{number}"))
+
+
+def _cases(topics: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
+    """Topics by turns."""
+    for i in range(count):
+        yield topics[i % len(topics)], i // len(topics)
+
+
+@dataclass
+class Campaign:
+    """Programs of some topics, and what became of them.
+
+    Args:
+        seed: Any text; equal seeds write equal programs.
+        topics: Names of `TOPICS`.
+        cache: The file that keeps Keras's transcripts; `None` keeps none.
+        reduce_s: For how long a program that differs in a new way is cut down; 0: not at all.
+        show: Whether programs that differ are printed where they are not cut down.
+        root: The folder to import torchkeras from, if another.
+    """
+
+    seed: str
+    topics: Sequence[str] = tuple(TOPICS)
+    cache: Path | None = None
+    reduce_s: float = 0
+    show: bool = False
+    root: Path | None = None
+    tallies: dict[str, Tally] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tallies = {topic: Tally() for topic in self.topics}
+
+    def run(self, count: int, jobs: int = 2) -> dict[str, Tally]:
+        """Run so many programs, topics by turns, in so many pairs of processes."""
+        return self.run_each(_cases(self.topics, count), jobs)
+
+    def run_each(self, cases: Iterator[tuple[str, int]], jobs: int) -> dict[str, Tally]:
+        """Run the programs of these topics and numbers."""
+        waiting: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        for case in [*cases, *[None] * jobs]:
+            waiting.put(case)
+        with ThreadPoolExecutor(jobs) as pool:
+            for worker in [pool.submit(self._work, waiting) for _ in range(jobs)]:
+                worker.result()
+        return self.tallies
+
+    def _work(self, waiting: queue.SimpleQueue) -> None:
+        preload = {name for t in self.topics for name in getattr(TOPICS[t], "PRELOAD", ())}
+        pair = Pair(Memory(self.cache), tuple(sorted(preload)), self.root)
+        try:
+            while (case := waiting.get()) is not None:
+                self._judge(pair, *case)
+        finally:
+            pair.close()
+
+    def _judge(self, pair: Pair, topic: str, number: int) -> None:
+        program = write_program(topic, self.seed, number)
+        found, ended = pair.difference(program)
+        tally = self.tallies[topic]
+        tally.programs += 1
+        if found is None:
+            tally.finished += ended
+            tally.refused += not ended
+        elif (reason := reason_for(found)) is not None:
+            tally.explained[reason.sentence] += 1
+        elif not pair.is_stable(program):
+            tally.unstable += 1
+        else:
+            self._tell(pair, f"{topic} {number}", program, found)
+            tally.different.append((f"{topic} {number}", found))
+
+    def _tell(self, pair: Pair, name: str, program: str, found: Difference) -> None:
+        print(f"{name} differs: {found.signature}", flush=True)
+        known = {d.signature for t in self.tallies.values() for _, d in t.different}
+        if self.reduce_s and found.signature not in known:
+            program = pair.reduce(program, found, self.reduce_s, reason_for)
+            found = pair.difference(program)[0] or found
+        elif not self.show:
+            return
+        print(_described(program, found), flush=True)
+
+
+def _described(program: str, difference: Difference) -> str:
+    """A program and where its runs part."""
+    route = f" ({difference.route})" if difference.route else ""
+    where = ""
+    if difference.ours.failure is not None:
+        where = f"\n              at {difference.ours.failure.where}"
+    return (
+        f"{'-' * 80}\n{program}{'-' * 80}\n"
+        f"keras{route}: {difference.expected[:600]}\n"
+        f"torchkeras: {difference.actual[:600]}{where}\n"
+    )
+
+
+def report(tallies: dict[str, Tally]) -> bool:
+    """Print the table; whether every program is accounted for."""
+    print(f"{'topic':<14}programs  finished  refused  explained  unstable  different")
+    for topic, tally in tallies.items():
+        print(
+            f"{topic:<14}{tally.programs:8}  {tally.finished:8}  {tally.refused:7}"
+            f"  {tally.explained.total():9}  {tally.unstable:8}  {len(tally.different):9}"
+        )
+    reasons = sum((tally.explained for tally in tallies.values()), Counter())
+    for sentence, count in reasons.most_common():
+        print(f"{count:6}  {sentence}")
+    signatures = Counter(d.signature for t in tallies.values() for _, d in t.different)
+    for signature, count in signatures.most_common():
+        examples = [n for t in tallies.values() for n, d in t.different if d.signature == signature]
+        print(f"{count:6}  {signature}: {', '.join(examples[:4])}")
+    idle = [topic for topic, tally in tallies.items() if not tally.finished]
+    if idle:
+        print(f"No program of {', '.join(idle)} ran to its end.")
+    return not idle and not signatures
