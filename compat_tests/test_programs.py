@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+import torchkeras
+from compat_tests.programs import campaign
+from compat_tests.programs.campaign import Campaign
 from compat_tests.programs.compare import compare
+from compat_tests.programs.control import FAULTS
 from compat_tests.programs.drawing import HANDOVER, Draw, assemble, parts_of
 from compat_tests.programs.engines import Failure, Transcript
+from compat_tests.programs.reasons import REASONS
 from compat_tests.programs.reducing import reduced
 from compat_tests.programs.topics import TOPICS
 
@@ -75,3 +83,36 @@ def test_parts_have_their_own_imports() -> None:
     first, second = parts_of(assemble("show('a', 1)", HANDOVER, "print(np.ones(2))"))
     assert "def show" in first and "def show" not in second
     assert "import numpy as np" in second
+
+
+def test_a_difference_is_noticed_and_reduced(monkeypatch, capsys) -> None:
+    programs = [
+        assemble("print(type(keras.Input((2,))).__module__)", "print(np.pi)"),
+        "raise ValueError",
+    ]
+    monkeypatch.setattr(campaign, "write_program", lambda topic, number, seed: programs[number])
+    found = Campaign("0", ("ops",), reduce_s=10)
+    tally = found.run(len(programs), jobs=1)["ops"]
+    assert (tally.programs, tally.finished, tally.refused, len(tally.different)) == (2, 0, 1, 1)
+    assert not campaign.report(found.tallies)
+    shown = capsys.readouterr().out
+    assert "print(type(keras.Input(" in shown and "np.pi" not in shown
+    assert "No program of ops ran to its end." in shown  # which is a failure too
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.file)
+def test_faults_of_the_control_can_be_planted(fault, tmp_path) -> None:
+    source = Path(torchkeras.__file__).parent / fault.file
+    copy = tmp_path / fault.file
+    copy.parent.mkdir()
+    shutil.copy(source, copy)
+    fault.plant(tmp_path)
+    assert copy.read_text() != source.read_text()
+    compile(copy.read_text(), fault.file, "exec")
+
+
+def test_reasons_are_sentences_that_match_something_tight() -> None:
+    for reason in REASONS:
+        assert reason.sentence[0].isupper() and reason.sentence.endswith("."), reason
+        assert reason.theirs or reason.ours, f"matches every difference: {reason}"
+    assert len({reason.sentence for reason in REASONS}) <= len(REASONS)

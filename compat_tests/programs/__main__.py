@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     started = time.monotonic()
     if options.case is not None:
-        print(write_program(topics[0], options.seed, options.case))
-        tallies = campaign.run_each(iter([(topics[0], options.case)]), 1)
+        print(write_program(topics[0], options.case, options.seed))
+        tallies = campaign.run_each([(topics[0], options.case)], 1)
     else:
         tallies = campaign.run(options.cases, options.jobs)
     complete = report(tallies)

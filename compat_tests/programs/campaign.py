@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from .compare import Difference
 from .drawing import Draw
 from .reasons import reason_for
 from .running import Memory, Pair
-from .topics import TOPICS
+from .topics import PRELOAD, TOPICS
 
-__all__ = ["Campaign", "Tally", "report", "write_program"]
+__all__ = ["Campaign", "Tally", "case_of", "report", "write_program"]
 
 
 @dataclass
@@ -30,15 +30,14 @@ class Tally:
     different: list[tuple[str, Difference]] = field(default_factory=list)
 
 
-def write_program(topic: str, seed: str, number: int) -> str:
-    """The program of that number."""
+def write_program(topic: str, number: int, seed: str) -> str:
+    """The program of a topic that has this number."""
     return TOPICS[topic].program(Draw(f"{seed}/{topic}/{number}"))
 
 
-def _cases(topics: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
-    """Topics by turns."""
-    for i in range(count):
-        yield topics[i % len(topics)], i // len(topics)
+def case_of(topics: Sequence[str], index: int) -> tuple[str, int]:
+    """Topic and number of the program that is run at this place: topics take turns."""
+    return topics[index % len(topics)], index // len(topics)
 
 
 @dataclass
@@ -67,9 +66,9 @@ class Campaign:
 
     def run(self, count: int, jobs: int = 2) -> dict[str, Tally]:
         """Run so many programs, topics by turns, in so many pairs of processes."""
-        return self.run_each(_cases(self.topics, count), jobs)
+        return self.run_each([case_of(self.topics, i) for i in range(count)], jobs)
 
-    def run_each(self, cases: Iterator[tuple[str, int]], jobs: int) -> dict[str, Tally]:
+    def run_each(self, cases: Sequence[tuple[str, int]], jobs: int) -> dict[str, Tally]:
         """Run the programs of these topics and numbers."""
         waiting: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         for case in [*cases, *[None] * jobs]:
@@ -80,8 +79,7 @@ class Campaign:
         return self.tallies
 
     def _work(self, waiting: queue.SimpleQueue) -> None:
-        preload = {name for t in self.topics for name in getattr(TOPICS[t], "PRELOAD", ())}
-        pair = Pair(Memory(self.cache), tuple(sorted(preload)), self.root)
+        pair = Pair(Memory(self.cache), PRELOAD, self.root)
         try:
             while (case := waiting.get()) is not None:
                 self._judge(pair, *case)
@@ -89,7 +87,7 @@ class Campaign:
             pair.close()
 
     def _judge(self, pair: Pair, topic: str, number: int) -> None:
-        program = write_program(topic, self.seed, number)
+        program = write_program(topic, number, self.seed)
         found, ended = pair.difference(program)
         tally = self.tallies[topic]
         tally.programs += 1

@@ -8,9 +8,13 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["TOPICS"]
+__all__ = ["PRELOAD", "TOPICS"]
 
 TOPICS: dict[str, ModuleType] = {
     name: importlib.import_module(f"{__name__}.{name}")
     for name in ("layers", "models", "training", "data", "draws", "lives", "ops", "errors")
 }
+# All that they name, imported before the programs are run.
+PRELOAD = tuple(
+    dict.fromkeys(name for topic in TOPICS.values() for name in getattr(topic, "PRELOAD", ()))
+)
