@@ -32,7 +32,15 @@ from .dtypes import as_tensor, readable, standardize_dtype, to_numpy, to_torch
 from .naming import auto_name, current_path, explain
 from .tree import map_structure
 
-__all__ = ["READING", "CastVariable", "Reading", "Variable", "shape_equal", "standardize_shape"]
+__all__ = [
+    "READING",
+    "CastVariable",
+    "Reading",
+    "Variable",
+    "itself",
+    "shape_equal",
+    "standardize_shape",
+]
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 _SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
@@ -445,6 +453,12 @@ class Variable(torch.nn.Parameter):
         """Make a variable of `data` that has this one's name, path and other attributes."""
         return _rebuild(type(self), data.detach(), self.requires_grad, self._fields())
 
+    def stand_in(self, data: torch.Tensor) -> Variable:
+        """Make what stands for this variable where shapes are inferred: `data`, by its name."""
+        stand_in = self.rewrap(data)
+        stand_in.__dict__["_stands_for"] = self
+        return stand_in
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         if id(self) in memo:
             return memo[id(self)]
@@ -520,6 +534,19 @@ class CastVariable(torch.Tensor):
         if name == "variable" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.variable, name)
+
+
+def itself(value: Any) -> Any:
+    """Return the variable where `value` is what a layer sees of one, else `value`.
+
+    Example:
+        >>> v = Variable([1.5])
+        >>> itself(CastVariable.of(v, torch.bfloat16)) is v
+        True
+    """
+    if isinstance(value, CastVariable):
+        return value.variable
+    return value.__dict__.get("_stands_for", value) if isinstance(value, Variable) else value
 
 
 def standardize_shape(shape: Any) -> tuple[int | None, ...]:

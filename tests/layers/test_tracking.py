@@ -3,11 +3,12 @@ import pickle
 from collections import OrderedDict
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
 from torchkeras import tree
-from torchkeras.layers import Dense, Layer
+from torchkeras.layers import Dense, Input, Layer
 from torchkeras.layers.tracking import (
     TrackedDict,
     TrackedList,
@@ -365,3 +366,36 @@ def test_a_subclass_may_call_its_own_list_of_layers_as_the_inner_one_is_called()
     assert chain(torch.ones(1, 4)).shape == (1, 2)
     assert len(chain.weights) == 4 and len(list(chain.parameters())) == 4
     assert [type(layer) for layer in chain._flatten_layers()] == [Chain, Dense, Dense]
+
+
+class Renaming(Layer):
+    """Gives a weight a second name in `call`, and changes weights there."""
+
+    def build(self, input_shape):
+        self.kernels = [self.add_weight((2, 2), name=f"kernel_{i}") for i in range(2)]
+        self.count = self.add_weight((), "zeros", name="count")
+        self.inner = Dense(2)
+        self.inner.build(input_shape)
+
+    def call(self, x):
+        self.last = self.kernels[1]
+        self.both = [self.kernels[0], self.last]
+        self.count.assign_add(1.0)
+        self.inner.kernel.assign(self.inner.kernel * 0.5)
+        return self.inner(x @ self.last) + self.count
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_what_a_call_sees_of_a_weight_is_the_weight(dtype):
+    layer = Renaming(dtype=dtype)
+    layer(Input((2,)))
+    assert layer.last is layer.kernels[1] and layer.both[0] is layer.kernels[0]
+    before = layer.inner.kernel.numpy().copy()
+    names = ["kernel_0", "kernel_1", "count", "kernel", "bias"]
+    assert [w.name for w in layer.weights] == names
+    assert not any(w.is_meta for w in layer.weights) and float(layer.count) == 0.0
+    for _ in range(2):
+        layer(torch.ones(1, 2))
+    assert [w.name for w in layer.weights] == names
+    assert float(layer.count) == 2.0
+    np.testing.assert_allclose(layer.inner.kernel.numpy(), before / 4, rtol=1e-2)

@@ -34,6 +34,8 @@ class Context(threading.local):
         real_device: The device on which layers built during shape inference put their weights.
         view: What reading a weight as a layer's attribute applies to it, or `None`. Derived from
             `READING.autocast` and `meta`, so that the common case costs one test.
+        plain: The layer that is running only computes with weights: it is one of the library's. A
+            user's may call the methods of a variable, also on the weights of a layer inside.
         entered: An outermost call is open; it has cleared the losses of the one before.
         idle: The batch is another process's: what is computed here must not count in statistics
             that processes take together; see `distribution`.
@@ -46,19 +48,28 @@ class Context(threading.local):
     device: torch.device | None = None
     real_device: torch.device | None = None
     view: Callable[[torch.Tensor, bool], torch.Tensor] | None = None
+    plain: bool = False
     entered: bool = False
     idle: bool = False
     share: float | None = None
 
-    def set_view(self, autocast: torch.dtype | None, meta: bool) -> tuple[torch.dtype | None, bool]:
+    def set_view(
+        self, autocast: torch.dtype | None, meta: bool, plain: bool | None = None
+    ) -> tuple[torch.dtype | None, bool, bool]:
         """Set how weights are seen, and return the former setting for restoring it."""
-        former = (READING.autocast, self.meta)
+        former = (READING.autocast, self.meta, self.plain)
         READING.autocast, self.meta = autocast, meta
+        if plain is not None:
+            self.plain = plain
         self.view = None if autocast is None and not meta else self._see
         return former
 
     def _see(self, weight: torch.Tensor, plain: bool) -> torch.Tensor:
-        """Return what a layer gets for a weight; if not `plain`, with the methods of a variable."""
+        """Return what a layer gets for a weight.
+
+        It has the methods of a variable, unless both the layer that has the weight (`plain`) and
+        the one that is running are the library's.
+        """
         dtype, autocast = weight.dtype, READING.autocast
         if (
             autocast is not None
@@ -66,10 +77,10 @@ class Context(threading.local):
             and getattr(weight, "autocast", True)
         ):
             dtype = autocast
-        bare = plain or not isinstance(weight, Variable)
+        bare = (plain and self.plain) or not isinstance(weight, Variable)
         if self.meta:
             stand_in = torch.zeros_like(weight, dtype=dtype, device=self.device)
-            return stand_in if bare else weight.rewrap(stand_in)
+            return stand_in if bare else weight.stand_in(stand_in)
         if bare or dtype is weight.dtype or torch.compiler.is_compiling():
             return weight.to(dtype)
         return CastVariable.of(weight, dtype)

@@ -366,8 +366,10 @@ class Layer(Quantizing, CallEffects, Operation):
         if not plan.accepts_training:
             kwargs.pop("training", None)
         former = None
-        if plan.autocast is not READING.autocast:
-            former = CONTEXT.set_view(plan.autocast, CONTEXT.meta)
+        if plan.autocast is not READING.autocast or (
+            CONTEXT.view is not None and CONTEXT.plain is not self._static_masks
+        ):
+            former = CONTEXT.set_view(plan.autocast, CONTEXT.meta, self._static_masks)
         try:
             return _module_call(self, *args, **kwargs)
         except (RuntimeError, IndexError) as error:
@@ -588,7 +590,7 @@ class Layer(Quantizing, CallEffects, Operation):
     def _symbolic_outputs(
         self, spec: CallSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        former = CONTEXT.set_view(autocast_of(self), CONTEXT.meta)
+        former = CONTEXT.set_view(autocast_of(self), CONTEXT.meta, self._static_masks)
         try:
             method = self.compute_output_spec
             if kwargs or getattr(method, "__func__", None) is not Layer.compute_output_spec:

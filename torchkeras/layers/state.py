@@ -22,7 +22,7 @@ from ..naming import current_path, explain, is_scope_of, name_scope
 from ..random import SeedGenerator
 from ..regularizers import get as get_regularizer
 from ..tree import flatten
-from ..variables import Variable
+from ..variables import Variable, itself
 from .tracking import (
     CONTAINERS,
     Tracked,
@@ -86,6 +86,8 @@ class LayerState(torch.nn.Module):
             else:
                 self._set_container(name, value)
             return
+        if CONTEXT.view is not None:
+            value = itself(value)
         if isinstance(value, _HOLDERS):
             if not self._may_hold(value):
                 self.__dict__[name] = value
@@ -266,7 +268,7 @@ class LayerState(torch.nn.Module):
             self.__dict__["_locked"] = former
 
     def _check_known(self, values: Any) -> None:
-        new = [value for value in values if isinstance(value, _LOCKED_OUT)]
+        new = [value for value in map(itself, values) if isinstance(value, _LOCKED_OUT)]
         if not new:
             return
         known = [*self._own_weights(), *self._children(), *self._metrics, *self._seed_generators]

@@ -25,6 +25,7 @@ import torch
 from ..config import get_global_attribute, set_global_attribute
 from ..graph.context import CONTEXT
 from ..tree import flatten, register_tree_node
+from ..variables import itself
 
 __all__ = [
     "CONTAINERS",
@@ -373,12 +374,15 @@ def is_stateless(module: torch.nn.Module) -> bool:
 
 
 def track(value: Any, owner: Any, attribute: str) -> Any:
-    """Return a list or dict, or a tuple with state in it, in tracked form; else `value` itself."""
+    """Return a list or dict, or a tuple with state in it, in tracked form; else `value` itself.
+
+    What a layer sees of a variable becomes the variable.
+    """
     if isinstance(value, Tracked) and "_owner" not in value.__dict__:
         return value.attach(owner, attribute)
     kind = _KINDS.get(type(value))
     if kind is None:
-        return value
+        return value if CONTEXT.view is None else itself(value)
     if kind is TrackedTuple:
         items = [track(item, owner, "") for item in value]
         if not any(_is_state(item) for item in items):
