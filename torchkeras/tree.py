@@ -224,7 +224,7 @@ def _walk(x: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
-    """Put leaves into the shape of `structure`.
+    """Put leaves into the shape of `structure`, dicts with their keys sorted, as Keras on torch.
 
     Args:
         structure: Where the containers come from; its leaves are ignored.
@@ -246,7 +246,27 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
             f" {len(leaves)}."
         )
     remaining = iter(leaves)
-    return _rebuild(structure, lambda _: next(remaining))
+    return _rebuild(_with_sorted_keys(structure), lambda _: next(remaining))
+
+
+def _with_sorted_keys(x: Any) -> Any:
+    """Copy a structure, with dicts in the order in which they are laid flat."""
+    node = _node(x)
+    if node is None:
+        return x
+    children, aux = node.split(x)
+    return node.join(_sorted_aux(node, aux), [_with_sorted_keys(child) for child in children])
+
+
+def _sorted_aux(node: _Node, aux: Any) -> Any:
+    """What joins the children of a dict in the order of its sorted keys."""
+    if node is not _DICT:
+        return aux
+    keys, like = aux
+    ordered = dict.fromkeys(keys)
+    return keys, defaultdict(like.default_factory, ordered) if type(
+        like
+    ) is defaultdict else ordered
 
 
 def _rebuild(x: Any, func: Callable[[Any], Any]) -> Any:
@@ -470,4 +490,4 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
     if node is None:
         return func(structure)
     children, aux = node.split(structure)
-    return node.join(aux, [map_shape_structure(func, c) for c in children])
+    return node.join(_sorted_aux(node, aux), [map_shape_structure(func, c) for c in children])

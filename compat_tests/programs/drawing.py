@@ -71,11 +71,11 @@ def whole(*shape, below=10, seed=0):
 ''',
     "attempt": '''
 def attempt(label, function):
-    """Print what a call returns, or the kind of its exception."""
+    """Print what a call returns, or the kinds of its exception."""
     try:
         show(label, function())
     except Exception as error:
-        print(label, "raises", type(error).__name__)
+        print(label, "raises", *(kind.__name__ for kind in type(error).__mro__[:-1]))
 ''',
 }
 

@@ -12,7 +12,7 @@ import torch
 import torchkeras as keras
 from torchkeras import layers as L
 from torchkeras import metrics
-from torchkeras.models import Model, Sequential, model_from_json
+from torchkeras.models import Model, Sequential, load_model, model_from_json
 from torchkeras.registry import CustomObjectScope
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
@@ -486,3 +486,61 @@ def test_a_list_that_holds_itself(tmp_path):
         model.save(tmp_path / "m.keras")
         again = keras.saving.load_model(tmp_path / "m.keras")
     torch.testing.assert_close(again(X), expected)
+
+
+# Steps and `build`s of users -----------------------------------------------------------------
+
+
+class Own(Model):
+    """Trains by its own step; its `call` takes more than a batch's inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(1)
+
+    def call(self, x, factor):
+        return self.dense(x) * factor
+
+    def train_step(self, data):
+        x, y = data
+        self.zero_grad()
+        loss = ((self(x, factor=2.0) - y) ** 2).mean()
+        loss.backward()
+        weights = self.trainable_weights
+        with torch.no_grad():
+            self.optimizer.apply([w.value.grad for w in weights], weights)
+        return {"error": loss}
+
+
+def test_a_model_that_only_its_own_step_can_call_trains():
+    model = Own()
+    model.compile("sgd")
+    history = model.fit(torch.ones(4, 2), torch.ones(4, 1), epochs=3, verbose=0).history
+    assert history["error"][-1] < history["error"][0]
+
+
+def test_build_of_a_model_whose_call_needs_more():
+    model = Own()
+    model.build((None, 2))
+    assert model.built and not model.weights
+    assert model(torch.ones(1, 2), factor=0.0).tolist() == [[0.0]]
+
+
+def test_weights_that_a_build_left_to_the_first_call_are_read(tmp_path):
+    class Later(Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = L.Dense(2)
+
+        def build(self, input_shape):
+            self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+            super().build(input_shape)
+
+        def call(self, x):
+            return self.dense(x) * self.scale
+
+    model, x = Later(), torch.ones(1, 3)
+    expected = model(x)
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", custom_objects={"Later": Later})
+    torch.testing.assert_close(loaded(x), expected)

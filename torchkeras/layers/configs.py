@@ -14,6 +14,7 @@ from typing import Any
 
 from ..activations import serialize as serialize_activation
 from ..dtype_policies import serialize as serialize_dtype_policy
+from ..graph.keras_tensor import any_symbolic
 from ..graph.operation import init_config
 from ..registry import serialize_keras_object
 
@@ -70,6 +71,8 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
     if not _is_ours(own_init) and _is_ours(own_config):
         # The whole class is the user's, and writes no config.
         arguments = init_config(layer, drop=_BASE)
+        # The tensors that a functional model was made of stand for no setting.
+        arguments = {k: v for k, v in arguments.items() if not any_symbolic(v)}
         parameters = inspect.signature(own_init.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             config = {key: value for key, value in config.items() if key in parameters}

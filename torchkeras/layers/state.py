@@ -368,7 +368,8 @@ class LayerState(torch.nn.Module):
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
-        with self._name_scope():
+        # Not `_name_scope`: a weight made in `__init__` does not settle where the layer belongs.
+        with _NO_SCOPE if is_scope_of(self) else name_scope(self.name, caller=self):
             weight = Variable(
                 get_initializer(initializer),
                 shape=shape,

@@ -10,7 +10,7 @@ from ..layers import Input, InputLayer, Layer
 from ..naming import explain
 from ..registry import SafeModeScope, deserialize_keras_object, serialize_keras_object
 from ..tree import assert_same_structure, flatten, lists_to_tuples, map_structure
-from .functional import Functional
+from .functional import Functional, constructs_functional
 from .model import Model
 from .sequential import Sequential
 
@@ -65,8 +65,11 @@ def clone_model(
         copy = _clone_sequential(model, clone, input_tensors)
         copy._compile_like(model)
         return copy
-    if isinstance(model, Functional) and type(model).get_config is Functional.get_config:
-        copy = _clone_functional(model, clone, input_tensors)
+    if isinstance(model, Functional):
+        plain = clone_function is None and call_function is None and input_tensors is None
+        copy = _revived(model) if plain else None
+        if copy is None:
+            copy = _clone_functional(model, clone, input_tensors)
         copy._compile_like(model)
         return copy
     if input_tensors is not None or clone_function is not None or call_function is not None:
@@ -80,6 +83,21 @@ def clone_model(
     # By way of a full config, which says also how to build and to compile it.
     known = {type(model).__name__: type(model)}
     return deserialize_keras_object(serialize_keras_object(model), known, safe_mode=False)
+
+
+def _revived(model: Functional) -> Model | None:
+    """Make a user's functional model anew by its own constructor, which knows its methods.
+
+    Returns:
+        `None` for others, and where the config does not say all that the constructor wants.
+    """
+    if type(model).get_config is Functional.get_config and constructs_functional(type(model)):
+        return None
+    with SafeModeScope(False):
+        try:
+            return type(model).from_config(model.get_config())
+        except TypeError:
+            return None
 
 
 class _Cloner:
@@ -180,4 +198,5 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
         )
     inputs = map_structure(value_of, model.input)
     outputs = map_structure(value_of, model.output)
-    return type(model)(inputs, outputs, name=model.name)
+    cls = type(model) if constructs_functional(type(model)) else Functional
+    return cls(inputs, outputs, name=model.name)

@@ -40,7 +40,7 @@ from .lowered import LoweredModel, fits, hold
 from .model import Model, insert_base
 from .structure import functional_config, functional_from_config
 
-__all__ = ["Functional"]
+__all__ = ["Functional", "constructs_functional"]
 
 Tensor = torch.Tensor
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -72,6 +72,8 @@ class Functional(LoweredModel):
     _fixed_sizes = True
     _warned_of_structure = False
 
+    # A config that a user's `get_config` extends; the tensors are settings of no class.
+    _config_excludes = ("inputs", "outputs")
     _convert_input_args = False
     _allow_non_tensor_positional_args = True
 
@@ -423,7 +425,7 @@ class Functional(LoweredModel):
     # Configs and copies --------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        if not _constructs_functional(type(self)):
+        if not constructs_functional(type(self)):
             return Model.get_config(self)
         return functional_config(self)
 
@@ -565,7 +567,7 @@ def _cut_out(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     return map_structure(value_of, inputs), map_structure(value_of, outputs)
 
 
-def _constructs_functional(cls: type) -> bool:
+def constructs_functional(cls: type) -> bool:
     """Whether `cls(inputs, outputs, name=…)` makes such a model, so that a config can."""
     init: Callable[..., Any] = cls.__init__
     if init is Functional.__init__:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import io
 import json
 import warnings
@@ -164,11 +165,22 @@ class Model(Trainer, Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights by running `call` on symbolic inputs.
 
+        Called by a `build` that overrides it, or where `call` needs more than one input, it leaves
+        the layers inside to the first call.
+
         Args:
             input_shape: The shape of the first input, or a structure of shapes.
         """
-        self._build_by_run((_specs(input_shape, self.input_dtype),), {})
+        if type(self).build is Model.build and self._takes_one_input():
+            self._build_by_run((_specs(input_shape, self.input_dtype),), {})
         self.built = True
+
+    def _takes_one_input(self) -> bool:
+        try:
+            inspect.signature(self.call).bind(None)
+        except TypeError:
+            return False
+        return True
 
     def _build_by_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
@@ -198,8 +210,11 @@ class Model(Trainer, Layer):
         try:
             if type(self).build is not Model.build:
                 super().build_from_config(config)
-            elif "input_shape" in config:
-                self.build(config["input_shape"])
+                if all(layer.built for layer in self._flatten_layers()):
+                    return
+            # What a `build` left to the first call has weights in the file, too.
+            if "input_shape" in config:
+                self._build_by_run((_specs(config["input_shape"], self.input_dtype),), {})
             else:
                 shapes = config.get("shapes_dict", {})
                 kwargs = {
@@ -207,7 +222,7 @@ class Model(Trainer, Layer):
                     for key, shape in shapes.items()
                 }
                 self._build_by_run((), kwargs)
-                self.built = True
+            self.built = True
         except Exception as error:
             warnings.warn(
                 f"Model '{self.name}' had a build config, but the model cannot be built"

@@ -126,9 +126,10 @@ class Compiled:
             compile_metrics = CompileMetrics(metrics, weighted_metrics, output_names=names)
         elif compile_metrics is not None:
             arguments |= {key: former[key] for key in ("metrics", "weighted_metrics")}
+        if loss is not None:  # else it stays what it was: what a model's `__init__` set, too
+            self.__dict__["loss"] = loss
         self.__dict__.update(
             optimizer=optimizer,
-            loss=arguments["loss"],
             run_eagerly=run_eagerly,
             jit_compile=jit_compile is True,
             _jit_auto=jit_compile == "auto" and not run_eagerly,

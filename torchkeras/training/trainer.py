@@ -605,11 +605,11 @@ class Trainer(Compiled):
         """Return the outputs for a batch as NumPy arrays."""
         was_training = self.training
         try:
-            outputs = self._predict_alone(x, sys.maxsize)
+            outputs = self._predict_alone(x, sys.maxsize, draws=False)
             if outputs is not None:
                 return outputs
             adapter = get_data_adapter(x, batch_size=count_rows(x))
-            data = adapter.peek(self._device())
+            data = adapter.alone(self._device())
             self.make_predict_function()
             self._to_eval()
             if self._replicas is not None:
@@ -620,12 +620,13 @@ class Trainer(Compiled):
                 switch_mode(self, True)
         return map_structure(joined_on_host, outputs)
 
-    def _predict_alone(self, x: Any, batch_size: int | None) -> Any:
+    def _predict_alone(self, x: Any, batch_size: int | None, draws: bool = True) -> Any:
         """Return the outputs for an array that is one batch, without all that many batches need.
 
         Args:
             x: Any data.
             batch_size: Samples in a batch.
+            draws: Whether it is a pass over data, which draws from torch's generator.
 
         Returns:
             `None` for other data, or where it is to be shared among processes.
@@ -635,7 +636,8 @@ class Trainer(Compiled):
         data = lone_batch(x, batch_size)
         if data is None:
             return None
-        draw_loader_seed()
+        if draws:
+            draw_loader_seed()
         self._to_eval()
         self.make_predict_function()
         self.stop_predicting = False
@@ -677,7 +679,7 @@ class Trainer(Compiled):
 
     def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
         adapter = get_data_adapter(x, y, sample_weight, batch_size=count_rows(x))
-        data = adapter.peek(self._device())
+        data = adapter.alone(self._device())
         if not self._is_ready():
             self._symbolic_build(data)
         self._build_optimizer()
@@ -719,8 +721,7 @@ class Trainer(Compiled):
         """Build all that depends on the shapes of a batch; the name is Keras's."""
         x, y, _ = unpack_x_y_sample_weight(data_batch)
         ready = self.built and all(layer.built for layer in self._flatten_layers())
-        standard = not self._overrides("train_step") or not self._overrides("compute_loss")
-        if not ready or (y is not None and standard):
+        if not ready or y is not None:
             y_pred = self._infer_outputs(x, ready)
             if y_pred is not None and y is not None:
                 self._bind(y, y_pred)
@@ -744,15 +745,12 @@ class Trainer(Compiled):
                 return infer_spec(self.__call__, (specs,), {"training": False})
             return self(specs, training=False)
         except Exception:
-            if ready:
-                return None  # the first step will bind them, or say what is wrong
-            try:
-                with torch.no_grad():
-                    return self(x, training=False)
-            except NotImplementedError:
-                if self._overrides("train_step"):
-                    return None  # a model without `call`, such as a GAN's pair of networks
-                raise
+            if ready or self._overrides("train_step", "test_step"):
+                # The first step will bind them, or say what is wrong; one of a user's may run
+                # anything but `call(x)`.
+                return None
+            with torch.no_grad():
+                return self(x, training=False)
 
     def _bind(self, y: Any, y_pred: Any) -> None:
         # A `compute_loss` of one's own may hand on other outputs and targets.

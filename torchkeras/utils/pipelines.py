@@ -28,7 +28,7 @@ from ..dtypes import as_tensor, to_numpy
 from ..naming import explain
 from ..training.data import PyDataset
 from ..training.data.py_dataset import made_ahead
-from ..tree import flatten, map_structure, pack_sequence_as
+from ..tree import flatten, map_structure
 from . import steps
 from .steps import AUTOTUNE, ENDLESS, UNKNOWN
 
@@ -172,7 +172,8 @@ class Pipeline:
         def rows() -> Iterator[Any]:
             for batch in self:
                 for row in zip(*map(_rows, flatten(batch)), strict=True):
-                    yield pack_sequence_as(batch, row)
+                    leaves = iter(row)
+                    yield map_structure(lambda _, leaves=leaves: next(leaves), batch)
 
         return Elements(rows, UNKNOWN)
 

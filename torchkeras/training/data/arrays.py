@@ -21,7 +21,7 @@ import torch
 from ...config import floatx
 from ...dtypes import to_torch
 from ...naming import explain
-from ...tree import assert_same_structure, flatten, is_nested, map_structure, pack_sequence_as
+from ...tree import assert_same_structure, flatten, is_nested, map_structure
 from .adapter import (
     DataAdapter,
     class_weight_to_sample_weights,
@@ -404,13 +404,10 @@ def _packer(data: Any) -> Callable[[tuple[torch.Tensor, ...]], Any]:
         type(leaf) is not torch.Tensor and (leaf is None or is_nested(leaf)) for leaf in data
     ):
         return lambda leaves: leaves  # `zip` makes tuples already
-    present = [leaf is not None for leaf in flatten(data)]
-    if all(present):
-        return lambda leaves: pack_sequence_as(data, leaves)
 
     def pack(leaves: tuple[torch.Tensor, ...]) -> Any:
         remaining = iter(leaves)
-        return pack_sequence_as(data, [next(remaining) if p else None for p in present])
+        return map_structure(lambda leaf: None if leaf is None else next(remaining), data)
 
     return pack
 
