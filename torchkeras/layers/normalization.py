@@ -283,12 +283,18 @@ class GroupNormalization(Normalizing):
         x, gamma, beta = _alike(inputs, self.gamma, self.beta)
         if self._order is not None:
             x = torch.permute(x, self._order)
-        if gamma is None and beta is not None:
-            # torch's kernel has no gradient for an offset without a scale (seen in 2.13).
-            offset = beta.view(-1, *[1] * (x.dim() - 2))
-            x = torch.group_norm(x, self.groups, eps=self.epsilon) + offset
-        else:
+        derived_alone = torch.is_grad_enabled() and not x.requires_grad
+        if (gamma is not None or beta is None) and not derived_alone:
             x = torch.group_norm(x, self.groups, gamma, beta, self.epsilon)
+        else:
+            # torch's kernel has no gradient for an offset without a scale, and ends the process
+            # where weights are derived but not `x`, which is `channels_last` (both in torch 2.13).
+            x = torch.group_norm(x, self.groups, eps=self.epsilon)
+            shape = (-1, *[1] * (x.dim() - 2))
+            if gamma is not None:
+                x = x * gamma.view(shape)
+            if beta is not None:
+                x = x + beta.view(shape)
         if self._order is not None:
             x = torch.permute(x, self._inverse)
         return x if x.dtype is self._compute_dtype else x.to(self._compute_dtype)
