@@ -157,14 +157,15 @@ class Variable(torch.nn.Parameter):
         late = None if deferred else READING.late
         # `predict` may be what builds a model.
         with torch.inference_mode(False) if torch.is_inference_mode_enabled() else _NO_CHANGE:
-            value = None
+            value, laid_out = None, layout is None
             if deferred:
                 value = READING.scope.room_for(initializer, shape, dtype, device)
             elif late is not None:
                 value = late.room_for(initializer, shape, dtype, device, layout, memory_format)
+                laid_out = laid_out or value is not None
             if value is None:
                 value = _initial_value(initializer, shape, dtype, device, at_home)
-            if layout is not None:
+            if not laid_out:
                 value = _lay_out(value, layout, memory_format)
             differentiable = value.is_floating_point() or value.is_complex()
             self = torch.Tensor._make_subclass(cls, value, bool(trainable) and differentiable)
@@ -688,5 +689,7 @@ def _lay_out(
             )
         )
     inverse = sorted(range(len(layout)), key=layout.__getitem__)
-    stored = value.permute(*layout).contiguous(memory_format=memory_format)
+    # `contiguous` would leave axes of size one any stride; by those torch tells the format of a
+    # kernel, and its convolutions fail backwards where that does not fit the gradient's.
+    stored = value.permute(*layout).clone(memory_format=memory_format)
     return stored.permute(*inverse)

@@ -6,7 +6,7 @@ import scipy.signal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchkeras import layers
+from torchkeras import layers, ops
 
 
 def test_conv2d_against_scipy():
@@ -152,3 +152,24 @@ def test_errors_name_layer_and_argument():
         layers.Conv2D(3, 3, groups=2, name="my_conv")
     with pytest.raises(ValueError, match="(?s)window is larger.*kernel_size"):
         layers.Conv2D(3, 5)(torch.ones(1, 4, 4, 1))
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("name", ["Conv1D", "Conv2D", "Conv2DTranspose", "SeparableConv1D"])
+def test_lone_filters_have_gradients(name, size, rows):
+    # Few rows and one thread: torch's own kernels, which are strict about strides.
+    layer = getattr(layers, name)(1, size)
+    x = torch.randn(rows, *[4] * layer.rank, 2)
+    layer(x)[:, 1:].sum().backward()
+    weights = [w.detach().double().contiguous().requires_grad_() for w in layer.weights]
+    values = dict(zip((key for key, _ in layer.named_parameters()), weights, strict=True))
+    torch.func.functional_call(layer, values, (x.double(),))[:, 1:].sum().backward()
+    for weight, wide in zip(layer.weights, weights, strict=True):
+        torch.testing.assert_close(weight.grad.double(), wide.grad, atol=1e-5, rtol=1e-5)
+
+
+def test_op_with_a_lone_filter_has_gradients():
+    kernel = torch.randn(1, 2, 2, 1, requires_grad=True)
+    ops.conv(torch.randn(1, 1, 5, 2), kernel).sum().backward()
+    assert kernel.grad.shape == kernel.shape

@@ -94,9 +94,14 @@ def _in_channels_first(
 
 
 def _kernel_first(kernel: Tensor) -> Tensor:
-    """See a kernel `(window..., C, F)` as `(F, C, window...)`."""
+    """See a kernel `(window..., C, F)` as `(F, C, window...)`.
+
+    Where F is one, the stride of its axis says nothing, but torch (2.13) takes the kernel's format
+    from it, and its convolutions then fail backwards: such a kernel is copied.
+    """
     rank = kernel.ndim - 2
-    return kernel.permute(rank + 1, rank, *range(rank))
+    weight = kernel.permute(rank + 1, rank, *range(rank))
+    return weight.clone(memory_format=torch.contiguous_format) if weight.shape[0] == 1 else weight
 
 
 @op(path=_PATH + "Conv")
