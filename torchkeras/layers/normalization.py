@@ -283,18 +283,19 @@ class GroupNormalization(Normalizing):
         x, gamma, beta = _alike(inputs, self.gamma, self.beta)
         if self._order is not None:
             x = torch.permute(x, self._order)
-        derived_alone = torch.is_grad_enabled() and not x.requires_grad
-        if (gamma is not None or beta is None) and not derived_alone:
+        if not torch.is_grad_enabled():
             x = torch.group_norm(x, self.groups, gamma, beta, self.epsilon)
         else:
-            # torch's kernel has no gradient for an offset without a scale, and ends the process
-            # where weights are derived but not `x`, which is `channels_last` (both in torch 2.13).
+            # The backward kernel of torch 2.13 has no gradient for an offset without a scale; and
+            # it ends the process where gradients of the weights but not of `x` are asked for, if
+            # that is `channels_last`.
             x = torch.group_norm(x, self.groups, eps=self.epsilon)
             shape = (-1, *[1] * (x.dim() - 2))
-            if gamma is not None:
-                x = x * gamma.view(shape)
-            if beta is not None:
-                x = x + beta.view(shape)
+            if gamma is None or beta is None:
+                x = x if gamma is None else x * gamma.view(shape)
+                x = x if beta is None else x + beta.view(shape)
+            else:
+                x = torch.addcmul(beta.view(shape), x, gamma.view(shape))
         if self._order is not None:
             x = torch.permute(x, self._inverse)
         return x if x.dtype is self._compute_dtype else x.to(self._compute_dtype)
