@@ -110,7 +110,7 @@ def traced(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
 @contextlib.contextmanager
 def probes(model: Any, wrap: Wrap) -> Iterator[None]:
     """Put probes around the parts of a step for some time."""
-    step, optimizer = model._train_step, model.optimizer
+    step, optimizer = model._settled_train_step, model.optimizer
     drawn, hook = epochs.EpochIterator.epoch, callback_list._batch_hook
     compiled = () if step.metrics is None else (step.metrics,)
 

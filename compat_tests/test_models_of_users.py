@@ -262,3 +262,42 @@ def test_an_own_step_where_call_needs_more(called):
         return model.fit([X, X[::-1].copy()], Y, verbose=0, shuffle=False).history
 
     same(action)
+
+
+# Names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", ["Model", "Sequential", "Layer"])
+def test_names_that_users_give_their_helpers_and_settings(base):
+    """Methods and values under plausible private names meet none of the library's own."""
+    methods = "_build _run _device _state _resolve _bind _iterate _run_epoch _one_batch _train_step"
+    methods += " _loss_function _overrides _listed _enter _forget _lower _is_ready"
+    values = "_plan _locked _children _steps _keys _known _stack _entry _test_step _policy graph"
+    values += " compiled_metrics output_names"
+
+    def action(k):
+        kind = k.layers.Layer if base == "Layer" else getattr(k, base)
+        listed = base == "Sequential"
+
+        class Own(kind):
+            def __init__(self):
+                super().__init__(**({"layers": [k.layers.Dense(1)]} if listed else {}))
+                self.dense = self.layers[0] if listed else k.layers.Dense(1)
+                for name in values.split():
+                    setattr(self, name, [name])
+
+            def call(self, x, training=None, mask=None):
+                x = super().call(x) if listed else self.dense(x)
+                for name in methods.split():
+                    x = getattr(self, name)(x)
+                return x
+
+        for name in methods.split():
+            setattr(Own, name, lambda self, x: x + 1)
+        model = k.Sequential([Own()]) if base == "Layer" else Own()
+        model.compile("sgd", "mse")
+        results = [model.fit(X, Y, verbose=0).history, model.predict(X, verbose=0)]
+        own = model.layers[0] if base == "Layer" else model
+        return results, [list(getattr(own, name)) for name in values.split()]
+
+    same(action)

@@ -102,4 +102,4 @@ def test_a_model_calls_the_layer_on_a_fast_path():
     a, b = layers.Input((3, 4)), layers.Input((5, 4))
     model = Model([a, b], layer([a, b]))
     model([torch.ones(2, 3, 4), torch.ones(2, 5, 4)])
-    assert layer._plan is not None
+    assert layer._call_plan is not None

@@ -433,7 +433,7 @@ def test_auto_tries_in_long_runs_only(monkeypatch):
     assert tried == []  # the functions of the first call are kept, and nothing is tried twice
     model.compile("sgd", "mse")
     model.fit(X, Y, epochs=40, verbose=0)
-    assert tried == ([120] if jit.may_try(model._train_step) else [])
+    assert tried == ([120] if jit.may_try(model._settled_train_step) else [])
     model.compile("sgd", "mse", run_eagerly=True)
     model.fit(X, Y, epochs=3, verbose=0)
     model.compile("sgd", "mse", jit_compile=False)

@@ -274,7 +274,7 @@ def _run(layer: Any, sequences: Tensor, state: Any, mask: Any, training: Any) ->
     if signature.takes_mask:
         options["mask"] = mask
     # Once a call has shown that none has side effects, calls go the short way.
-    call = layer if layer._plan is None else layer.call_unmasked
+    call = layer if layer._call_plan is None else layer.call_unmasked
     return call(sequences, **options)
 
 

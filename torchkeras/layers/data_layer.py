@@ -92,7 +92,7 @@ class DataLayer(Layer):
     def _spec_of_call(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call gives, without recording it."""
         args, kwargs = map_structure(self._convert_input, (args, kwargs))
-        self._build(CallSpec(self, args, kwargs))
+        self._build_from(CallSpec(self, args, kwargs))
         return self.compute_output_spec(*args, **kwargs)
 
     def _get_seed_generator(self, backend: Any = None) -> SeedGenerator:

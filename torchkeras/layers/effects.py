@@ -50,7 +50,7 @@ class CallEffects(LayerState):
             return
         losses = [self._checked_loss(item) for item in flatten(loss)]
         if not self._adds_losses:
-            self.__dict__.update(_adds_losses=True, _plan=None)
+            self.__dict__.update(_adds_losses=True, _call_plan=None)
         scope = READING.scope
         if scope is not None:
             if scope.collect_losses:

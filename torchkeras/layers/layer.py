@@ -97,7 +97,7 @@ class Layer(Quantizing, CallEffects, Operation):
     # Whether masks reach it only as arguments, so that a lowered graph may pass them like that; a
     # user's layer may also rely on masks that its inner layers find on tensors.
     _static_masks = False
-    _plan: CallPlan | None = None
+    _call_plan: CallPlan | None = None
     # Arguments that are handed on to the layers inside, whether or not `call` takes them.
     _call_context_args: frozenset[str] = frozenset({"training"})
     # Set where a layer is made in a `RematScope`.
@@ -204,7 +204,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     @activity_regularizer.setter
     def activity_regularizer(self, value: Any) -> None:
-        self.__dict__.update(_activity_regularizer=get_regularizer(value), _plan=None)
+        self.__dict__.update(_activity_regularizer=get_regularizer(value), _call_plan=None)
 
     @property
     def input_spec(self) -> Any:
@@ -213,7 +213,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
-        self.__dict__.update(_input_spec=value, _plan=None)
+        self.__dict__.update(_input_spec=value, _call_plan=None)
 
     @property
     def supports_masking(self) -> bool:
@@ -222,7 +222,7 @@ class Layer(Quantizing, CallEffects, Operation):
 
     @supports_masking.setter
     def supports_masking(self, value: bool) -> None:
-        self.__dict__.update(_supports_masking=value, _plan=None)
+        self.__dict__.update(_supports_masking=value, _call_plan=None)
 
     @property
     def creates_mask(self) -> bool:
@@ -266,7 +266,7 @@ class Layer(Quantizing, CallEffects, Operation):
             if self._static_masks:
                 self._lock_state()
 
-    def _build(self, spec: CallSpec) -> None:
+    def _build_from(self, spec: CallSpec) -> None:
         if self.built:
             return
         shapes, build = spec.shapes(), self.build
@@ -307,7 +307,7 @@ class Layer(Quantizing, CallEffects, Operation):
     # Calls ---------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        plan, view = self._plan, CONTEXT.view
+        plan, view = self._call_plan, CONTEXT.view
         if plan is None or (view is not None and CONTEXT.meta):
             return self._full_call(args, kwargs)
         if len(args) == 1 and not kwargs:
@@ -323,7 +323,7 @@ class Layer(Quantizing, CallEffects, Operation):
                 ):
                     assert_input_compatibility(self.input_spec, x, self.name)
                 if plan.autocast is not None or view is not None:
-                    return self._run(plan, (x,), {})
+                    return self._run_call(plan, (x,), {})
                 # `is_hooked`, one call cheaper.
                 state = self.__dict__
                 hooked = (
@@ -350,12 +350,12 @@ class Layer(Quantizing, CallEffects, Operation):
                     self._explain_failure(error, args, kwargs)
                     raise
         if not plan.creates_mask and plan.covers(args, kwargs):
-            return self._run(plan, args, kwargs)
+            return self._run_call(plan, args, kwargs)
         if plan.covers(args, kwargs, masked=True):
             return self._run_masked(plan, args, kwargs)
         return self._full_call(args, kwargs)
 
-    def _run(self, plan: CallPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run_call(self, plan: CallPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `forward` with `training` resolved and weights seen in the compute dtype."""
         outer = CONTEXT.training
         training = kwargs.get("training")
@@ -384,7 +384,7 @@ class Layer(Quantizing, CallEffects, Operation):
     def _run_masked(self, plan: CallPlan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Hand the masks of the inputs to `call`, and theirs to the outputs."""
         arguments, previous = plan.place_masks(args, kwargs)
-        outputs = self._run(plan, args, kwargs)
+        outputs = self._run_call(plan, args, kwargs)
         self._attach_mask(args[0], outputs, previous, arguments)
         return outputs
 
@@ -429,10 +429,10 @@ class Layer(Quantizing, CallEffects, Operation):
 
     def call_unmasked(self, *args: Any, **kwargs: Any) -> Any:
         """Call the built layer with the masks given as arguments and no others."""
-        plan = self._plan or CallPlan(self)
+        plan = self._call_plan or CallPlan(self)
         if plan.cast is not None:
             args = tuple(cast_arguments(arg, plan.cast) for arg in args)
-        return self._run(plan, args, kwargs)
+        return self._run_call(plan, args, kwargs)
 
     def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the layer with all of Keras's semantics; leave a plan for the next call."""
@@ -451,17 +451,17 @@ class Layer(Quantizing, CallEffects, Operation):
         outer_training, outer_arguments = CONTEXT.training, CONTEXT.arguments
         with self._name_scope():
             if not self.built:
-                self._build(spec)
+                self._build_from(spec)
             outermost = not CONTEXT.entered and not CONTEXT.meta
             if outermost:
                 CONTEXT.entered = True
                 self._clear_losses()
             try:
-                arguments, previous_mask = self._resolve(spec, kwargs)
+                arguments, previous_mask = self._resolve_arguments(spec, kwargs)
                 if symbolic:
                     outputs = self._symbolic_outputs(spec, args, arguments)
                 else:
-                    outputs = self._run(CallPlan(self), args, arguments)
+                    outputs = self._run_call(CallPlan(self), args, arguments)
                     if self._activity_regularizer is not None:
                         self._regularize_activity(outputs)
                 if not self.built:
@@ -493,7 +493,7 @@ class Layer(Quantizing, CallEffects, Operation):
         default = self._call_signature.training_default
         hands_on = len(self._call_context_args) > 1
         if self.built and regular and simple and not hands_on and default in (None, False):
-            self.__dict__["_plan"] = CallPlan(self)
+            self.__dict__["_call_plan"] = CallPlan(self)
 
     def _convert_input(self, x: Any) -> Any:
         """Make a tensor of an array, and cast floating ones to the compute dtype."""
@@ -510,7 +510,7 @@ class Layer(Quantizing, CallEffects, Operation):
             array = np.asarray(x)
             if array.dtype.kind in "OUS":
                 return x
-            return self._convert_input(as_tensor(array, device=self._device()))
+            return self._convert_input(as_tensor(array, device=self._device_of_weights()))
         return x
 
     def _cast_symbolic(self, x: KerasTensor) -> KerasTensor:
@@ -533,7 +533,9 @@ class Layer(Quantizing, CallEffects, Operation):
                     )
                 )
 
-    def _resolve(self, spec: CallSpec, kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    def _resolve_arguments(
+        self, spec: CallSpec, kwargs: dict[str, Any]
+    ) -> tuple[dict[str, Any], Any]:
         """Fill in `training` and mask arguments; return them and the mask of the first input."""
         signature = self._call_signature
         asked = kwargs
@@ -585,7 +587,9 @@ class Layer(Quantizing, CallEffects, Operation):
                 "Cannot add call-context args after the layer has been called. Register"
                 f" {', '.join(names)} in `__init__`."
             )
-        self.__dict__.update(_call_context_args=self._call_context_args | set(names), _plan=None)
+        self.__dict__.update(
+            _call_context_args=self._call_context_args | set(names), _call_plan=None
+        )
 
     def _symbolic_outputs(
         self, spec: CallSpec, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -695,7 +699,7 @@ class Layer(Quantizing, CallEffects, Operation):
     def _output_shape_of(self, inputs: dict[str, Any]) -> Any:
         first, *rest = inputs.values()
         others = dict(zip(list(inputs)[1:], rest, strict=True))
-        self._build(CallSpec(self, (first,), others))
+        self._build_from(CallSpec(self, (first,), others))
         outputs = Operation.compute_output_spec(self, first, **others)
         return map_structure(lambda tensor: tensor.shape, outputs)
 
@@ -720,20 +724,20 @@ class Layer(Quantizing, CallEffects, Operation):
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
         copied = object.__new__(type(self))
         memo[id(self)] = copied
-        for key, value in self._state().items():
+        for key, value in self._state_to_copy().items():
             copied.__dict__[key] = copy.deepcopy(value, memo)
         copied.__setstate__(copied.__dict__)
         return copied
 
-    def _state(self) -> dict[str, Any]:
-        dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_plan")
+    def _state_to_copy(self) -> dict[str, Any]:
+        dropped = ("_inbound_nodes", "_outbound_nodes", "_call_signature", "_call_plan")
         dropped += ("_announced", "_silent_at")
         if self._routed:
             dropped += ("forward",)
         return {key: value for key, value in self.__dict__.items() if key not in dropped}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self._state()
+        return self._state_to_copy()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

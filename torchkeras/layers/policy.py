@@ -40,12 +40,12 @@ class DtypePolicies(LayerState):
             known[self.path] = policy
         else:
             known = policy
-        self.__dict__.update(_dtype_policy=known, _plan=None)
+        self.__dict__.update(_dtype_policy=known, _call_plan=None)
         if self._routed or policy.quantization_mode is not None:
             self._route_forward()
             self._quantize_by_policy(policy)
 
-    def _policy(self) -> Any:
+    def _policy_in_force(self) -> Any:
         policy = self._dtype_policy
         if type(policy) is not DTypePolicy and isinstance(policy, DTypePolicyMap) and self.path:
             return policy[self.path]
@@ -56,14 +56,14 @@ class DtypePolicies(LayerState):
         """The dtype of computations."""
         policy = self._dtype_policy
         plain = type(policy) is DTypePolicy
-        return policy._compute_dtype if plain else self._policy().compute_dtype
+        return policy._compute_dtype if plain else self._policy_in_force().compute_dtype
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of weights."""
         policy = self._dtype_policy
         plain = type(policy) is DTypePolicy
-        return policy._variable_dtype if plain else self._policy().variable_dtype
+        return policy._variable_dtype if plain else self._policy_in_force().variable_dtype
 
     @property
     def dtype(self) -> str:
@@ -78,7 +78,7 @@ class DtypePolicies(LayerState):
     @property
     def quantization_mode(self) -> str | None:
         """The quantization of the layer, or `None`."""
-        return self._policy().quantization_mode
+        return self._policy_in_force().quantization_mode
 
     @property
     def _input_torch_dtype(self) -> torch.dtype | None:

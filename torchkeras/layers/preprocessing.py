@@ -311,7 +311,7 @@ class Normalization(DataLayer):
     def _statistics_to_show(self) -> tuple[Tensor | None, Tensor | None]:
         if not self.built:
             return None, None
-        mean, variance = self._statistics(self._device(), to_torch(self.compute_dtype))
+        mean, variance = self._statistics(self._device_of_weights(), to_torch(self.compute_dtype))
         return mean.broadcast_to(shape := self._broadcast_shape), variance.broadcast_to(shape)
 
     @property

@@ -277,7 +277,7 @@ class Quantizable(LoRA):
         """Return the block size that a config asks for, or else the policy; `None` for neither."""
         if isinstance(config, Int4QuantizationConfig):
             return config.block_size
-        policy = self._policy()
+        policy = self._policy_in_force()
         return _as_block(policy.block_size) if isinstance(policy, Int4DTypePolicy) else None
 
     # Quantizing ----------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class Quantizable(LoRA):
         self.quantized_build(shape, mode, config)
         for name, value in self._in_stored_form(values, mode).items():
             assign(own_weight(self, name), value)
-        policy = self._policy()
+        policy = self._policy_in_force()
         if policy.quantization_mode is None:
             self.dtype_policy = f"{self._policy_prefix(mode, config)}_from_{policy.name}"
 

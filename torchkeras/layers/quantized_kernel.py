@@ -213,7 +213,7 @@ class QuantizedKernel(Quantizable):
     # float8 --------------------------------------------------------------------------------------
 
     def _float8_build(self, config: Any) -> None:
-        policy = self._policy()
+        policy = self._policy_in_force()
         default = QuantizedFloat8DTypePolicy.default_amax_history_length
         length = getattr(policy, "amax_history_length", default)
         for name in _FLOAT8:
@@ -254,7 +254,7 @@ class QuantizedKernel(Quantizable):
 
     def _bits_and_group(self, config: Any) -> tuple[int, int]:
         """Return the width of the stored numbers and the size of groups, by config or policy."""
-        source = self._policy() if config is None else config
+        source = self._policy_in_force() if config is None else config
         try:
             return source.weight_bits, source.group_size
         except AttributeError:

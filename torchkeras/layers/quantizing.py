@@ -77,7 +77,7 @@ class Quantizing(DtypePolicies):
         if self._routed:
             self.__dict__.pop("forward", None)
         quantized, remat = self.quantization_mode is not None, self._remat_mode is not None
-        self.__dict__.update(_routed=quantized or remat, _plan=None)
+        self.__dict__.update(_routed=quantized or remat, _call_plan=None)
         if not self._routed:
             return
         forward = self.forward
@@ -95,7 +95,7 @@ class Quantizing(DtypePolicies):
     def _policy_in(self, dtype: str) -> str:
         if self.quantization_mode is None:
             return dtype
-        return f"{self._policy().name.partition('_from_')[0]}_from_{dtype}"
+        return f"{self._policy_in_force().name.partition('_from_')[0]}_from_{dtype}"
 
     def _quantize_by_policy(self, policy: Any) -> None:
         """Quantize a built layer that was given a quantized policy.

@@ -623,7 +623,7 @@ def caller(cell: Any) -> Callable[..., Any]:
     `__call__` looks after per call has been settled.
     """
     if isinstance(cell, Layer):
-        return cell if cell._plan is None else cell.call_unmasked
+        return cell if cell._call_plan is None else cell.call_unmasked
     return cell if callable(cell) else cell.call
 
 

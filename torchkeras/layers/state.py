@@ -118,7 +118,7 @@ class LayerState(torch.nn.Module):
         """
         if "_call_signature" not in self.__dict__ or not is_tracking_enabled():
             return False
-        if self._locked:
+        if self._state_locked:
             self._check_known(values)
         for value in values:
             if isinstance(value, LayerState):
@@ -164,7 +164,7 @@ class LayerState(torch.nn.Module):
         else:
             self._modules[name] = value
             self.__dict__["_in_order"] = True
-            found = self._children()  # attribute by attribute
+            found = self._child_layers()  # attribute by attribute
             earlier = children_of(self, but=value)
             order = in_order_of_arrival(found, self._children_order, earlier)
             same = all(map(operator.is_, order, found))
@@ -226,7 +226,7 @@ class LayerState(torch.nn.Module):
         if value is not None and name in self._modules:  # a list or dict stands in both
             del self._modules[name]
         super().__delattr__(name)
-        self.__dict__["_children_order"] = self._children()  # nothing else is to be kept alive
+        self.__dict__["_children_order"] = self._child_layers()  # nothing else is to be kept alive
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LayerState:
         """Move or cast as `torch.nn.Module` does, with weights staying variables."""
@@ -249,29 +249,34 @@ class LayerState(torch.nn.Module):
 
     # The lock of built layers --------------------------------------------------------------------
 
-    _locked = False
+    _state_locked = False
 
     def _lock_state(self) -> None:
         """Refuse new state from here on; called when the layer is built."""
-        self.__dict__["_locked"] = True
+        self.__dict__["_state_locked"] = True
 
     @contextlib.contextmanager
     def _unlocked(self) -> Iterator[None]:
         """Within it, a built layer may get new state on its device: adapters, quantized weights."""
-        former = self._locked
-        self.__dict__["_locked"] = False
+        former = self._state_locked
+        self.__dict__["_state_locked"] = False
         try:
-            with device(self._device()):
+            with device(self._device_of_weights()):
                 yield
             self._adopt_stray_weights()  # before anything moves the layer and replaces them
         finally:
-            self.__dict__["_locked"] = former
+            self.__dict__["_state_locked"] = former
 
     def _check_known(self, values: Any) -> None:
         new = [value for value in map(itself, values) if isinstance(value, _LOCKED_OUT)]
         if not new:
             return
-        known = [*self._own_weights(), *self._children(), *self._metrics, *self._seed_generators]
+        known = [
+            *self._own_weights(),
+            *self._child_layers(),
+            *self._metrics,
+            *self._seed_generators,
+        ]
         known_ids = {id(item) for item in known}
         for value in new:
             # A weight made by the layer may come back: `torch.nn.utils.prune` takes it away.
@@ -311,7 +316,7 @@ class LayerState(torch.nn.Module):
 
     _open_name_scope = _name_scope
 
-    def _device(self) -> torch.device:
+    def _device_of_weights(self) -> torch.device:
         weight = first_parameter(self)
         return default_device() if weight is None else weight.device
 
@@ -359,7 +364,7 @@ class LayerState(torch.nn.Module):
         self._require_init()
         if args:
             shape, initializer, dtype = _positional(args, shape, initializer, dtype)
-        if self._locked:
+        if self._state_locked:
             raise self._locked_error()
         if shape is None:
             shape = ()
@@ -419,7 +424,7 @@ class LayerState(torch.nn.Module):
 
     def _track_variable(self, variable: Variable) -> None:
         """Take a variable for a weight of the layer, whether or not an attribute will hold it."""
-        if self._locked:
+        if self._state_locked:
             self._check_known([variable])
         self._stray_weights.append(variable)
 
@@ -487,13 +492,13 @@ class LayerState(torch.nn.Module):
     @property
     def _layers(self) -> list[Any]:
         """The child layers and other modules, in the order they were assigned."""
-        return self._children()
+        return self._child_layers()
 
     @_layers.setter
     def _layers(self, layers: Any) -> None:
         self._assigned_layers = layers  # of a subclass that has its own list under this name
 
-    def _children(self) -> list[Any]:
+    def _child_layers(self) -> list[Any]:
         found = {}
         for child in self._modules.values():
             if isinstance(child, Tracked):
@@ -712,15 +717,15 @@ class StateTracker:
     @property
     def locked(self) -> bool:
         """Whether the layer refuses new state."""
-        return self._layer._locked
+        return self._layer._state_locked
 
     def lock(self, msg: str | None = None) -> None:
         """Refuse new state."""
-        self._layer.__dict__["_locked"] = True
+        self._layer.__dict__["_state_locked"] = True
 
     def unlock(self) -> None:
         """Accept new state."""
-        self._layer.__dict__["_locked"] = False
+        self._layer.__dict__["_state_locked"] = False
 
     def track(self, value: Any) -> Any:
         """Take a layer, weight or metric for one of the layer's that no attribute needs to hold.
@@ -739,7 +744,7 @@ class StateTracker:
                 key = item.name.replace(".", "_")
                 while hasattr(layer, key):
                     key += "_"
-                if all(item is not known for known in layer._children()):
+                if all(item is not known for known in layer._child_layers()):
                     layer._modules[key] = item
         return value
 

@@ -129,7 +129,7 @@ class TorchModuleWrapper(Layer):
         if module.training is not training:
             module.train(training)
         dtype = READING.autocast
-        device = None if dtype is None else self._device().type
+        device = None if dtype is None else self._device_of_weights().type
         if device in (None, "meta"):
             return module(*args, **kwargs)
         with torch.autocast(device, dtype):  # its weights have the variable dtype

@@ -133,7 +133,7 @@ class _Cloner:
 
 
 def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> Sequential:
-    stack = list(model._stack)
+    stack = list(model._stacked_layers)
     if input_tensors is not None:
         tensors = flatten(input_tensors)
         if len(tensors) != 1 or not isinstance(tensors[0], KerasTensor):

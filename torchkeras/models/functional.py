@@ -35,6 +35,7 @@ from ..layers.input_spec import assert_input_compatibility
 from ..layers.strings import as_values, is_text
 from ..naming import explain, nearest
 from ..registry import builtin
+from ..training.compiling import HiddenByAttribute
 from ..tree import flatten, flatten_with_path, map_structure
 from .lowered import LoweredModel, fits, hold
 from .model import Model, insert_base
@@ -98,12 +99,12 @@ class Functional(LoweredModel):
         self.__dict__["_outputs_struct"] = outputs
         self.__dict__["inputs"] = flatten(inputs)
         self.__dict__["outputs"] = flatten(outputs)
-        self._lower()
+        self._lower_graph()
         self.__dict__.update(_build_shapes={"input_shape": None}, built=True)
         if trainable is not None:  # of the model; its layers keep what they have, frozen or not
             self.__dict__["_trainable"] = bool(trainable)
 
-    def _lower(self) -> None:
+    def _lower_graph(self) -> None:
         """Sort the graph, register its layers, and generate `forward`."""
         try:
             graph = sort_graph(self.inputs, self.outputs)
@@ -119,12 +120,12 @@ class Functional(LoweredModel):
         if len(input_dtypes) == 1:
             shape = self.inputs[0].shape
             entry = (input_dtypes[0], len(shape), shape[1:])
-        self.__dict__["_entry"] = entry
+        self.__dict__["_fast_entry"] = entry
         keys = {}
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
                 keys[operation] = hold(self, operation)
-        self.__dict__["_keys"] = keys
+        self.__dict__["_input_keys"] = keys
         code = Code()
         lowering = Lowering(code, graph, self.inputs, self._returned(), keys)
         if lowering.held:
@@ -158,7 +159,7 @@ class Functional(LoweredModel):
     def fx_graph(self) -> torch.fx.Graph:
         """The calls that the model makes, in PyTorch's form for tools that read or change them."""
         graph = torch.fx.Graph()
-        Lowering(graph, self._sorted, self.inputs, self._returned(), self._keys)
+        Lowering(graph, self._sorted, self.inputs, self._returned(), self._input_keys)
         return drop_dead_code(graph)
 
     @functools.cached_property
@@ -296,7 +297,7 @@ class Functional(LoweredModel):
                     else "convert them, for example with `.astype(str)`.",
                 )
             )
-        return values if is_text(values) else values.to(self._device())
+        return values if is_text(values) else values.to(self._device_of_weights())
 
     def _input_path(self, index: int) -> str:
         """Where an input stands in the structure of the inputs."""
@@ -364,7 +365,7 @@ class Functional(LoweredModel):
     def _layers(self) -> list[Any]:
         """The layers of the graph, then other modules assigned to attributes."""
         inner = {id(layer): layer for layer in self.layers}
-        inner.update((id(layer), layer) for layer in self._children())
+        inner.update((id(layer), layer) for layer in self._child_layers())
         return list(inner.values())
 
     @property
@@ -389,7 +390,7 @@ class Functional(LoweredModel):
         shapes = [tensor.shape for tensor in self.outputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
-    @property
+    @HiddenByAttribute
     def output_names(self) -> list[str]:
         """The names of the layers that make the outputs."""
         return [tensor._keras_history.operation.name for tensor in self.outputs]
@@ -408,7 +409,7 @@ class Functional(LoweredModel):
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
         # Without an entry, every call is standardized, and meets the check there.
-        self.__dict__.update(_input_spec=value, _entry=None)
+        self.__dict__.update(_input_spec=value, _fast_entry=None)
 
     def input_specs(self) -> list[InputSpec]:
         """Return the `InputSpec` of each input."""
@@ -439,10 +440,12 @@ class Functional(LoweredModel):
 
     # Copies hold the calls of the graph as a list, and record them anew on the copied layers.
 
-    def _state(self) -> dict[str, Any]:
-        dropped = ("inputs", "outputs", "_sorted", "_nodes", "operations", "_keys")
+    def _state_to_copy(self) -> dict[str, Any]:
+        dropped = ("inputs", "outputs", "_sorted", "_nodes", "operations", "_input_keys")
         dropped += ("fx_graph", "lowered", "forward", "graph")
-        state = {key: value for key, value in super()._state().items() if key not in dropped}
+        state = {
+            key: value for key, value in super()._state_to_copy().items() if key not in dropped
+        }
         nodes = self._sorted.nodes
         state["_calls"] = [(n.operation, n.args, n.kwargs, n.structure) for n in nodes]
         return state
@@ -453,12 +456,12 @@ class Functional(LoweredModel):
             Node(*call)
         self.__dict__["inputs"] = flatten(self._inputs_struct)
         self.__dict__["outputs"] = flatten(self._outputs_struct)
-        self._lower()
+        self._lower_graph()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if type(self).__reduce__ is not object.__reduce__:  # scikeras gives `Model` one of its own
             return super().__reduce_ex__(protocol)
-        return _unmade, (type(self),), self._state()
+        return _unmade, (type(self),), self._state_to_copy()
 
 
 def _unmade(cls: type) -> Functional:

@@ -34,7 +34,7 @@ class LoweredModel(Model):
 
     inputs: Sequence[KerasTensor]
     # Dtype, rank and sizes of the input, but for the batch's, where there is one.
-    _entry: tuple[torch.dtype | None, int, Sequence[int | None]] | None
+    _fast_entry: tuple[torch.dtype | None, int, Sequence[int | None]] | None
 
     def __dir__(self) -> list[str]:
         """Attributes, but not the layers with numbered names, which differ in an equal model."""
@@ -48,7 +48,7 @@ class LoweredModel(Model):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and "forward" in self.__dict__ and not CONTEXT.meta:
             x = args[0]
-            entry = self._entry
+            entry = self._fast_entry
             if not kwargs and entry is not None and isinstance(x, Tensor):
                 dtype, rank, sizes = entry
                 if (
@@ -57,9 +57,9 @@ class LoweredModel(Model):
                     and (x.shape[1:] == sizes or fits(x.shape[1:], sizes))
                     and getattr(x, "_keras_mask", None) is None
                 ):
-                    # `_enter`, one call cheaper.
+                    # `_enter_graph`, one call cheaper.
                     if CONTEXT.entered or is_dynamo_compiling() or is_hooked(self):
-                        return self._enter(args, None)
+                        return self._enter_graph(args, None)
                     CONTEXT.entered = True
                     if ADDING.layers and self._silent_at != ADDING.version:
                         self._clear_losses()
@@ -70,14 +70,14 @@ class LoweredModel(Model):
             if kwargs.keys() <= {"training"} and not any_symbolic(x):
                 flat = self._standardize(x)
                 if all(get_keras_mask(part) is None for part in flat):
-                    return self._enter(flat, kwargs.get("training"))
+                    return self._enter_graph(flat, kwargs.get("training"))
         return self._full_call(args, kwargs)
 
     def _standardize(self, inputs: Any) -> tuple[Any, ...]:
         """Bring inputs into the flat order, the dtypes and the ranks of the model's."""
         raise NotImplementedError
 
-    def _enter(self, flat: tuple[Any, ...], training: bool | None) -> Any:
+    def _enter_graph(self, flat: tuple[Any, ...], training: bool | None) -> Any:
         """Run the generated function, as an outermost call or inside another."""
         entered = CONTEXT.entered
         if training is None and (entered or is_compiling()):
@@ -122,10 +122,10 @@ class LoweredModel(Model):
     ) -> None:
         """The layers inside have attached what masks there are."""
 
-    def _run(self, plan: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run_call(self, plan: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         forward = self.__dict__.pop("forward", None)  # the class's `forward` is `call`
         try:
-            return super()._run(plan, args, kwargs)
+            return super()._run_call(plan, args, kwargs)
         finally:
             if forward is not None:
                 self.__dict__["forward"] = forward

@@ -76,7 +76,7 @@ class Model(Trainer, Layer):
         cls._static_masks = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._plan is None or CONTEXT.meta or torch.compiler.is_compiling():
+        if self._call_plan is None or CONTEXT.meta or torch.compiler.is_compiling():
             return self._full_call(args, kwargs)
         if CONTEXT.entered:
             return Layer.__call__(self, *args, **kwargs)
@@ -194,14 +194,14 @@ class Model(Trainer, Layer):
                 )
             ) from error
 
-    def _build(self, spec: Any) -> None:
+    def _build_from(self, spec: Any) -> None:
         if not self.built and type(self).build is Model.build:
             shapes = spec.shapes()
             shapes = shapes if len(shapes) != 1 else {"input_shape": next(iter(shapes.values()))}
             self.__dict__["_build_shapes"] = shapes
             self._adopt_stray_weights()
             return
-        super()._build(spec)
+        super()._build_from(spec)
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the model from what `get_build_config` returned; warn where that fails."""
@@ -350,11 +350,11 @@ class Model(Trainer, Layer):
         """
         _exporting("pytorch").load_torch_weights(self, source, names)
 
-    def _state(self) -> dict[str, Any]:
+    def _state_to_copy(self) -> dict[str, Any]:
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
-        state = super()._state()
+        state = super()._state_to_copy()
         functions = ("train_function", "test_function", "predict_function")
-        for key in (*functions, "_train_step", "_test_step", "history"):
+        for key in (*functions, "_settled_train_step", "_settled_test_step", "history"):
             state[key] = None
         state["_compiled_trainable_state"] = None
         return state

@@ -14,6 +14,7 @@ from ..graph.masks import get_keras_mask
 from ..layers import InputLayer, Layer, TorchModuleWrapper
 from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
+from ..training.compiling import HiddenByAttribute
 from ..tree import map_structure
 from ..variables import standardize_shape
 from .functional import Functional
@@ -48,8 +49,8 @@ class Sequential(LoweredModel):
 
     # The layers with their symbolic outputs, as of the last `build`; and those of them that the
     # next one need not call.
-    _steps: Sequence[tuple[Layer, Any]] = ()
-    _known: Sequence[tuple[Layer, Any]] = ()
+    _lowered_steps: Sequence[tuple[Layer, Any]] = ()
+    _known_steps: Sequence[tuple[Layer, Any]] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # `Sequential([a, b], name)` has nothing to do with `Model(inputs, outputs)`.
@@ -59,7 +60,7 @@ class Sequential(LoweredModel):
         self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
         super().__init__(trainable=trainable, name=name)
-        self.__dict__.update(_stack=[], _functional=None)
+        self.__dict__.update(_stacked_layers=[], _functional=None)
         if layers is not None:
             if not isinstance(layers, (list, tuple)):
                 layers = [layers]
@@ -86,7 +87,7 @@ class Sequential(LoweredModel):
                     expected="an instance of `keras.Layer` or `torch.nn.Module`",
                 )
             )
-        stack = self._stack
+        stack = self._stacked_layers
         before = len(stack)
         shape = getattr(layer, "_input_shape_arg", None)
         if not stack and shape is not None:
@@ -106,39 +107,41 @@ class Sequential(LoweredModel):
             )
         stack.append(layer)
         if rebuild:
-            self.__dict__["_known"] = self._steps  # only the new layer is to be called
+            self.__dict__["_known_steps"] = (
+                self._lowered_steps
+            )  # only the new layer is to be called
             try:
                 self._rebuild()
             finally:
-                self.__dict__["_known"] = ()
+                self.__dict__["_known_steps"] = ()
         elif self._functional is not None or self.built:
-            self._forget()
+            self._forget_graph()
         else:  # there is nothing to forget
             for new in stack[before:]:
                 hold(self, new)
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer off, and return it."""
-        layer = self._stack.pop()
-        self._forget()
+        layer = self._stacked_layers.pop()
+        self._forget_graph()
         if rebuild:
             self._rebuild()
         return layer
 
-    def _forget(self) -> None:
+    def _forget_graph(self) -> None:
         self.__dict__.pop("forward", None)
-        self.__dict__.update(_functional=None, built=False, _plan=None)
+        self.__dict__.update(_functional=None, built=False, _call_plan=None)
         for key in [key for key, module in self._modules.items() if isinstance(module, Layer)]:
             del self._modules[key]
-        for layer in self._stack:
+        for layer in self._stacked_layers:
             hold(self, layer)
 
     def _rebuild(self) -> None:
         """Lower the model if the shape of its input is known."""
-        self._forget()
-        if len(self._stack) < 2:
+        self._forget_graph()
+        if len(self._stacked_layers) < 2:
             return
-        first = self._stack[0]
+        first = self._stacked_layers[0]
         if isinstance(first, InputLayer):
             self.build(first.batch_shape)
         elif isinstance(first, (Functional, Sequential)) and first.built:
@@ -157,7 +160,7 @@ class Sequential(LoweredModel):
             input_shape = standardize_shape(input_shape)
         except ValueError:  # a structure of shapes: built by the first call
             return
-        stack = self._stack
+        stack = self._stacked_layers
         if not stack:
             raise ValueError(
                 f"Sequential model {self.name} cannot be built because it has no layers. Call"
@@ -172,8 +175,8 @@ class Sequential(LoweredModel):
                 f" {stack[0].batch_shape}. You cannot build it with input_shape {input_shape}"
             )
         steps = [(stack[0], stack[0].output)]
-        for layer, step in zip(stack[1:], self._known[1:], strict=False):
-            if layer is not step[0] or stack[0] is not self._known[0][0]:
+        for layer, step in zip(stack[1:], self._known_steps[1:], strict=False):
+            if layer is not step[0] or stack[0] is not self._known_steps[0][0]:
                 break
             steps.append(step)
         x = steps[-1][1]
@@ -189,15 +192,15 @@ class Sequential(LoweredModel):
                 if isinstance(error, TypeError):
                     raise self._not_a_stack_layer(layer, error) from error
                 raise
-        self.__dict__["_steps"] = steps
+        self.__dict__["_lowered_steps"] = steps
         functional = Functional(stack[0].output, x)  # takes a number, as Keras's does
         functional.__dict__.update(name=self.name, _fixed_sizes=False)
         self._adopt(functional)
 
     def _adopt(self, functional: Functional) -> None:
         """Run the generated function of an equal functional model."""
-        self._forget()
-        self.__dict__.update(_functional=functional, _entry=functional._entry)
+        self._forget_graph()
+        self.__dict__.update(_functional=functional, _fast_entry=functional._fast_entry)
         self._modules.clear()
         self._modules.update(functional._modules)
         if type(self).call is Sequential.call:
@@ -272,7 +275,7 @@ class Sequential(LoweredModel):
     @property
     def layers(self) -> list[Layer]:
         """The layers, without the input layer."""
-        stack = self._stack
+        stack = self._stacked_layers
         return stack[1:] if stack and isinstance(stack[0], InputLayer) else stack[:]
 
     @layers.setter
@@ -284,7 +287,7 @@ class Sequential(LoweredModel):
 
     @property
     def _layers(self) -> list[Any]:
-        inner = {id(layer): layer for layer in (*self._stack, *self._children())}
+        inner = {id(layer): layer for layer in (*self._stacked_layers, *self._child_layers())}
         return list(inner.values())
 
     def _of_functional(self, attribute: str, what: str) -> Any:
@@ -325,12 +328,12 @@ class Sequential(LoweredModel):
         """The shape of the output."""
         return self._of_functional("output_shape", "output shape")
 
-    @property
+    @HiddenByAttribute
     def output_names(self) -> list[str]:
         """The name of the layer that makes the output."""
         return self._of_functional("output_names", "outputs")
 
-    @property
+    @HiddenByAttribute
     def graph(self) -> torch.fx.GraphModule:
         """The lowered graph as a `torch.fx.GraphModule`; its `code` shows the calls as Python."""
         return self._of_functional("graph", "graph")
@@ -338,16 +341,18 @@ class Sequential(LoweredModel):
     @property
     def input_dtype(self) -> str:
         """The dtype of the input."""
-        stack = self._stack
+        stack = self._stacked_layers
         first_is_input = stack and isinstance(stack[0], InputLayer)
         return stack[0].dtype if first_is_input else super().input_dtype
 
     def get_config(self) -> dict[str, Any]:
         config = Model.get_config(self)
         config.pop("layers", None)
-        config["layers"] = copy.deepcopy([serialize_keras_object(layer) for layer in self._stack])
+        config["layers"] = copy.deepcopy(
+            [serialize_keras_object(layer) for layer in self._stacked_layers]
+        )
         if self._functional is not None:
-            config["build_input_shape"] = self._stack[0].batch_shape
+            config["build_input_shape"] = self._stacked_layers[0].batch_shape
         return config
 
     @classmethod
@@ -367,14 +372,14 @@ class Sequential(LoweredModel):
             for layer_config in config["layers"]:
                 model.add(layer_from_config(layer_config), rebuild=False)
         shape = config.get("build_input_shape")
-        model._rebuild() if model._stack else None
-        if model._functional is None and isinstance(shape, (list, tuple)) and model._stack:
+        model._rebuild() if model._stacked_layers else None
+        if model._functional is None and isinstance(shape, (list, tuple)) and model._stacked_layers:
             model.build(tuple(shape))
         return model
 
-    def _state(self) -> dict[str, Any]:
-        state = super()._state()
-        for key in ("forward", "_steps", "_known"):
+    def _state_to_copy(self) -> dict[str, Any]:
+        state = super()._state_to_copy()
+        for key in ("forward", "_lowered_steps", "_known_steps"):
             state.pop(key, None)
         return state
 

@@ -27,7 +27,7 @@ __all__ = ["Failures", "is_saveable", "load_state", "own_variables", "save_state
 
 # Attributes of models that only repeat their layers, or what they were compiled with.
 _MODEL_INTERNALS = frozenset(
-    "operations inputs outputs _functional _stack _nodes _compile_arguments _compile_loss"
+    "operations inputs outputs _functional _stacked_layers _nodes _compile_arguments _compile_loss"
     " _compile_metrics _loss_tracker _compiled_trainable_state".split()
 )
 _CONTAINERS = (list, tuple, dict)

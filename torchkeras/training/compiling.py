@@ -19,9 +19,19 @@ from ..registry import deserialize_keras_object, serialize_dict
 from ..tree import flatten
 from .outputs import CompileLoss, CompileMetrics
 
-__all__ = ["Compiled"]
+__all__ = ["Compiled", "HiddenByAttribute"]
 
 Tensor = torch.Tensor
+
+
+class HiddenByAttribute:
+    """A property that an attribute of the same name hides: in Keras 3 the name is free."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self._function(instance)
 
 
 class Compiled:
@@ -46,8 +56,8 @@ class Compiled:
             predict_function=None,
             _initial_epoch=None,
             _replicas=None,
-            _train_step=None,
-            _test_step=None,
+            _settled_train_step=None,
+            _settled_test_step=None,
             _compile_loss=None,
             _compile_metrics=None,
             _loss_tracker=None,
@@ -210,7 +220,7 @@ class Compiled:
         self._loss_tracker.update_state(loss.detach(), sample_weight=len(flatten(y_pred)[0]))
         return loss
 
-    @property
+    @HiddenByAttribute
     def compiled_metrics(self) -> CompileMetrics:
         """The compiled metrics, for `compiled_metrics.update_state(y, y_pred)` in such steps."""
         return self._compile_metrics or CompileMetrics(None, None)
@@ -281,9 +291,9 @@ class Compiled:
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True
     ) -> Tensor:
         """Call `compute_loss`, also one without a `training` parameter."""
-        return self._loss_function(training)(x, y, y_pred, sample_weight)
+        return self._loss_of_mode(training)(x, y, y_pred, sample_weight)
 
-    def _loss_function(self, training: bool) -> Callable[..., Tensor]:
+    def _loss_of_mode(self, training: bool) -> Callable[..., Tensor]:
         """Return `compute_loss` with `training` settled, as far as it takes it."""
         function = getattr(self.compute_loss, "__func__", self.compute_loss)
         kwargs = {"training": training} if _takes_training(function) else {}

@@ -138,9 +138,9 @@ class _LossStep:
     def __init__(self, model: Any) -> None:
         self.model = self.call = model
         # What is compiled is but a part of a loss of the model's own.
-        own = model._overrides("compute_loss")
+        own = model._overrides_any("compute_loss")
         self.loss = None if own else model._compile_loss
-        self.whole_loss = model._loss_function(self.training)
+        self.whole_loss = model._loss_of_mode(self.training)
         self.tracker = model._loss_tracker
         self.metrics = model._compile_metrics
         self.find_variables()

@@ -110,7 +110,7 @@ class Trainer(Compiled):
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
 
-    def _overrides(self, *names: str) -> bool:
+    def _overrides_any(self, *names: str) -> bool:
         cls = type(self)
         return any(
             getattr(cls, name) is not getattr(Trainer, name) or name in self.__dict__
@@ -120,29 +120,31 @@ class Trainer(Compiled):
     def _is_standard(self, *parts: str) -> bool:
         """Whether a standard step does what these parts say; a compiled one takes any loss."""
         compiles = self.jit_compile and not self.run_eagerly
-        return not self._overrides(*(p for p in parts if p != "compute_loss" or not compiles))
+        return not self._overrides_any(*(p for p in parts if p != "compute_loss" or not compiles))
 
     def make_train_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `fit`."""
         replicas = self._meet_replicas()
         if self.train_function is not None and not force:
             # Layers may have been frozen since; it is looked at once per `fit` or single batch.
-            standard = self._train_step
+            standard = self._settled_train_step
             if standard is None or not standard.is_stale():
                 return self.train_function
         parts = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
-        custom = self._overrides(*parts)
+        custom = self._overrides_any(*parts)
         # Under decorators such as `@tf.function`, for the names in its code.
-        own_step = inspect.unwrap(self.train_step) if self._overrides("train_step") else None
+        own_step = inspect.unwrap(self.train_step) if self._overrides_any("train_step") else None
         if replicas is None:
-            self.__dict__["_train_step"] = TrainStep(self) if self._is_standard(*parts) else None
-            step = self._maybe_compiled(self._train_step or self.train_step)
+            self.__dict__["_settled_train_step"] = (
+                TrainStep(self) if self._is_standard(*parts) else None
+            )
+            step = self._maybe_compiled(self._settled_train_step or self.train_step)
         elif custom:  # what is handed to optimizers is sent from there: not compiled
-            self.__dict__["_train_step"] = None
+            self.__dict__["_settled_train_step"] = None
             step = with_common_updates(self.train_step, self, replicas)
         else:
-            self.__dict__["_train_step"] = ReplicatedTrainStep(self, replicas)
-            step = self._maybe_compiled(self._train_step)
+            self.__dict__["_settled_train_step"] = ReplicatedTrainStep(self, replicas)
+            step = self._maybe_compiled(self._settled_train_step)
 
         def train_function(batches: list[Any]) -> Any:
             logs = None
@@ -171,23 +173,25 @@ class Trainer(Compiled):
         """Decide what runs for each batch of `evaluate`."""
         replicas = self._meet_replicas()
         if self.test_function is not None and not force:
-            if self._test_step is not None:
-                self._test_step.find_variables()
+            if self._settled_test_step is not None:
+                self._settled_test_step.find_variables()
             return self.test_function
         parts = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
-        custom = self._overrides(*parts)
+        custom = self._overrides_any(*parts)
         if replicas is None:
-            self.__dict__["_test_step"] = TestStep(self) if self._is_standard(*parts) else None
-            step = self._maybe_compiled(self._test_step or self.test_step)
+            self.__dict__["_settled_test_step"] = (
+                TestStep(self) if self._is_standard(*parts) else None
+            )
+            step = self._maybe_compiled(self._settled_test_step or self.test_step)
         elif custom:
-            self.__dict__["_test_step"] = None
+            self.__dict__["_settled_test_step"] = None
             step = with_common_updates(self.test_step, self, replicas)
         else:
-            self.__dict__["_test_step"] = ReplicatedTestStep(self, replicas)
-            step = self._maybe_compiled(self._test_step)
+            self.__dict__["_settled_test_step"] = ReplicatedTestStep(self, replicas)
+            step = self._maybe_compiled(self._settled_test_step)
 
         ours = not custom and replicas is None
-        without_grad = self._test_step.without_grad() if ours else torch.no_grad
+        without_grad = self._settled_test_step.without_grad() if ours else torch.no_grad
 
         def test_function(batches: list[Any]) -> Any:
             logs = None
@@ -209,7 +213,7 @@ class Trainer(Compiled):
         replicas = self._meet_replicas()
         if self.predict_function is not None and not force:
             return self.predict_function
-        custom = self._overrides("predict_step")
+        custom = self._overrides_any("predict_step")
         step = self._maybe_compiled(self.predict_step if custom else PredictStep(self))
         if replicas is not None:
             step = gathered(step, replicas)
@@ -269,8 +273,8 @@ class Trainer(Compiled):
     def _offer_compiled(self, steps: int) -> None:
         """Under `jit_compile="auto"` let a long run find out whether compiled steps are faster."""
         go_on_with, self.__dict__["_go_on_with"] = self._go_on_with, None
-        if go_on_with is not None and steps >= LONG_RUN and may_try(self._train_step):
-            go_on_with(Trial(self._train_step, steps, go_on_with))
+        if go_on_with is not None and steps >= LONG_RUN and may_try(self._settled_train_step):
+            go_on_with(Trial(self._settled_train_step, steps, go_on_with))
 
     # Loops ---------------------------------------------------------------------------------------
 
@@ -341,16 +345,16 @@ class Trainer(Compiled):
             (x, y, sample_weight), validation_data = train_validation_split(
                 (x, y, sample_weight), validation_split=validation_split
             )
-        iterator = self._iterate(
+        iterator = self._iterate_over(
             x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
         )
-        self._build_for(iterator)
+        self._build_for_steps(iterator)
         iterator.reset()
         validation = None
         if validation_data is not None:
             parts = unpack_x_y_sample_weight(validation_data)
             size = validation_batch_size or batch_size
-            validation = self._iterate(*parts, size, validation_steps)
+            validation = self._iterate_over(*parts, size, validation_steps)
         verbose = 1 if verbose == "auto" else verbose
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
@@ -376,7 +380,7 @@ class Trainer(Compiled):
         for epoch in range(self._initial_epoch or initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            logs = self._run_epoch(iterator, callbacks)
+            logs = self._run_training_epoch(iterator, callbacks)
             if validation is not None and is_due(epoch, validation_freq):
                 results = self._run_evaluation(validation, callbacks)
                 logs.update({f"val_{name}": value for name, value in results.items()})
@@ -397,7 +401,9 @@ class Trainer(Compiled):
             replicas.end_fit()
         return self.history
 
-    def _run_epoch(self, iterator: EpochIterator, callbacks: CallbackList) -> dict[str, Any]:
+    def _run_training_epoch(
+        self, iterator: EpochIterator, callbacks: CallbackList
+    ) -> dict[str, Any]:
         """Update on each batch of an epoch, and return its logs."""
         switch_mode(self, True)
         train_function = self.train_function
@@ -457,10 +463,10 @@ class Trainer(Compiled):
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
         self._assert_compile_called("evaluate")
-        iterator = self._iterate(x, y, sample_weight, batch_size, steps)
-        self._build_for(iterator)
+        iterator = self._iterate_over(x, y, sample_weight, batch_size, steps)
+        self._build_for_steps(iterator)
         logs = self._run_evaluation(iterator, callbacks, verbose)
-        return logs if return_dict else self._listed(logs)
+        return logs if return_dict else self._listed_logs(logs)
 
     def _run_evaluation(
         self, iterator: EpochIterator, callbacks: Any, verbose: int | str = "auto"
@@ -517,7 +523,7 @@ class Trainer(Compiled):
                 # The end of a pass draws a number too, and later passes are shuffled accordingly.
                 draw_loader_seed()
                 return outputs
-        iterator = self._iterate(x, None, None, batch_size, steps)
+        iterator = self._iterate_over(x, None, None, batch_size, steps)
         callbacks = self._callback_list(callbacks, iterator, verbose)
         self._to_eval()
         self.make_predict_function()
@@ -573,7 +579,7 @@ class Trainer(Compiled):
                     f" time. Received: sample_weight={sample_weight}, class_weight={class_weight}"
                 )
             sample_weight = class_weight_to_sample_weights(y, class_weight)
-        data = self._one_batch(x, y, sample_weight)
+        data = self._single_batch(x, y, sample_weight)
         self.make_train_function()
         self.reset_metrics()
         was_training = self.training
@@ -582,14 +588,14 @@ class Trainer(Compiled):
             logs = as_numbers(self._on_one_batch(self.train_function, data))
         finally:
             switch_mode(self, was_training)
-        return logs if return_dict else self._listed(logs)
+        return logs if return_dict else self._listed_logs(logs)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Evaluate the model on a batch. Arguments and result as in `train_on_batch`."""
         self._assert_compile_called("test_on_batch")
-        data = self._one_batch(x, y, sample_weight)
+        data = self._single_batch(x, y, sample_weight)
         self.make_test_function()
         self.reset_metrics()
         was_training = self.training
@@ -599,7 +605,7 @@ class Trainer(Compiled):
         finally:
             if was_training:
                 switch_mode(self, True)
-        return logs if return_dict else self._listed(logs)
+        return logs if return_dict else self._listed_logs(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for a batch as NumPy arrays."""
@@ -609,7 +615,7 @@ class Trainer(Compiled):
             if outputs is not None:
                 return outputs
             adapter = get_data_adapter(x, batch_size=count_rows(x))
-            data = adapter.alone(self._device())
+            data = adapter.alone(self._device_of_weights())
             self.make_predict_function()
             self._to_eval()
             if self._replicas is not None:
@@ -641,7 +647,7 @@ class Trainer(Compiled):
         self._to_eval()
         self.make_predict_function()
         self.stop_predicting = False
-        outputs = self.predict_function([to_device(data, self._device())])
+        outputs = self.predict_function([to_device(data, self._device_of_weights())])
         if isinstance(outputs, Tensor):
             return joined_on_host(outputs)
         return map_structure(joined_on_host, outputs)
@@ -664,7 +670,7 @@ class Trainer(Compiled):
 
     # Their parts ---------------------------------------------------------------------------------
 
-    def _iterate(
+    def _iterate_over(
         self,
         x: Any,
         y: Any,
@@ -675,14 +681,14 @@ class Trainer(Compiled):
         class_weight: Mapping[int, float] | None = None,
     ) -> EpochIterator:
         data = (x, y, sample_weight, batch_size, steps, shuffle, class_weight)
-        return EpochIterator(*data, self.steps_per_execution, self._device())
+        return EpochIterator(*data, self.steps_per_execution, self._device_of_weights())
 
-    def _one_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
+    def _single_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
         adapter = get_data_adapter(x, y, sample_weight, batch_size=count_rows(x))
-        data = adapter.alone(self._device())
-        if not self._is_ready():
+        data = adapter.alone(self._device_of_weights())
+        if not self._is_ready_for_steps():
             self._symbolic_build(data)
-        self._build_optimizer()
+        self._build_optimizer_slots()
         return data
 
     def _callback_list(
@@ -700,15 +706,15 @@ class Trainer(Compiled):
             model=self,
         )
 
-    def _build_for(self, iterator: EpochIterator) -> None:
+    def _build_for_steps(self, iterator: EpochIterator) -> None:
         """Make weights, losses, metrics and optimizer slots as the first batch needs them."""
-        if not self._is_ready():
+        if not self._is_ready_for_steps():
             data = iterator.data_adapter
             data.on_epoch_begin()  # as in Keras, which begins an epoch to look at it
             self._symbolic_build(data.peek(iterator.device))
-        self._build_optimizer()
+        self._build_optimizer_slots()
 
-    def _is_ready(self) -> bool:
+    def _is_ready_for_steps(self) -> bool:
         """Whether no batch is needed: a look at one draws from the generator that shuffles."""
         bound = (self._compile_loss, self._compile_metrics)
         return (
@@ -722,19 +728,19 @@ class Trainer(Compiled):
         x, y, _ = unpack_x_y_sample_weight(data_batch)
         ready = self.built and all(layer.built for layer in self._flatten_layers())
         if not ready or y is not None:
-            y_pred = self._infer_outputs(x, ready)
+            y_pred = self._infer_step_outputs(x, ready)
             if y_pred is not None and y is not None:
-                self._bind(y, y_pred)
-        self._build_optimizer()
+                self._bind_outputs(y, y_pred)
+        self._build_optimizer_slots()
 
-    def _build_optimizer(self) -> None:
+    def _build_optimizer_slots(self) -> None:
         optimizer = getattr(self, "optimizer", None)  # that of a compiled model
         if optimizer is not None and not optimizer.built and self.built:
             self._meet_replicas()  # who may cut the weights, and build it for the parts
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
 
-    def _infer_outputs(self, x: Any, ready: bool) -> Any:
+    def _infer_step_outputs(self, x: Any, ready: bool) -> Any:
         """Run the model on the shapes of a batch, or, where that fails, on the batch."""
         replicas = self._meet_replicas() if ready else None
         if replicas is not None and replicas.is_cut:
@@ -745,16 +751,16 @@ class Trainer(Compiled):
                 return infer_spec(self.__call__, (specs,), {"training": False})
             return self(specs, training=False)
         except Exception:
-            if ready or self._overrides("train_step", "test_step"):
+            if ready or self._overrides_any("train_step", "test_step"):
                 # The first step will bind them, or say what is wrong; one of a user's may run
                 # anything but `call(x)`.
                 return None
             with torch.no_grad():
                 return self(x, training=False)
 
-    def _bind(self, y: Any, y_pred: Any) -> None:
+    def _bind_outputs(self, y: Any, y_pred: Any) -> None:
         # A `compute_loss` of one's own may hand on other outputs and targets.
-        loss = None if self._overrides("compute_loss") else self._compile_loss
+        loss = None if self._overrides_any("compute_loss") else self._compile_loss
         for part in (loss, self._compile_metrics):
             if part is not None and not part.built:
                 part.build(y, y_pred)
@@ -767,7 +773,7 @@ class Trainer(Compiled):
             return values
         return logs or {}
 
-    def _listed(self, logs: dict[str, Any]) -> Any:
+    def _listed_logs(self, logs: dict[str, Any]) -> Any:
         """Return logs as a list in the order of the metrics; one value stands alone."""
         names: list[str] = []
         for metric in self.metrics:

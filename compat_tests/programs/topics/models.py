@@ -12,6 +12,14 @@ from ._model_steps import LOSSES, Plan, overrides, plan_of
 
 __all__ = ["program"]
 
+_COMMON = (
+    "_device", "_state", "_steps", "_plan", "_policy", "_keys", "_known", "_stack", "_children",
+    "_train_step", "_test_step", "_entry", "_locked", "_sorted", "graph", "compiled_metrics",
+)  # fmt: skip
+_HELPERS = (
+    "_build", "_run", "_resolve", "_train_step", "_loss_function", "_run_epoch", "_one_batch",
+    "_bind", "_state", "_device", "_iterate", "_enter", "_forget", "_lower", "_convert", "_step",
+)  # fmt: skip
 _CONFIG = "attempt('config', lambda: json.dumps(model.get_config(), sort_keys=True, default=str))"
 _RETURNED = ("", ", return_dict=True")
 _SOURCES = ("compiled", "compiled", "compiled", "own", "given", "loss", "computed")
@@ -320,6 +328,8 @@ def _state_names(draw: Draw) -> str:
         "config": ["{'units': 3, 'deep': {'a': [1, 2]}}"],
         "state": ["[np.ones(2), 'a']"],
         "seed": ["keras.random.SeedGenerator(1)", "1"],
+        # Names that libraries may use within, and users without knowing.
+        **{name: numbers_ for name in _COMMON},
         "policy": ["keras.dtype_policies.DTypePolicy('float32')"],
     }
     names = draw.some(draw.shuffled(list(values)), 1, 4)
@@ -328,6 +338,14 @@ def _state_names(draw: Draw) -> str:
     lines = [f"self.{name} = {draw.one(values[name])}" for name in names]
     made.init = [*lines, *made.init] if draw.chance() else [*made.init, *lines]
     methods = [call_of(draw, made)]
+    if draw.chance(0.4):  # a method of the user's, called on the way
+        helper = draw.one(_HELPERS)
+        methods.append(f"def {helper}(self, x, factor=2.0):\n    return x * factor")
+        made.call.append(f"x = self.{helper}(x)")
+        methods[0] = call_of(draw, made)
+        lines = [line for line in lines if not line.startswith(f"self.{helper} =")]
+        names = [name for name in names if name != helper]
+        made.init = [line for line in made.init if not line.startswith(f"self.{helper} =")]
     own_loss = next((line for line in lines if line.startswith("self.loss = keras")), None)
     if own_loss:
         methods.append(
