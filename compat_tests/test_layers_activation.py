@@ -128,3 +128,8 @@ def test_leaky_relu_takes_alpha():
 @pytest.mark.parametrize("input_dtype", ["int32"])
 def test_integer_inputs(input_dtype):
     compare_layer("ReLU", {}, (2, 3), input_dtype=input_dtype)
+
+
+@pytest.mark.parametrize("axes", [[1], [-1], [0], [1, 2], 2])
+def test_prelu_counts_shared_axes_as_keras(axes):
+    compare_layer("PReLU", {"shared_axes": axes, "alpha_initializer": "ones"}, (2, 4, 3, 5))

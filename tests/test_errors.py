@@ -682,3 +682,43 @@ def test_a_monitor_that_does_not_exist():
     stop = keras.callbacks.EarlyStopping(monitor="val_lss")
     text = message(ValueError, compiled(functional()).fit, X, Y, callbacks=[stop], verbose=0)
     has(text, "EarlyStopping", "'val_lss'", "['loss']", "Fix: ")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: layers.MaxPooling2D(2, padding=-1), ValueError, "`padding` must be"),
+        (lambda: layers.AveragePooling1D(2, padding=["same"]), ValueError, "`padding` must be"),
+        (lambda: layers.RandomFlip("sideways"), ValueError, "`mode` must be one of"),
+        (lambda: layers.Lambda("x * 2"), TypeError, "must be callable"),
+        (lambda: layers.PReLU(shared_axes=[2.5]), TypeError, "must be integers"),
+        (lambda: layers.EinsumDense(3, 2)(X), TypeError, "`equation` must be a string"),
+        (lambda: layers.StringLookup(output_mode=["int"]), ValueError, "output_mode"),
+        (lambda: layers.StringLookup(vocabulary=["a"], encoding=3), ValueError, "`encoding`"),
+        (lambda: layers.Dense.from_config(None), TypeError, "`config` must be a dict"),
+        (lambda: keras.Model.from_config([]), TypeError, "`config` must be a dict"),
+        (lambda: keras.losses.MeanSquaredError(name=3), ValueError, "must be a string"),
+        (lambda: keras.metrics.MeanIoU(3, ignore_class="2"), ValueError, "`ignore_class` must be"),
+        (lambda: keras.optimizers.SGD(clipnorm=[1.0]), TypeError, "`clipnorm` must be a number"),
+        (lambda: keras.random.dropout(X, 0.5, noise_shape=(4,)), ValueError, "`noise_shape`"),
+        (lambda: functional().save(3), ValueError, "must be a path"),
+        (lambda: keras.saving.load_model(3), ValueError, "no path of a file"),
+    ],
+)
+def test_a_wrong_argument_is_named(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
+
+
+def test_a_damaged_file_is_also_an_oserror_as_in_h5py(tmp_path):
+    (tmp_path / "m.h5").write_text("nonsense")
+    with pytest.raises(OSError, match="text file"):
+        keras.saving.load_model(tmp_path / "m.h5")
+
+
+def test_no_steps_are_all_and_fewer_are_an_error():
+    model = compiled(functional())
+    assert model.fit(X, Y, steps_per_epoch=0, verbose=0).history["loss"]
+    assert model.predict(X, steps=0, verbose=0).shape == (20, 1)
+    with pytest.raises(ValueError, match="number of steps"):
+        model.fit(X, Y, steps_per_epoch=-1, verbose=0)

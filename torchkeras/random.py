@@ -576,6 +576,11 @@ def dropout(
     if noise_shape is None:
         shape: Shape = inputs.shape
     else:
+        if len(noise_shape) != inputs.dim():
+            raise ValueError(
+                f"`noise_shape` must have as many axes as the inputs. Received: {noise_shape},"
+                f" inputs of shape {tuple(inputs.shape)}"
+            )
         shape = [
             size if given is None else given
             for given, size in zip(noise_shape, inputs.shape, strict=True)

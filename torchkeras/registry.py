@@ -666,7 +666,7 @@ def _find_function(name: str, config: dict[str, Any], module_objects: Mapping[st
     raise _unknown("function", name, config)
 
 
-class UnknownNameError(TypeError):
+class UnknownNameError(TypeError, ValueError):
     """A config names a class or function that is not on offer."""
 
 

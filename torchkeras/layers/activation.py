@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -196,11 +197,28 @@ class PReLU(_Elementwise):
         self.alpha_constraint = get_constraint(alpha_constraint)
         if shared_axes is not None:
             shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
+            for axis in shared_axes:
+                if not isinstance(axis, Integral):
+                    raise TypeError(
+                        f"PReLU: `shared_axes` must be integers. Received: {shared_axes}"
+                    )
         self.shared_axes = shared_axes
 
     def build(self, input_shape: Shape) -> None:
         """Make `alpha` for inputs of this shape."""
-        shared = self.shared_axes or ()
+        rank = len(input_shape) - 1
+        if not all(-rank < axis <= rank for axis in self.shared_axes or ()):
+            raise ValueError(
+                explain(
+                    f"PReLU {self.name!r}: `shared_axes` names an axis that is not there.",
+                    shared_axes=self.shared_axes,
+                    input_shape=input_shape,
+                    fix=f"use axes from 1 to {rank}.",
+                )
+            )
+        # As Keras counts, and its files: 1 is the first axis after the batch, 0 the last one, -1
+        # the one before that.
+        shared = {(axis - 1) % rank + 1 for axis in self.shared_axes or ()}
         shape = [1 if axis in shared else n for axis, n in enumerate(input_shape)][1:]
         self.alpha = self.add_weight(
             name="alpha",

@@ -95,6 +95,9 @@ class _Warp(GeometricLayer):
         )
 
 
+_FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
+
+
 @builtin("keras.layers.RandomFlip")
 class RandomFlip(GeometricLayer):
     """Mirrors half of the images.
@@ -125,6 +128,8 @@ class RandomFlip(GeometricLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
+        if mode not in _FLIPS:
+            raise ValueError(f"RandomFlip: `mode` must be one of {_FLIPS}. Received: mode={mode!r}")
         self.mode = mode
         self._set_seed(seed)
 

@@ -176,6 +176,10 @@ class _Equation(NamedTuple):
 
 
 def _parse_equation(equation: str) -> _Equation:
+    if not isinstance(equation, str):
+        raise TypeError(
+            f"EinsumDense: `equation` must be a string like 'ab,bc->ac'. Received: {equation!r}"
+        )
     found = _EQUATION.fullmatch(equation.replace(" ", ""))
     if found:
         before, inputs, after, kernel, out_before, outputs, out_after = found.groups()
@@ -567,6 +571,11 @@ class Lambda(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not callable(function):
+            raise TypeError(
+                f"Lambda: `function` must be callable. Received: {function!r} of type"
+                f" {type(function).__name__}"
+            )
         self.arguments = arguments or {}
         self.function = function
         self.mask = mask

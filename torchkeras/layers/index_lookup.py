@@ -46,7 +46,8 @@ def standardize_output_mode(output_mode: str, owner: str) -> str:
     Raises:
         ValueError: It is unknown.
     """
-    output_mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(output_mode, output_mode)
+    if isinstance(output_mode, str):
+        output_mode = {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(output_mode, output_mode)
     modes = ("int", "one_hot", "multi_hot", "count", "tf_idf")
     check_option(output_mode, modes, "output_mode", owner)
     return output_mode

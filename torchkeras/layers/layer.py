@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -713,6 +713,11 @@ class Layer(Quantizing, CallEffects, Operation):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Make a layer from what `get_config` returned; a plain dtype policy comes by name."""
+        if not isinstance(config, Mapping):
+            raise TypeError(
+                f"{cls.__name__}.from_config: `config` must be a dict, as of `get_config()`."
+                f" Received: {config!r}"
+            )
         if isinstance(config.get("dtype"), dict):
             policy = deserialize_policy(config["dtype"])
             plain = not isinstance(policy, DTypePolicyMap) and policy.quantization_mode is None

@@ -141,6 +141,10 @@ class BasePooling(Layer):
         self.strides = standardize_tuple(strides, pool_dimensions, "strides", allow_zero=True)
         self.pool_dimensions = pool_dimensions
         self.pool_mode = pool_mode
+        if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
+            raise ValueError(
+                f"{type(self).__name__}: `padding` must be 'valid' or 'same'. Received: {padding!r}"
+            )
         self.padding = padding
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=pool_dimensions + 2)

@@ -112,6 +112,10 @@ def encoded(strings: np.ndarray, encoding: str = "utf-8") -> list[bytes]:
         >>> encoded(np.array([["a"], ["é"]]))
         [b'a', b'\\xc3\\xa9']
     """
+    if not isinstance(encoding, str):
+        raise ValueError(
+            f"`encoding` must be the name of an encoding, such as 'utf-8'. Received: {encoding!r}"
+        )
     values = strings.reshape(-1).tolist()
     if strings.dtype.kind == "U":
         return [value.encode() for value in values]

@@ -342,6 +342,11 @@ class Loss:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
+        if not (name is None or isinstance(name, str)) or (name and "/" in name):
+            raise ValueError(
+                "Argument `name` must be a string and cannot contain character `/`. Received:"
+                f" name={name!r}"
+            )
         self.name = name or auto_name(type(self).__name__)
         self.reduction = standardize_reduction(reduction)
         self._dtype_policy = get_dtype_policy(dtype or floatx())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -63,6 +64,11 @@ class IoU(Metric):
         self._direction = "up"
         self.num_classes = num_classes
         self.target_class_ids = list(target_class_ids)
+        if not (ignore_class is None or isinstance(ignore_class, Integral)):
+            raise ValueError(
+                "`ignore_class` must be None or the number of a class. Received:"
+                f" ignore_class={ignore_class!r}"
+            )
         self.ignore_class = ignore_class
         self.sparse_y_true = sparse_y_true
         self.sparse_y_pred = sparse_y_pred

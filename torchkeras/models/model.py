@@ -466,6 +466,11 @@ class Model(Trainer, Layer):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Model:
         """Make a model from what `get_config` returned."""
+        if not isinstance(config, Mapping):
+            raise TypeError(
+                f"{cls.__name__}.from_config: `config` must be a dict, as of `get_config()`."
+                f" Received: {config!r}"
+            )
         if {"name", "layers", "input_layers", "output_layers"} <= config.keys():
             return Model._functional_class.from_config.__func__(cls, config, custom_objects)
         try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -119,6 +119,13 @@ class Optimizer(OptimizerState):
         return " ".join(filter(None, (nearest(name, known) for name in unknown)))
 
     def _check_arguments(self) -> None:
+        for name in _SCALARS:
+            value = getattr(self, name)
+            if isinstance(value, (str, Sequence, Mapping)):
+                raise TypeError(
+                    f"{type(self).__name__}: `{name}` must be a number or None. Received:"
+                    f" {name}={value!r}"
+                )
         steps = self.gradient_accumulation_steps
         if steps and not steps >= 2:
             raise ValueError(
@@ -728,4 +735,7 @@ _CONFIG_NAMES = (
     "gradient_accumulation_steps",
 )
 # What copies and pickles leave out, since it is made from the rest.
+_SCALARS = (
+    "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "ema_momentum", "loss_scale_factor",
+)  # fmt: skip
 _DERIVED = ("_plan", "_plans", "_indices")

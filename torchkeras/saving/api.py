@@ -120,6 +120,11 @@ def save_model(
     if hasattr(filepath, "write"):
         save_archive(model, filepath, include_optimizer)
         return
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise ValueError(
+            "`filepath` must be a path that ends in `.keras`, or a file object. Received:"
+            f" {filepath!r} of type {type(filepath).__name__}"
+        )
     path = os.fspath(filepath)
     _refuse_remote(path)
     if save_format:

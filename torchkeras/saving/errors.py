@@ -11,7 +11,7 @@ from ..naming import explain
 __all__ = ["FileFormatError", "MissingFileError", "describe", "file_errors_only"]
 
 
-class FileFormatError(ValueError):
+class FileFormatError(ValueError, OSError):
     """A file is missing, incomplete, hostile, of another kind, or does not fit the model.
 
     Args:

@@ -99,6 +99,12 @@ def sniff(file: Any) -> str:
     """
     if hasattr(file, "read"):
         return _sniff_stream(file, file)
+    if not isinstance(file, (str, os.PathLike)):
+        raise FileFormatError(
+            file,
+            f"this is no path of a file, but {type(file).__name__}",
+            fix="pass the path of a model file, or a file object.",
+        )
     path = os.fspath(file)
     if is_remote_path(path):
         raise FileFormatError(

@@ -62,6 +62,9 @@ class EpochIterator:
             adapter = ShardedAdapter(adapter, replicas)
             sizes = {"batches": adapter.num_batches, "rows": adapter.num_rows}
             replicas.processes.check_equal("numbers of batches or rows", sizes)
+        steps_per_epoch = steps_per_epoch or None  # 0 means all there are, as in Keras
+        if steps_per_epoch is not None and steps_per_epoch < 0:
+            raise ValueError(f"A number of steps cannot be negative. Received: {steps_per_epoch}")
         limit = max_steps_per_epoch()
         if limit is not None and limit < (steps_per_epoch or adapter.num_batches or limit + 1):
             warnings.warn(f"Limiting steps_per_epoch to {limit}", stacklevel=4)
