@@ -301,3 +301,23 @@ def test_names_that_users_give_their_helpers_and_settings(base):
         return results, [list(getattr(own, name)) for name in values.split()]
 
     same(action)
+
+
+def test_defaults_of_a_class_hide_no_state():
+    def action(k):
+        class Own(k.Model):
+            blocks = scale = heads = None
+
+            def __init__(self):
+                super().__init__()
+                self.blocks = [k.layers.Dense(2)]
+                self.heads = {"a": k.layers.Dense(1)}
+                self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+
+            def call(self, x):
+                return self.heads["a"](self.blocks[0](x) * self.scale)
+
+        model = Own()
+        return to_numpy(model(X)), [w.path for w in model.weights]
+
+    same(action)

@@ -106,7 +106,7 @@ _MODELS: tuple[Reason, ...] = (
         " the compilation.",
         source=r"(?s)\.compile\(.*\.compile\(",
         theirs=r"^compiled\.(loss|metrics|weighted_metrics|loss_weights) 'None'$",
-        ours=r"^compiled\.(loss|metrics|weighted_metrics|loss_weights) '(?!None')",
+        ours=r"^compiled\.(loss|metrics|weighted_metrics|loss_weights) ['\"](?!None)",
     ),
     Reason(
         "The summary of a subclassed model shows open batch sizes and the shapes of users' layers;"

@@ -544,3 +544,16 @@ def test_weights_that_a_build_left_to_the_first_call_are_read(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras", custom_objects={"Later": Later})
     torch.testing.assert_close(loaded(x), expected)
+
+
+def test_a_layer_goes_before_the_default_of_its_class():
+    class Net(Model):
+        dense = None
+
+        def __init__(self, layer=None):
+            super().__init__()
+            if layer is not None:
+                self.dense = layer
+
+    assert isinstance(Net(L.Dense(1)).dense, L.Dense)
+    assert Net().dense is Net.dense is None

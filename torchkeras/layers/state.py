@@ -55,6 +55,33 @@ class WeightProperty(property):
     """A property that reads the parameter of its own name; assigning a weight registers it."""
 
 
+class _ClassDefault:
+    """What a class has under a name by which its instances hold layers or weights.
+
+    Those are found by `__getattr__`, which Python asks only for what the class does not have.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        self._name, self._value = name, value
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is not None and any(
+            self._name in instance.__dict__.get(held, ()) for held in ("_parameters", "_modules")
+        ):
+            return instance.__getattr__(self._name)
+        return self._value
+
+
+def _uncover(cls: type, name: str) -> None:
+    """Let the layers or weights of instances go before the plain default of a class."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            default = base.__dict__[name]
+            if not hasattr(type(default), "__get__"):
+                setattr(base, name, _ClassDefault(name, default))
+            return
+
+
 class LayerState(torch.nn.Module):
     """The half of `Layer` that keeps its state; not used by itself."""
 
@@ -92,6 +119,8 @@ class LayerState(torch.nn.Module):
             if not self._may_hold(value):
                 self.__dict__[name] = value
                 return
+            if hasattr(type(self), name):
+                _uncover(type(self), name)
             if isinstance(value, Metric) and all(value is not known for known in self._metrics):
                 self._metrics.append(value)
             if isinstance(value, Variable):
@@ -137,7 +166,7 @@ class LayerState(torch.nn.Module):
 
     def _set_container(self, name: str, value: Any) -> None:
         """Assign a list, tuple or dict, or something else where one has been."""
-        if hasattr(type(self), name):  # a property or slot
+        if hasattr(type(getattr(type(self), name, None)), "__set__"):  # a property or slot
             _module_setattr(self, name, value)
             return
         if not self._may_hold(*(flatten(value) if isinstance(value, CONTAINERS) else (value,))):

@@ -6,6 +6,7 @@ where a `call` says nothing of it, `fit` trains here and does not in Keras 3 (RE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..drawing import Draw
@@ -238,6 +239,7 @@ def class_of(
     parameters: str = "",
     first: str = "super().__init__()",
     build_end: str = "super().build(input_shape)",
+    defaults: Sequence[str] = (),
 ) -> str:
     """The source of a class: `__init__` and `build` of a body, and these methods."""
     init = [f"def __init__(self{parameters}):", f"    {first}", *(f"    {x}" for x in made.init)]
@@ -246,5 +248,7 @@ def class_of(
         build = ["def build(self, input_shape):", *(f"    {line}" for line in made.build)]
         parts.append("\n".join([*build, f"    {build_end}"]))
     parts += methods
+    if defaults:  # Keras loses layers, not lists and weights, behind those
+        parts.insert(0, "\n".join(f"{name} = None" for name in defaults))
     indented = "\n".join("    " + line for part in parts for line in part.splitlines())
     return "\n".join([*made.before, f"class {kind}({base}):", indented])

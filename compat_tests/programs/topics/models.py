@@ -120,7 +120,11 @@ def _subclass(draw: Draw) -> str:
         "first": f"super().__init__({'**kwargs' if takes else ''})",
     }
     methods = [call_of(draw, made), *plan.methods]
-    source = class_of(kind, "keras.Model", made, methods, build_end=end, **made_by)
+    names = re.findall(r"self\.((?:blocks|heads|tower|scale)\d+) =", "\n".join(made.init))
+    defaults = draw.some(sorted(set(names)), 0, 2) if draw.chance(0.3) else []
+    source = class_of(
+        kind, "keras.Model", made, methods, build_end=end, defaults=defaults, **made_by
+    )
     end_of_build = made.build and end.startswith("super")
     return assemble(
         source,
@@ -210,10 +214,12 @@ def _functional_subclass(draw: Draw) -> str:
         "print('shapes', model.input_shape, model.output_shape)",
         "print('tensors', model.inputs[0].shape, len(model.outputs), model.output_names)",
     ]
-    if "super().call(" not in source:  # which Keras's clones leave out
+    if "super().call(" not in source and "def predict_step" not in source:  # not in Keras's clones
         more.append(
             "attempt('cloned', lambda: keras.models.clone_model(model).predict(x, verbose=0))"
         )
+    if "Dropout" in "".join(lines):  # for which Keras writes `training` into the graph
+        more.remove(_CONFIG)
     chosen = draw.some(draw.shuffled(more), 1, 3)
     loading = ""
     if any("loaded(" in line for line in chosen):
@@ -441,7 +447,7 @@ def _building(draw: Draw) -> str:
     fitted = (
         ["model.compile('sgd', 'mse')",
          "attempt('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)"]
-        if draw.chance() else []
+        if draw.chance() and not needs else []
     )  # fmt: skip
     return assemble(
         class_of(kind, "keras.Model", made, methods, build_end=end),
