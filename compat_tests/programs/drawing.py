@@ -25,6 +25,7 @@ _IMPORTS = {
     "pd": "import pandas as pd",
     "json": "import json",
     "os": "import os",
+    "re": "import re",
     "copy": "import copy",
     "pickle": "import pickle",
     "layers": "from keras import layers",
@@ -68,6 +69,15 @@ def numbers(*shape, seed=0):
 def whole(*shape, below=10, seed=0):
     """Random whole numbers from 0 on."""
     return np.random.default_rng(seed).integers(0, below, shape).astype("int32")
+''',
+    "as_json": '''
+def as_json(config):
+    """The text of a config, without addresses and the home of an optimizer on one backend."""
+    text = json.dumps(config, sort_keys=True, indent=1)
+    text = re.sub(r',?\\n *"shared_object_id": \\d+', "", text)
+    return re.sub(
+        r'"keras.src.backend.torch.optimizers.\\w+",(\\s*)"registered_name": "\\w+"',
+        r'"keras.optimizers",\\1"registered_name": null', text)
 ''',
     "attempt": '''
 def attempt(label, function):

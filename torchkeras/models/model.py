@@ -354,7 +354,8 @@ class Model(Trainer, Layer):
         # A copy makes its own functions at the first `fit`: these would go on to train this model.
         state = super()._state_to_copy()
         functions = ("train_function", "test_function", "predict_function")
-        for key in (*functions, "_settled_train_step", "_settled_test_step", "history"):
+        parts = ("_settled_train_step", "_settled_test_step", "_go_on_with", "history")
+        for key in (*functions, *parts):
             state[key] = None
         state["_compiled_trainable_state"] = None
         return state
