@@ -113,6 +113,5 @@ def test_faults_of_the_control_can_be_planted(fault, tmp_path) -> None:
 
 def test_reasons_are_sentences_that_match_something_tight() -> None:
     for reason in REASONS:
-        assert reason.sentence[0].isupper() and reason.sentence.endswith("."), reason
+        assert len(reason.sentence) > 30 and reason.sentence.endswith("."), reason
         assert reason.theirs or reason.ours, f"matches every difference: {reason}"
-    assert len({reason.sentence for reason in REASONS}) <= len(REASONS)

@@ -56,7 +56,28 @@ MADE = r"(?m)^made = keras\."
 
 
 # Found by the programs of `layers`.
-_LAYERS: tuple[Reason, ...] = ()
+_LAYERS: tuple[Reason, ...] = (
+    Reason(
+        "A layer given to a constructor is part of the config that is derived from it; Keras wants"
+        " a `get_config` for any argument but numbers and text.",
+        source=r"inner=None",
+        theirs=r"^(config|again) raises NotImplementedError|NotImplementedError: Object Custom",
+    ),
+    Reason(
+        "The shape of an output is inferred from `call` where a class has no"
+        " `compute_output_shape`; Keras's raises then.",
+        source=r"layer\.compute_output_shape\(",
+        theirs=r"^shape raises NotImplementedError ",
+        ours=r"^shape (tuple|list|dict) \d",
+    ),
+    Reason(
+        "The config that is derived from a constructor has only what that constructor takes;"
+        " Keras adds `trainable` and `dtype`, and the class cannot be made from it.",
+        source=r"def __init__\(self, units(?!.*\*\*kwargs)",
+        theirs=r"got an unexpected keyword argument '(trainable|dtype)'",
+        ours=r"^ran to its end$",
+    ),
+)
 
 # Found by the programs of `models`.
 _MODELS: tuple[Reason, ...] = (

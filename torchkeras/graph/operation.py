@@ -267,8 +267,15 @@ def checked_name(name: Any, class_name: str) -> str:
     return name
 
 
-def init_config(obj: Any, drop: tuple[str, ...] = ("name",)) -> dict[str, Any]:
+def init_config(
+    obj: Any, drop: tuple[str, ...] = ("name",), only_named: bool = False
+) -> dict[str, Any]:
     """Return the arguments that the constructor of `obj` was called with, by name.
+
+    Args:
+        obj: What was made.
+        drop: Names to leave out.
+        only_named: Whether to leave out what went to `*args` and `**kwargs`.
 
     Raises:
         NotImplementedError: It takes positional arguments without names.
@@ -280,6 +287,8 @@ def init_config(obj: Any, drop: tuple[str, ...] = ("name",)) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for i, (key, parameter) in enumerate(signature.parameters.items()):
         if i == 0 or key in drop:
+            continue
+        if only_named and parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = bound.arguments[key].items()

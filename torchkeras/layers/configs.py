@@ -68,7 +68,9 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
     cls = type(layer)
     own_init = next(c for c in cls.__mro__ if "__init__" in c.__dict__)
     own_config = next(c for c in cls.__mro__ if "get_config" in c.__dict__)
-    if not _is_ours(own_init) and _is_ours(own_config):
+    derived = not _is_ours(own_init) and _is_ours(own_config)
+    handed_on = derived and config_names(cls) and _takes_unnamed(own_init)
+    if derived and not handed_on:
         # The whole class is the user's, and writes no config.
         arguments = init_config(layer, drop=_BASE)
         # The tensors that a functional model was made of stand for no setting.
@@ -83,12 +85,23 @@ def layer_config(layer: Any, base: type) -> dict[str, Any]:
                 f"{cls.__name__} '{layer.name}' was made with arguments that cannot be serialized,"
                 f" so it must override `get_config()`. {error}"
             ) from error
+    if own_init is base and own_config is base and not _is_ours(cls):
+        # A user's class with no constructor of its own: its arguments are all those of `Layer`.
+        return {"activity_regularizer": None, **config, "autocast": layer.autocast}
     excluded = getattr(cls, "_config_excludes", ())  # arguments that Keras's configs leave out
     for name in config_names(cls):
         if name in excluded:
             continue
         config[name] = serialize_value(getattr(layer, name))
+    if handed_on:  # `*args` went to a class of the library, which knows them by name
+        own = init_config(layer, drop=_BASE, only_named=True)
+        config.update((key, serialize_value(value)) for key, value in own.items())
     return config
+
+
+def _takes_unnamed(cls: type) -> bool:
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
 
 
 def serialize_value(value: Any) -> Any:

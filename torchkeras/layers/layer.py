@@ -253,6 +253,8 @@ class Layer(Quantizing, CallEffects, Operation):
         self.__dict__["_build_shapes"] = {"input_shape": input_shape}
         self.built = True
         if not self._building:  # else a subclass goes on building
+            with self._name_scope():
+                self.__dict__["_path"] = current_path()
             self._lock_state()
 
     def _build_at_init(self) -> None:
@@ -476,8 +478,17 @@ class Layer(Quantizing, CallEffects, Operation):
         if symbolic:
             Node(self, *original, outputs)
         self.__dict__["_called"] = True
-        self._make_plan()
+        if not symbolic or self._static_masks or self._infers_by_call():
+            self._make_plan()  # else layers that `call` reaches are to be built in this one's scope
         return outputs
+
+    def _infers_by_call(self) -> bool:
+        """Whether a symbolic call runs `call`."""
+        cls = type(self)
+        return (
+            cls.compute_output_shape is Layer.compute_output_shape
+            and cls.compute_output_spec is Layer.compute_output_spec
+        )
 
     def _make_plan(self) -> None:
         """Allow the fast path, if nothing that only the slow one does is ever needed."""
@@ -692,8 +703,7 @@ class Layer(Quantizing, CallEffects, Operation):
             shapes[self._call_signature.names[0]] = shapes.pop("input")
         inputs = {key: specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
         if not self.built and type(self).build is not Layer.build:
-            twin = type(self).from_config(self.get_config())
-            return twin._output_shape_of(inputs)
+            return copy.deepcopy(self)._output_shape_of(inputs)
         return self._output_shape_of(inputs)
 
     def _output_shape_of(self, inputs: dict[str, Any]) -> Any:
@@ -739,7 +749,9 @@ class Layer(Quantizing, CallEffects, Operation):
         dropped += ("_announced", "_silent_at")
         if self._routed:
             dropped += ("forward",)
-        return {key: value for key, value in self.__dict__.items() if key not in dropped}
+        state = {key: value for key, value in self.__dict__.items() if key not in dropped}
+        state["_losses"] = []  # of the last call, with its graph
+        return state
 
     def __getstate__(self) -> dict[str, Any]:
         return self._state_to_copy()

@@ -251,6 +251,8 @@ class LayerState(torch.nn.Module):
         if isinstance(weight, Variable):  # what to give it back, should it return
             weight.note_layout()
             self.__dict__.setdefault("_taken", {})[name] = weight._fields()
+            # Else one that was made here comes back by itself.
+            self._stray_weights[:] = [w for w in self._stray_weights if w is not weight]
         value = self.__dict__.get(name)
         if value is not None and name in self._modules:  # a list or dict stands in both
             del self._modules[name]

@@ -1,26 +1,184 @@
-"""Layers that users write."""
+"""Layers that users write: alone, in models, in files."""
 
 from __future__ import annotations
 
 from .. import pieces
-from ..drawing import Draw, assemble
+from ..drawing import HANDOVER, Draw, assemble
+from ._layer_kinds import special
+from ._user_layers import UserLayer, user_layer
 
-__all__ = ["program"]
+__all__ = ["program", "user_layer"]
+
+# Keras notes masks that were not given as arguments of the call, so not of layers that take masks.
+_CONFIG = "attempt('config', lambda: json.dumps(model.get_config(), sort_keys=True))"
+_ONE = ("one", "training", "mask", "keyword")
+_LOOKS = (
+    "show_weights('weights', layer)",
+    "print('paths', layer.path, [v.path for v in layer.variables])",
+    "show('losses', layer.losses)",
+    "print('metrics', [m.name for m in layer.metrics], len(layer.metrics_variables))",
+    "attempt('parameters', lambda: layer.count_params())",
+    "print('trained', [w.path for w in layer.trainable_weights])",
+    "print('kept', [w.path for w in layer.non_trainable_weights])",
+    "attempt('config', lambda: json.dumps(layer.get_config(), sort_keys=True, default=str))",
+    "attempt('build config', lambda: json.dumps(layer.get_build_config()))",
+    "print('built', layer.built, layer.compute_dtype, layer.supports_masking)",
+    "print('repr', repr(layer).split()[0])",
+)
+
+
+def _looked_at(draw: Draw, least: int = 2, most: int = 5) -> list[str]:
+    return draw.some(_LOOKS, least, most)
+
+
+def _alone(draw: Draw) -> str:
+    """A layer that is built or called by itself."""
+    width = draw.whole(2, 3)
+    layer = user_layer(draw, width)
+    lines = [layer.source, f"x = numbers({draw.whole(2, 4)}, {width})", f"layer = {layer.make}"]
+    steps = [
+        f"show('out', {layer.called(draw, 'layer', 'x')})",
+        f"show('out', {layer.called(draw, 'layer', 'ops.convert_to_tensor(x)')})",
+        f"y = {layer.called(draw, 'layer', f'keras.Input(({width},))')}\n"
+        "print('symbolic', y.shape, y.dtype)",
+        "layer.trainable = False\nprint('frozen', len(layer.trainable_weights))",
+        "layer.trainable = True\nprint('thawed', len(layer.trainable_weights))",
+        "attempt('set', lambda: layer.set_weights([w * 0.5 for w in layer.get_weights()]))",
+        f"again = {layer.kind}.from_config(layer.get_config())\n"
+        f"show('again', {layer.called(draw, 'again', 'x')})\nshow_weights('copy', again)",
+    ]
+    if not layer.restorable:
+        steps[-1] = f"attempt('again', lambda: {layer.kind}.from_config(layer.get_config()).built)"
+    if layer.signature in _ONE:
+        steps.append(f"attempt('shape', lambda: layer.compute_output_shape((None, {width})))")
+        steps.append(f"attempt('built', lambda: layer.build((None, {width})))")
+        steps.append(f"layer.build((2, {width}))\nshow_weights('built', layer)")
+        steps[-2:] = steps[-2:] if draw.chance(0.5) else []
+    chosen = draw.some(draw.shuffled(steps), 2, 5)
+    for step in chosen:
+        lines += [step, *_looked_at(draw, 0, 2)]
+    lines += _looked_at(draw, 1, 4)
+    return assemble(*lines)
+
+
+def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True) -> str:
+    """Statements that make `model`, whose layer of the user's is `layer`."""
+    styles = ["functional", "functional", "sequential", "shared", "nested"]
+    style = draw.one(styles + ["subclass"] * subclassed)
+    before, after = (draw.one(["layers.Dense({w})", "layers.Identity()"]) for _ in range(2))
+    before, after = before.format(w=width), after.format(w=draw.whole(1, 3))
+    make = f"layer = {layer.make}\n"
+    if style == "sequential" and layer.signature in _ONE:
+        return (
+            f"{make}model = keras.Sequential([keras.Input(({width},)), {before}, layer, {after}])"
+        )
+    if style == "shared":
+        once = layer.called(draw, "layer", "x")
+        return (
+            f"{make}inputs = keras.Input(({width},))\nx = inputs\nx = {once}\n"
+            f"x = {once} + {before}(inputs)\n"
+            "model = keras.Model(inputs, x)"
+        )
+    if style == "subclass":
+        return (
+            f"class Net(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
+            f"        self.layer = {layer.make}\n        self.after = {after}\n"
+            "    def call(self, x, training=None):\n"
+            f"        return self.after({layer.called(draw, 'self.layer', 'x')})\n"
+            "model = Net()\nlayer = model.layer"
+        )
+    inner = (
+        f"{make}inputs = keras.Input(({width},))\nx = {before}(inputs)\n"
+        f"x = {layer.called(draw, 'layer', 'x')}\nx = {after}(x)\nmodel = keras.Model(inputs, x)"
+    )
+    if style == "nested":
+        inner += (
+            f"\nouter = keras.Input(({width},))\nmodel = keras.Model(outer, model(outer) * 2.0)"
+        )
+    return inner
+
+
+def _trained(draw: Draw) -> str:
+    """A layer in a model that is trained."""
+    width, rows = draw.whole(2, 3), draw.one([4, 6, 8])
+    layer = user_layer(draw, width)
+    uses = [
+        "show('evaluated', model.evaluate(x, y, batch_size=2, verbose=0))",
+        "show('called', model(x))",
+        "show('called', model(x, training=True))",
+        "print('losses', len(model.losses))",
+        "show_weights('weights', model)",
+        "print('metrics', [m.name for m in model.metrics])",
+        "print('paths', [v.path for v in model.variables])",
+        "layer.trainable = False\nmodel.compile('sgd', 'mse')\n"
+        "show('frozen', model.fit(x, y, batch_size=2, verbose=0).history)",
+    ]
+    return assemble(
+        layer.source,
+        _in_model(draw, layer, width),
+        f"x = numbers({rows}, {width})",
+        f"y = numbers({rows}, model(x).shape[-1], seed=1)",
+        pieces.compilation(draw),
+        "show('history', model.fit(x, y, epochs=2, batch_size=2, verbose=0).history)",
+        *draw.some(draw.shuffled(uses), 2, 4),
+        *_looked_at(draw),
+        "show('predicted', model.predict(x, batch_size=2, verbose=0))",
+    )
+
+
+def _saved(draw: Draw) -> str:
+    """A layer in a model that another process opens."""
+    width, rows = draw.whole(2, 3), draw.one([4, 6])
+    layer = user_layer(draw, width, exact=draw.chance(0.7))
+    made = _in_model(draw, layer, width, subclassed=False)
+    forms = ["keras", "keras", "keras", "weights.h5", "json"]
+    # Keras builds layers of an `.h5` file from one shape.
+    form = draw.one(forms + ["h5"] * (layer.signature in _ONE))
+    use = f"x = numbers({rows}, {width})"
+    # Keras cannot read the loss of an `.h5` file from its short name.
+    fitted = (
+        f"y = numbers({rows}, model.output_shape[-1], seed=1)\n"
+        "model.compile('sgd', keras.losses.MeanSquaredError())\n"
+        "model.fit(x, y, batch_size=2, verbose=0)"
+    )
+    objects = f"custom_objects={{{layer.kind!r}: {layer.kind}}}"
+    if "@keras" in layer.source and draw.chance(0.7):
+        objects = ""
+    saving = {
+        "keras": "model.save('model.keras')",
+        "h5": "model.save('model.h5')",
+        "weights.h5": "model.save_weights('model.weights.h5')",
+        "json": "open('model.json', 'w').write(model.to_json())",
+    }[form]
+    opening = {
+        "keras": f"model = keras.models.load_model('model.keras', {objects})",
+        "h5": f"model = keras.models.load_model('model.h5', {objects})",
+        "weights.h5": f"{made}\nmodel.load_weights('model.weights.h5')",
+        "json": f"model = keras.models.model_from_json(open('model.json').read(), {objects})",
+    }[form].replace(", )", ")")
+    shown = "show('predicted', model.predict(x, verbose=0))"
+    if form == "json":  # other weights there
+        shown = "print('predicted', model.predict(x, verbose=0).shape)"
+    ending = "print('weights', [(w.path, tuple(w.shape)) for w in model.weights])"
+    if form != "json":
+        ending = "show_weights('weights', model)"
+    return assemble(
+        layer.source,
+        made,
+        use,
+        *draw.some([fitted]),
+        shown,
+        saving,
+        HANDOVER,
+        layer.source,
+        opening,
+        use,
+        ending,
+        shown,
+        *draw.some([_CONFIG] if layer.signature != "mask" else [], 0, 1),
+    )
 
 
 def program(draw: Draw) -> str:
     """Write a program."""
-    model = pieces.model(draw)
-    rows = draw.whole(2, 9)
-    return assemble(
-        model.source,
-        pieces.compilation(draw),
-        f"""
-        x = numbers(*{(rows, *model.inputs)})
-        y = {pieces.target(model, rows)}
-        show("predicted", model.predict(x, verbose=0))
-        show("history", model.fit(x, y, epochs=2, batch_size=4, verbose=0).history)
-        show("evaluated", model.evaluate(x, y, verbose=0))
-        show_weights("weights", model)
-        """,
-    )
+    return draw.one([_alone, _alone, _trained, _saved, special])(draw)

@@ -331,7 +331,8 @@ def _handed_over(draw: Draw) -> str:
     looks = [
         "print(model.name, type(model).__name__, model.compiled)",
         "print([l.name for l in model.layers], [l.trainable for l in model.layers])",
-        "print([w.path for w in model.weights], [keras.backend.standardize_dtype(w.dtype) for w in model.weights])",
+        "print([w.path for w in model.weights],"
+        " [keras.backend.standardize_dtype(w.dtype) for w in model.weights])",
         "print('config', as_json(model.get_config()))",
         "print('compile', as_json(model.get_compile_config()))",
         "show('optimizer', [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables])",
@@ -413,7 +414,8 @@ def _lora(draw: Draw) -> str:
     )
     lines += steps
     looks = [
-        "print([(w.path, tuple(w.shape), keras.backend.standardize_dtype(w.dtype), w.trainable) for w in model.weights])",
+        "print([(w.path, tuple(w.shape), keras.backend.standardize_dtype(w.dtype), w.trainable)"
+        " for w in model.weights])",
         "print('config', as_json(model.get_layer('big').get_config()))",
         "print(model.count_params(), len(model.trainable_weights))",
         "model.summary()",
