@@ -18,7 +18,7 @@ _PROGRESS = re.compile(r"^.*[\r\b].*$\n?|^.*(?:\d+|Unknown)/(?:\d+|Unknown).*━
 _SCRUBBED = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\b0x[0-9a-f]{6,}\b"), "0x"),
-    (re.compile(r"\b\d+m?s(?:/(?:step|sample|epoch))?\b(?: \d+[mu]?s/step)?"), "TIME"),
+    (re.compile(r"\b\d+[mu]?s(?:/(?:step|sample|epoch))?\b(?: \d+[mu]?s/step)?"), "TIME"),
     (re.compile(r"/tmp/[\w./-]+"), "FOLDER"),
 )
 # What `attempt` prints of an exception.

@@ -151,7 +151,89 @@ _DRAWS: tuple[Reason, ...] = ()
 _LIVES: tuple[Reason, ...] = ()
 
 # Found by the programs of `ops`.
-_OPS: tuple[Reason, ...] = ()
+_A_VALUE = r"(float|int|uint|bool|bfloat|complex)\d* \(|^\S+ (tuple|list) \d|as computed$"
+_OPS: tuple[Reason, ...] = (
+    Reason(
+        "What is known of a symbolic result is inferred by running the op, so it is what the op"
+        " then returns; Keras's separate rules say something else here.",
+        theirs=r"but computed is",
+        ours=r"as computed$",
+    ),
+    Reason(
+        "How many sizes of a symbolic result are known is found by running the op; what both know"
+        " is what the op then returns.",
+        theirs=r"\(.*None.*\) \w+ as computed$",
+        ours=r"as computed$",
+    ),
+    Reason(
+        "`float64` stays `float64`, and `int64` stays `int64` where an op computes with it; Keras's"
+        " rules of promotion make 32 bits of them.",
+        source=r"float64|int64",
+        theirs=r"(float|int)32 \(|\) (float|int)32 as computed",
+        ours=r"(float|int)64 \(|\) (float|int)64 as computed",
+    ),
+    Reason(
+        "A mistake that Keras leaves to torch or Python (RuntimeError, IndexError, AttributeError)"
+        " is named in a ValueError or TypeError.",
+        theirs=r"raises (RuntimeError|IndexError|AttributeError|UnboundLocalError|KeyError"
+        r"|ZeroDivisionError|OverflowError|AssertionError|NotImplementedError|_LinAlgError"
+        r"|LinAlgError|EinopsError)",
+        ours=r"raises (ValueError|TypeError|\w+ ValueError)",
+    ),
+    Reason(
+        "Symbolic tensors take the indices that tensors take: `None`, lists and arrays.",
+        theirs=r"\[(None|:, \[0, 2\])\] raises ValueError",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "Keras fails by an accident of its own, asking lists, arrays or `None` for what only"
+        " tensors have; here the op computes.",
+        theirs=r"raises (AttributeError|UnboundLocalError)",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "`einsum` promotes its operands as the other ops do; Keras hands them to torch as they"
+        " are.",
+        theirs=r"^einsum raises RuntimeError",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "`cbrt` of `int64` gives `floatx`, as the other ops do.",
+        source=r"int64",
+        theirs=r"^cbrt float64",
+        ours=r"^cbrt float32",
+    ),
+    Reason(
+        "`.h5` files with operation layers open; Keras cannot read what it wrote.",
+        source=r"load_model\('model\.h5'\)",
+        theirs=r"raises (ValueError|TypeError)",
+        ours=r"^\[",
+    ),
+    Reason(
+        "Sizes that Keras's stand-ins for unknown ones do not fit are found from the other"
+        " arguments of the call.",
+        theirs=r"raises NotImplementedError",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "Ops of complex numbers take variables; Keras on torch passes them to torch as they are.",
+        source=r"keras\.Variable",
+        theirs=r"^(imag|real|angle|conj|conjugate|isreal) raises TypeError",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "Every op takes lists; some of Keras's ask them for a shape or dtype.",
+        source=r"tolist\(\)|\[\d",
+        theirs=r"^(divide_no_nan|searchsorted) raises (AttributeError|ValueError)",
+        ours=_A_VALUE,
+    ),
+    Reason(
+        "The imaginary part of 16-bit floats is zero; torch, which Keras asks, has none.",
+        source=r"bfloat16",
+        theirs=r"^imag raises RuntimeError",
+        ours=_A_VALUE,
+    ),
+)
 
 # Found by the programs of `errors`.
 # What torch and Python say by themselves about an argument of a type that does not fit.

@@ -4,8 +4,9 @@ The function runs on `meta` tensors, twice if a size is unknown, with a differen
 unknown sizes each time: a size of the result that differs between the runs is unknown too. There
 are thus no shape rules beside the code that computes. What cannot run on `meta` (an operation
 without such a kernel, or Python that looks at values) is tried once more on small tensors of zeros.
-Where the stand-ins do not fit, as in `(None, 3) + (2, None)`, unknown sizes are set to known ones,
-also to those of arrays.
+Where the stand-ins do not fit, others are tried that most numbers divide (an unknown axis may be
+split in halves), and then unknown sizes are set to known ones, also to those of arrays, as for
+`(None, 3) + (2, None)`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ __all__ = [
 
 # Primes, so that no product or sum of a layer's own sizes is likely to look like an unknown size.
 _STAND_INS = (83, 89)
+# For code that divides an unknown size.
+_DIVISIBLE = (840, 1680)
 # Attempts to set unknown sizes: each runs the function once more, and only where it failed.
 _MOST_BINDINGS = 200
 
@@ -125,7 +128,8 @@ class real_mode:  # noqa: N801 - a context manager, used like a function
 def known_shape(x: Any) -> tuple[int | None, ...]:
     """Return the shape of a tensor, with `None` where it is a stand-in of shape inference."""
     if CONTEXT.meta and isinstance(x, torch.Tensor):
-        return tuple(None if size in _STAND_INS else size for size in x.shape)
+        stand_ins = (*_STAND_INS, _RUN.stand_in)
+        return tuple(None if size in stand_ins else size for size in x.shape)
     return tuple(x.shape)
 
 
@@ -172,12 +176,15 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     try:
         return _infer(function, args, kwargs, torch.device("meta"))
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        attempts: list[tuple[torch.device, _Bound]] = [(default_device(), {})]
+        meta = torch.device("meta")
+        attempts: list[tuple[torch.device, _Bound, tuple[int, int]]]
+        attempts = [(default_device(), {}, _STAND_INS)]
         if type(error) in (RuntimeError, SizeMismatch):  # torch tells of sizes by the former
-            attempts += ((torch.device("meta"), bound) for bound in _bindings(args, kwargs))
-        for device, bound in attempts:
+            attempts.append((meta, {}, _DIVISIBLE))
+            attempts += ((meta, bound, _STAND_INS) for bound in _bindings(args, kwargs))
+        for device, bound, stand_ins in attempts:
             try:
-                return _infer(function, args, kwargs, device, bound)
+                return _infer(function, args, kwargs, device, bound, stand_ins)
             except Exception:  # the first error is the one that tells
                 continue
         raise error from None
@@ -277,6 +284,7 @@ def _infer(
     kwargs: Any,
     device: torch.device,
     bound: _Bound | None = None,
+    stand_ins: tuple[int, int] = _STAND_INS,
 ) -> Any:
     symbolic = [t for t in flatten((args, kwargs)) if isinstance(t, KerasTensor)]
     unknown = any(None in tensor.shape for tensor in symbolic)
@@ -285,7 +293,7 @@ def _infer(
     try:
         with _Inference(device):
             runs = []
-            for _RUN.stand_in in _STAND_INS:
+            for _RUN.stand_in in stand_ins:
                 made: dict[int, torch.Tensor] = {}
 
                 def concrete(x: Any, made: dict[int, Any] = made) -> Any:

@@ -153,14 +153,18 @@ def floating_dtype(x: Tensor) -> str:
     return floatx() if name == "int64" else result_type(name, float)
 
 
+class AxisError(ValueError, IndexError):
+    """An axis is outside the rank: the one exception to NumPy and Keras, the other to torch."""
+
+
 def canonical_axis(axis: int, ndim: int) -> int:
     """Return an axis counted from the front.
 
     Raises:
-        ValueError: It is outside the rank.
+        AxisError: It is outside the rank.
     """
     if not -ndim <= axis < ndim:
-        raise ValueError(
+        raise AxisError(
             f"axis {axis} is out of bounds for a tensor of {ndim} axes; expected"
             f" {-ndim} <= axis < {ndim}."
         )
