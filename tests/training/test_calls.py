@@ -20,9 +20,9 @@ ALONE = {
     "fit": 526,
     "evaluate": 276,
     "predict": 48,
-    "train_on_batch": 314,
-    "test_on_batch": 234,
-    "predict_on_batch": 46,
+    "train_on_batch": 306,
+    "test_on_batch": 226,
+    "predict_on_batch": 47,
 }
 
 

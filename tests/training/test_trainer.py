@@ -803,3 +803,52 @@ def test_inference_mode_is_for_models_without_code_of_the_users():
     ours, wrapped = Sequential([L.Dense(4)]), Sequential([torch.nn.Linear(4, 4)])
     assert without_grad_in(ours) is without_grad_in(wrapped) is torch.inference_mode
     assert without_grad_in(Sequential([L.Dense(4), Keeping()])) is torch.no_grad
+
+
+class Handed(Model):
+    """Notes what its steps are handed, of two inputs whose first axes may differ."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = L.Dense(2)
+        self.handed = []
+
+    def call(self, x):
+        a, b = x
+        return self.part(a) + b.mean()
+
+    def train_step(self, data):
+        self.handed.append(data)
+        return super().train_step(data)
+
+    def test_step(self, data):
+        self.handed.append(data)
+        return super().test_step(data)
+
+    def predict_step(self, data):
+        self.handed.append(data)
+        return super().predict_step(data)
+
+
+def test_inputs_of_a_batch_alone_may_have_unequal_first_axes():
+    model = Handed()
+    model.compile("sgd", "mse")
+    x, y = (np.ones((4, 3), "float32"), np.ones((7, 1), "float32")), np.ones((4, 2), "float32")
+    model.train_on_batch(x, y)
+    model.test_on_batch(x, y)
+    assert model.predict_on_batch(x).shape == (4, 2)
+    trained, tested, predicted = model.handed
+    for handed in (trained, tested):
+        assert len(handed) == 3 and handed[2] is None
+    assert len(predicted) == 1 and [len(part) for part in predicted[0]] == [4, 7]
+    with pytest.raises(ValueError, match="different numbers of samples"):
+        model.fit(x, y, verbose=0)
+
+
+def test_predict_on_batch_hands_on_a_tuple_of_one():
+    class Noting(Sequential):
+        def predict_step(self, data):
+            assert type(data) is tuple and len(data) == 1
+            return super().predict_step(data)
+
+    Noting([L.Dense(1)]).predict_on_batch(np.ones((2, 3)))

@@ -35,6 +35,7 @@ from .data import (
     to_device,
     train_validation_split,
     unpack_x_y_sample_weight,
+    whole_batch,
 )
 from .epochs import EpochIterator, grouped, is_due
 from .jit import LONG_RUN, Trial, compiled, may_try
@@ -611,11 +612,10 @@ class Trainer(Compiled):
         """Return the outputs for a batch as NumPy arrays."""
         was_training = self.training
         try:
-            outputs = self._predict_alone(x, sys.maxsize, draws=False)
+            outputs = self._predict_alone(x, sys.maxsize, in_pass=False)
             if outputs is not None:
                 return outputs
-            adapter = get_data_adapter(x, batch_size=count_rows(x))
-            data = adapter.alone(self._device_of_weights())
+            data = self._converted_single_batch(x)
             self.make_predict_function()
             self._to_eval()
             if self._replicas is not None:
@@ -626,13 +626,14 @@ class Trainer(Compiled):
                 switch_mode(self, True)
         return map_structure(joined_on_host, outputs)
 
-    def _predict_alone(self, x: Any, batch_size: int | None, draws: bool = True) -> Any:
+    def _predict_alone(self, x: Any, batch_size: int | None, in_pass: bool = True) -> Any:
         """Return the outputs for an array that is one batch, without all that many batches need.
 
         Args:
             x: Any data.
             batch_size: Samples in a batch.
-            draws: Whether it is a pass over data, which draws from torch's generator.
+            in_pass: Whether it is a pass over data, which draws from torch's generator and hands on
+                arrays as they are; a batch alone is handed on in a tuple.
 
         Returns:
             `None` for other data, or where it is to be shared among processes.
@@ -642,12 +643,13 @@ class Trainer(Compiled):
         data = lone_batch(x, batch_size)
         if data is None:
             return None
-        if draws:
+        if in_pass:
             draw_loader_seed()
         self._to_eval()
         self.make_predict_function()
         self.stop_predicting = False
-        outputs = self.predict_function([to_device(data, self._device_of_weights())])
+        data = to_device(data, self._device_of_weights())
+        outputs = self.predict_function([data if in_pass else (data,)])
         if isinstance(outputs, Tensor):
             return joined_on_host(outputs)
         return map_structure(joined_on_host, outputs)
@@ -683,9 +685,17 @@ class Trainer(Compiled):
         data = (x, y, sample_weight, batch_size, steps, shuffle, class_weight)
         return EpochIterator(*data, self.steps_per_execution, self._device_of_weights())
 
+    def _converted_single_batch(self, x: Any, *others: Any) -> Any:
+        """Inputs, and targets and weights where they are given, even as `None`, for one step."""
+        device = self._device_of_weights()
+        data = whole_batch(x, *others, device=device)
+        if data is None:
+            adapter = get_data_adapter(x, *others, batch_size=count_rows(x))
+            return adapter.alone(device)
+        return data[: 1 + len(others)]
+
     def _single_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        adapter = get_data_adapter(x, y, sample_weight, batch_size=count_rows(x))
-        data = adapter.alone(self._device_of_weights())
+        data = self._converted_single_batch(x, y, sample_weight)
         if not self._is_ready_for_steps():
             self._symbolic_build(data)
         self._build_optimizer_slots()

@@ -8,7 +8,7 @@ from .adapter import (
     to_device,
     unpack_x_y_sample_weight,
 )
-from .arrays import ArrayDataAdapter, lone_batch, train_validation_split
+from .arrays import ArrayDataAdapter, lone_batch, train_validation_split, whole_batch
 from .py_dataset import PyDataset, PyDatasetAdapter
 from .selection import get_data_adapter
 from .streams import GeneratorDataAdapter, IterableAdapter, TorchDataLoaderAdapter
@@ -29,4 +29,5 @@ __all__ = [
     "to_device",
     "train_validation_split",
     "unpack_x_y_sample_weight",
+    "whole_batch",
 ]

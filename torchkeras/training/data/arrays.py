@@ -46,6 +46,7 @@ __all__ = [
     "lone_batch",
     "train_validation_split",
     "unrecognized",
+    "whole_batch",
 ]
 
 CHUNK_BYTES = 1 << 20
@@ -133,6 +134,42 @@ def lone_batch(x: Any, batch_size: Any) -> torch.Tensor | None:
         return None
     rows = to_rows(x)
     return rows if isinstance(rows, torch.Tensor) else None
+
+
+def whole_batch(
+    x: Any, y: Any = None, sample_weight: Any = None, *, device: torch.device
+) -> tuple[Any, Any, Any] | None:
+    """Return arrays that are one batch as tensors; `None` for other data.
+
+    Their first axes may differ, as the model knows what they count. What there is none of stays
+    `None`, so a step is handed three parts, as in Keras.
+
+    Args:
+        x: Inputs.
+        y: Targets.
+        sample_weight: Weights of the samples.
+        device: Where the tensors shall be.
+
+    Raises:
+        ValueError: There is nothing in them, or something is no array of numbers.
+    """
+    x, y, sample_weight = spread(x, y, sample_weight)
+    if not is_array_data(x, y, sample_weight):
+        return None
+    x, y, sample_weight = map(_convert, (x, y, sample_weight), _NAMES)
+    if sample_weight is not None:
+        sample_weight = _spread_sample_weight(y, sample_weight)
+    parts = (x, y, sample_weight)
+    if not any(leaf is not None and leaf.shape[0] for leaf in flatten(parts)):
+        raise _no_count(*parts)
+
+    def place(rows: Any) -> Any:
+        if not isinstance(rows, Rows):
+            return to_device(rows, device)
+        rows = _placed(rows.whole(), device)
+        return rows.array if isinstance(rows, TextRows) else rows
+
+    return map_structure(place, parts, none_is_leaf=False)
 
 
 def _is_usable(array: np.ndarray) -> bool:
