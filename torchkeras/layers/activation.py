@@ -55,6 +55,8 @@ class Activation(_Elementwise):
         [0.0, 2.0]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         activation = get_activation(activation)
@@ -86,6 +88,8 @@ class ReLU(_Elementwise):
         >>> ReLU(max_value=1.5)(torch.tensor([-1.0, 1.0, 2.0])).tolist()
         [0.0, 1.0, 1.5]
     """
+
+    _keras_memory = "inputs"
 
     def __init__(
         self,
@@ -143,6 +147,8 @@ class LeakyReLU(_Elementwise):
         [-0.5, 2.0]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
@@ -182,6 +188,8 @@ class PReLU(_Elementwise):
         >>> PReLU(alpha_initializer="ones")(torch.tensor([[-1.0, 2.0]])).tolist()
         [[-1.0, 2.0]]
     """
+
+    _keras_memory = "inputs"
 
     def __init__(
         self,
@@ -262,6 +270,8 @@ class ELU(_Elementwise):
         >>> ELU()(torch.tensor([0.0, 2.0])).tolist()
         [0.0, 2.0]
     """
+
+    _keras_memory = "inputs"
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

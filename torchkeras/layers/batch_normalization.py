@@ -64,6 +64,8 @@ class BatchNormalization(Normalizing):
         [[-1.0], [1.0]]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(
         self,
         axis: int = -1,

@@ -45,6 +45,8 @@ class Bidirectional(Layer):
         torch.Size([2, 3, 8])
     """
 
+    _keras_memory = "row_major"
+
     _creates_mask = False
     _config_excludes = ("layer", "weights", "backward_layer")
     _may_fuse = False  # until built

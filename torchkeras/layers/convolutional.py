@@ -176,6 +176,8 @@ class Conv1D(BaseConv):
         torch.Size([2, 10, 4])
     """
 
+    _keras_memory = "channels_first"
+
     def __init__(
         self,
         filters: int,

@@ -260,6 +260,8 @@ class DepthwiseConv1D(BaseDepthwiseConv):
         torch.Size([2, 8, 10])
     """
 
+    _keras_memory = "channels_first"
+
     def __init__(
         self,
         kernel_size: Size,
@@ -336,6 +338,8 @@ class SeparableConv1D(BaseSeparableConv):
         >>> SeparableConv1D(4, 3)(torch.ones(2, 10, 5)).shape
         torch.Size([2, 8, 4])
     """
+
+    _keras_memory = "channels_first"
 
     def __init__(
         self,

@@ -199,7 +199,7 @@ class CategoryEncoding(DataLayer):
         indices = as_tensor(inputs)
         if indices.device.type == "cpu" and not torch.compiler.is_compiling():
             self._check_range(indices)
-        dtype = to_torch(self.compute_dtype)
+        dtype = to_torch(self.dtype)  # exact, also where a policy computes in half precision
         if count_weights is not None:
             count_weights = as_tensor(count_weights, device=indices.device)
         return encode(indices, self.output_mode, self.num_tokens, dtype, count_weights)
@@ -222,7 +222,7 @@ class CategoryEncoding(DataLayer):
 
     def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> KerasTensor:
         """Return a symbolic tensor like the encoded indices."""
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.dtype)
 
 
 @builtin("keras.layers.Discretization")
@@ -299,7 +299,7 @@ class Discretization(DataLayer):
 
     @bin_boundaries.setter
     def bin_boundaries(self, value: Any) -> None:
-        boundaries = None if value is None else Constant(np.asarray(value, dtype=floatx()))
+        boundaries = None if value is None else Constant(np.asarray(value, dtype="float64"))
         self.__dict__.update(_given_boundaries=value, _boundaries=boundaries)
 
     @property

@@ -97,6 +97,9 @@ class Layer(Quantizing, CallEffects, Operation):
     # Whether masks reach it only as arguments, so that a lowered graph may pass them like that; a
     # user's layer may also rely on masks that its inner layers find on tensors.
     _static_masks = False
+    # How Keras's output lies in memory where ours may not: "row_major", "time_major" (then
+    # the batch), "channels_first", or "inputs" for the order of the inputs. See `Dropout`.
+    _keras_memory: str | None = None
     _call_plan: CallPlan | None = None
     # Arguments that are handed on to the layers inside, whether or not `call` takes them.
     _call_context_args: frozenset[str] = frozenset({"training"})

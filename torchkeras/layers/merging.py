@@ -477,7 +477,8 @@ class Dot(Merge):
 
 def _unit_length(x: Tensor, axis: int) -> Tensor:
     square = x.square().sum(axis, keepdim=True)
-    return x * torch.rsqrt(square).clamp(max=1e12)
+    # The length counts as 1e-12 at least; its inverse would overflow in float16.
+    return x * torch.rsqrt(square).clamp(max=min(1e12, torch.finfo(x.dtype).max))
 
 
 # Functions ---------------------------------------------------------------------------------------

@@ -204,6 +204,8 @@ class GroupNormalization(Normalizing):
         [[-1.0, 1.0, -1.0, 1.0]]
     """
 
+    _keras_memory = "row_major"
+
     def __init__(
         self,
         groups: int = 32,

@@ -124,6 +124,8 @@ class BasePooling(Layer):
         ValueError: An argument is out of range, or no complete window fits.
     """
 
+    _keras_memory = "channels_first"
+
     def __init__(
         self,
         pool_size: Size,

@@ -1,8 +1,12 @@
 """Layers that act in training only: dropout and noise; and a penalty on activations.
 
 The random ones own a `seed_generator`, whose state is a variable of the model but, as in Keras, no
-weight. Without a seed the elements to drop are torch's business (`F.dropout`), as in Keras on
+weight. Without a seed the elements to drop are torch's business (`torch.dropout`), as in Keras on
 torch; with a seed, or a `noise_shape`, they are Keras's bit for bit.
+
+torch draws elements in the order in which they lie in memory, and convolutions and others leave
+their outputs otherwise here than in Keras. A `Dropout` in a graph knows from its input what the
+order would be in Keras, and draws in that.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from torch import Tensor
 
 from ..config import standardize_data_format
 from ..dtypes import to_torch
+from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..random import SeedGenerator, dropout, generator_for
 from ..registry import builtin
@@ -95,6 +100,8 @@ class Dropout(_Noise):
         [1.0, 1.0, 1.0]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(
         self,
         rate: float,
@@ -107,6 +114,8 @@ class Dropout(_Noise):
         self.rate = rate
         self.noise_shape = self._validate_noise_shape(noise_shape)
         self._unseeded = seed is None and noise_shape is None and 0 < rate < 1
+        # Set where the order of the draws is not that of the inputs' memory.
+        self._order: tuple[int, ...] | None = None
 
     def _validate_noise_shape(self, noise_shape: Any) -> tuple[int | None, ...] | None:
         if noise_shape is None:
@@ -128,20 +137,55 @@ class Dropout(_Noise):
         if not training or self.rate <= 0:
             return inputs
         if self._unseeded:
-            return torch.dropout(inputs, self.rate, True)
+            if self._order is None or inputs.device.type != "cpu":
+                return torch.dropout(inputs, self.rate, True)
+            return self._dropped_in_order(inputs, self._order)
         return dropout(
             inputs, self.rate, noise_shape=self._get_noise_shape(inputs), seed=self.seed_generator
         )
+
+    def _dropped_in_order(self, inputs: Tensor, order: tuple[int, ...]) -> Tensor:
+        """Drop elements that torch chooses where the axes lie in memory in another order."""
+        noise = inputs.new_empty([inputs.shape[axis] for axis in order])
+        noise.bernoulli_(1 - self.rate).div_(1 - self.rate)
+        return inputs * noise.permute([order.index(axis) for axis in range(len(order))])
+
+    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return a symbolic tensor like the inputs."""
+        if self._unseeded:
+            self._order = _memory_order(inputs)
+        return super().compute_output_spec(inputs, *args, **kwargs)
 
     def _get_noise_shape(self, inputs: Tensor) -> tuple[int | None, ...] | None:
         """Return the shape of the random mask; subclasses may override it."""
         return self.noise_shape
 
 
+def _memory_order(x: KerasTensor) -> tuple[int, ...] | None:
+    """The axes of a symbolic tensor as they lie in memory in Keras, if they may not do so here."""
+    history = x._keras_history
+    while history is not None:
+        layer = history.operation
+        memory = getattr(layer, "_keras_memory", None)
+        if memory != "inputs":
+            break
+        x = layer._inbound_nodes[history.node_index].input_tensors[0]
+        history = x._keras_history
+    else:
+        return None
+    rank = len(x.shape)
+    if memory == "channels_first" and layer.data_format == "channels_last":
+        return (0, rank - 1, *range(1, rank - 1))
+    if memory == "time_major":
+        return (1, 0, *range(2, rank))
+    return tuple(range(rank)) if memory == "row_major" else None
+
+
 class BaseSpatialDropout(Dropout):
     """Base of dropout of whole channels."""
 
     _rank = 1
+    _keras_memory = None
 
     def __init__(
         self,

@@ -74,6 +74,8 @@ class BaseConvTranspose(SpatialLayer, KernelLayer):
     Source: `keras.layers.Conv2DTranspose` (semantics), `torch.nn.functional.conv_transpose2d`.
     """
 
+    _keras_memory = "channels_first"
+
     def __init__(
         self,
         rank: int,

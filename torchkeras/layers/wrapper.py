@@ -85,6 +85,8 @@ class TimeDistributed(Wrapper):
         torch.Size([4, 3, 2])
     """
 
+    _keras_memory = "time_major"
+
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True

@@ -19,6 +19,7 @@ import torch
 from ..dtypes import to_numpy
 from ..graph.context import ADDING, CONTEXT
 from ..naming import explain
+from ..ops.core import convert_to_numpy
 from ..tree import flatten, map_structure
 from .data import unpack_x_y_sample_weight
 from .jit import (
@@ -509,6 +510,8 @@ def joined_on_host(*parts: Any) -> np.ndarray:
     if not isinstance(parts[0], Tensor):
         return np.concatenate([np.asarray(part) for part in parts])
     joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+    if joined.dtype is torch.bfloat16:  # of `ml_dtypes`, as everywhere where arrays are returned
+        return convert_to_numpy(joined.full_tensor() if hasattr(joined, "full_tensor") else joined)
     return to_numpy(joined)
 
 
