@@ -197,3 +197,10 @@ def test_unknown_sizes():
 def test_numpy_inputs():
     inputs = [np.ones((2, 3), "float32")] * 2
     assert_close(*(layer(inputs) for layer in make_pair("Add")))
+
+
+def test_dot_of_unit_vectors_in_half_precision():
+    inputs = [np.array([[1.0, 2.0], [3.0, -0.5]], "float16")] * 2
+    ours, theirs = make_pair("Dot", {"axes": 1, "normalize": True, "dtype": "float16"})
+    assert_close(ours(inputs), theirs(inputs))
+    assert ours([np.zeros((1, 2), "float16")] * 2).item() == 0.0  # Keras: NaN

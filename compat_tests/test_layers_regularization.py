@@ -1,5 +1,6 @@
 """Dropout, noise and `ActivityRegularization` against Keras."""
 
+import keras
 import pytest
 import torch
 from oracle import (
@@ -10,7 +11,10 @@ from oracle import (
     make_pair,
     random_input,
     run,
+    seed_both,
 )
+
+import torchkeras
 
 SEEDED = [
     ("Dropout", {"rate": 0.5, "seed": 3}),
@@ -104,3 +108,25 @@ def test_masks_pass_through():
 )
 def test_errors(action):
     assert_same_error(action)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda k: k.layers.Conv1D(4, 2), (5, 3)),
+        (lambda k: k.layers.Conv2D(4, 2), (4, 5, 3)),
+        (lambda k: k.layers.MaxPooling1D(2), (6, 3)),
+        (lambda k: k.layers.TimeDistributed(k.layers.Dense(2)), (3, 4)),
+        (lambda k: k.layers.Bidirectional(k.layers.LSTM(2, return_sequences=True)), (3, 4)),
+        (lambda k: k.layers.GroupNormalization(1), (2, 3, 4)),
+    ],
+)
+def test_unseeded_dropout_draws_in_the_order_of_keras_memory(make, shape):
+    x, outputs = random_input((2, *shape)), []
+    for library in (torchkeras, keras):
+        seed_both()
+        inputs = library.Input(shape)
+        hidden = library.layers.ReLU()(make(library)(inputs))
+        model = library.Model(inputs, library.layers.Dropout(0.5)(hidden))
+        outputs.append(model(x, training=True))
+    assert_close(*outputs)

@@ -95,3 +95,8 @@ def test_how_much_a_mask_picks_is_unknown():
 
 def test_known_shape_of_a_concrete_tensor():
     assert known_shape(torch.ones(83, 2)) == (83, 2)
+
+
+def test_code_that_splits_an_unknown_size():
+    assert spec(lambda x: x.reshape(2, x.shape[0] // 2, 3), (None, 3)) == ((2, None, 3), "float32")
+    assert spec(lambda x: torch.stack(x.chunk(4)), (None, 3)) == ((4, None, 3), "float32")

@@ -399,3 +399,26 @@ def test_what_a_call_sees_of_a_weight_is_the_weight(dtype):
     assert [w.name for w in layer.weights] == names
     assert float(layer.count) == 2.0
     np.testing.assert_allclose(layer.inner.kernel.numpy(), before / 4, rtol=1e-2)
+
+
+def test_a_deleted_weight_stays_away():
+    class Deleting(Layer):
+        def build(self, input_shape):
+            self.kept = self.add_weight((2,), name="kept")
+            self.dropped = self.add_weight((3,), name="dropped")
+            del self.dropped
+
+    layer = Deleting()
+    layer.build((None, 2))
+    assert [w.name for w in layer.weights] == ["kept"]
+
+
+def test_arguments_that_a_constructor_hands_on_are_in_the_config():
+    class Named(Dense):
+        def __init__(self, *args, factor=2.0, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.factor = factor
+
+    config = Named(3, activation="relu", factor=4.0).get_config()
+    assert (config["units"], config["activation"], config["factor"]) == (3, "relu", 4.0)
+    assert Named.from_config(config).units == 3

@@ -1,5 +1,7 @@
 """`clone_model`: new weights, the same architecture; clone and call functions."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -193,3 +195,15 @@ def test_input_tensors_of_another_structure():
     assert list(clone.input) == ["x", "y"]
     with pytest.raises(ValueError, match="must have the same structure as model.input"):
         clone_model(model, input_tensors=(x, y))
+
+
+def test_a_copy_goes_on_with_its_own_steps():
+    model = Sequential([L.Input((2,)), L.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = torch.ones(4, 2), torch.ones(4, 1)
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    copied = copy.deepcopy(model)
+    copied.fit(x, y, verbose=0)
+    for kept, weight in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, weight)
