@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import keras
 import pytest
 
 import torchkeras
@@ -17,6 +18,7 @@ from compat_tests.programs.engines import Failure, Transcript
 from compat_tests.programs.reasons import REASONS
 from compat_tests.programs.reducing import reduced
 from compat_tests.programs.topics import TOPICS
+from compat_tests.programs.topics._op_table import CALLS, ELSEWHERE
 
 
 def _differ(theirs: str, ours: str) -> bool:
@@ -115,3 +117,11 @@ def test_reasons_are_sentences_that_match_something_tight() -> None:
     for reason in REASONS:
         assert len(reason.sentence) > 30 and reason.sentence.endswith("."), reason
         assert reason.theirs or reason.ours, f"matches every difference: {reason}"
+
+
+def test_every_op_is_called_or_left_out_for_a_reason() -> None:
+    names = {name for name in dir(keras.ops) if not name.startswith("_")}
+    names |= {f"image.{name}" for name in dir(keras.ops.image) if not name.startswith("_")}
+    assert not names - set(CALLS) - set(ELSEWHERE)
+    assert not set(CALLS) & set(ELSEWHERE)
+    assert not (set(CALLS) | set(ELSEWHERE)) - names, "names that Keras does not have"

@@ -168,12 +168,6 @@ _OPS: tuple[Reason, ...] = (
         ours=r"as computed$",
     ),
     Reason(
-        "How many sizes of a symbolic result are known is found by running the op; what both know"
-        " is what the op then returns.",
-        theirs=r"\(.*None.*\) \w+ as computed$",
-        ours=r"as computed$",
-    ),
-    Reason(
         "`float64` stays `float64`, and `int64` stays `int64` where an op computes with it; Keras's"
         " rules of promotion make 32 bits of them.",
         source=r"float64|int64",
