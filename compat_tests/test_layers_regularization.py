@@ -114,10 +114,14 @@ def test_errors(action):
     ("make", "shape"),
     [
         (lambda k: k.layers.Conv1D(4, 2), (5, 3)),
+        (lambda k: k.layers.Conv1D(4, 2, activation="softmax"), (5, 3)),
         (lambda k: k.layers.Conv2D(4, 2), (4, 5, 3)),
         (lambda k: k.layers.MaxPooling1D(2), (6, 3)),
         (lambda k: k.layers.TimeDistributed(k.layers.Dense(2)), (3, 4)),
         (lambda k: k.layers.Bidirectional(k.layers.LSTM(2, return_sequences=True)), (3, 4)),
+        (lambda k: k.layers.LSTM(2, return_sequences=True), (3, 4)),
+        (lambda k: k.layers.GRU(2, return_sequences=True), (3, 4)),
+        (lambda k: k.layers.SimpleRNN(2), (3, 4)),
         (lambda k: k.layers.GroupNormalization(1), (2, 3, 4)),
     ],
 )

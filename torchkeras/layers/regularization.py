@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..activations import softmax
 from ..config import standardize_data_format
 from ..dtypes import to_torch
 from ..graph.keras_tensor import KerasTensor
@@ -167,6 +168,8 @@ def _memory_order(x: KerasTensor) -> tuple[int, ...] | None:
     while history is not None:
         layer = history.operation
         memory = getattr(layer, "_keras_memory", None)
+        if getattr(layer, "activation", None) is softmax and memory != "time_major":
+            return None  # its results lie in the order of their axes, on both sides
         if memory != "inputs":
             break
         x = layer._inbound_nodes[history.node_index].input_tensors[0]
@@ -176,7 +179,7 @@ def _memory_order(x: KerasTensor) -> tuple[int, ...] | None:
     rank = len(x.shape)
     if memory == "channels_first" and layer.data_format == "channels_last":
         return (0, rank - 1, *range(1, rank - 1))
-    if memory == "time_major":
+    if memory == "time_major" and getattr(layer, "return_sequences", True):
         return (1, 0, *range(2, rank))
     return tuple(range(rank)) if memory == "row_major" else None
 

@@ -82,6 +82,8 @@ class RNN(Layer):
         torch.Size([2, 3, 4])
     """
 
+    _keras_memory = "time_major"
+
     _creates_mask = False
 
     def __init__(
