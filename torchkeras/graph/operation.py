@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 import torch
@@ -265,6 +265,19 @@ def checked_name(name: Any, class_name: str) -> str:
             f" Received: name={name!r}"
         )
     return name
+
+
+def check_config(cls: type, config: Any) -> None:
+    """Refuse what is no config of an object of this class.
+
+    Raises:
+        TypeError: It is no dict.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(
+            f"{cls.__name__}.from_config: `config` must be a dict, as of `get_config()`."
+            f" Received: {config!r}"
+        )
 
 
 def init_config(

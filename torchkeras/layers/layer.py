@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, real_mode
 from ..graph.keras_tensor import KerasTensor, any_symbolic
 from ..graph.masks import get_keras_mask, set_keras_mask
-from ..graph.operation import Node, Operation, checked_name
+from ..graph.operation import Node, Operation, check_config, checked_name
 from ..graph.remat import RematMode, get_current_remat_mode, rematerialized
 from ..naming import current_path, explain, nearest
 from ..registry import builtin
@@ -726,11 +726,7 @@ class Layer(Quantizing, CallEffects, Operation):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Make a layer from what `get_config` returned; a plain dtype policy comes by name."""
-        if not isinstance(config, Mapping):
-            raise TypeError(
-                f"{cls.__name__}.from_config: `config` must be a dict, as of `get_config()`."
-                f" Received: {config!r}"
-            )
+        check_config(cls, config)
         if isinstance(config.get("dtype"), dict):
             policy = deserialize_policy(config["dtype"])
             plain = not isinstance(policy, DTypePolicyMap) and policy.quantization_mode is None

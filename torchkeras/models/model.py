@@ -16,6 +16,7 @@ import torch
 from ..graph.context import ADDING, CONTEXT
 from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
+from ..graph.operation import check_config
 from ..layers import Layer
 from ..naming import explain, nearest
 from ..quantizers.config import Filters, QuantizationConfig
@@ -467,11 +468,7 @@ class Model(Trainer, Layer):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Model:
         """Make a model from what `get_config` returned."""
-        if not isinstance(config, Mapping):
-            raise TypeError(
-                f"{cls.__name__}.from_config: `config` must be a dict, as of `get_config()`."
-                f" Received: {config!r}"
-            )
+        check_config(cls, config)
         if {"name", "layers", "input_layers", "output_layers"} <= config.keys():
             return Model._functional_class.from_config.__func__(cls, config, custom_objects)
         try:

@@ -107,9 +107,7 @@ class Sequential(LoweredModel):
             )
         stack.append(layer)
         if rebuild:
-            self.__dict__["_known_steps"] = (
-                self._lowered_steps
-            )  # only the new layer is to be called
+            self.__dict__["_known_steps"] = self._lowered_steps  # only the new layer is called
             try:
                 self._rebuild()
             finally:

@@ -734,8 +734,9 @@ _CONFIG_NAMES = (
     "loss_scale_factor",
     "gradient_accumulation_steps",
 )
-# What copies and pickles leave out, since it is made from the rest.
+# Settings that are one number or `None`.
 _SCALARS = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "ema_momentum", "loss_scale_factor",
 )  # fmt: skip
+# What copies and pickles leave out, since it is made from the rest.
 _DERIVED = ("_plan", "_plans", "_indices")
