@@ -11,7 +11,7 @@ import pytest
 import torchkeras
 from compat_tests.programs import campaign
 from compat_tests.programs.campaign import Campaign
-from compat_tests.programs.compare import compare
+from compat_tests.programs.compare import compare, differences
 from compat_tests.programs.control import FAULTS
 from compat_tests.programs.drawing import HANDOVER, Draw, assemble, parts_of
 from compat_tests.programs.engines import Failure, Transcript
@@ -51,6 +51,17 @@ def test_exceptions_agree_where_the_same_clause_catches_them() -> None:
     assert compare("", theirs, ending("TypeError", "Exception"), 0) is not None
     assert compare("", theirs, ending("ValueError", line=4), 0) is not None
     assert compare("", theirs, Transcript(""), 0) is not None
+
+
+def test_what_follows_a_difference_is_compared_too() -> None:
+    def found(theirs: str, ours: str) -> list[str]:
+        runs = Transcript(theirs), Transcript(ours)
+        return [difference.expected for difference in differences("", *runs, 1e-4)]
+
+    theirs = "y raises ValueError Exception BaseException\nz 1\nend 2"
+    assert found(theirs, "y list 2\ny.0 1\ny.1 2\nz 3\nend 2") == [theirs.splitlines()[0], "z 1"]
+    assert found("a 1\nb 1", "b 2\nb 3") == ["a 1"]  # nothing to go on with
+    assert found("a 1\nb 1", "a 2") == ["a 1", "ran to its end (more output: b 1)"]
 
 
 def test_reducing_keeps_what_fails() -> None:

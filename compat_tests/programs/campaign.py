@@ -11,7 +11,6 @@ from pathlib import Path
 
 from .compare import Difference
 from .drawing import Draw
-from .reasons import reason_for
 from .running import Memory, Pair
 from .topics import PRELOAD, TOPICS
 
@@ -25,7 +24,8 @@ class Tally:
     programs: int = 0
     finished: int = 0  # ran to their end on Keras, and gave the same here
     refused: int = 0  # ended in the same exception on both
-    explained: Counter[str] = field(default_factory=Counter)
+    explained: int = 0  # differ only where a reason says so
+    reasons: Counter[str] = field(default_factory=Counter)
     unstable: int = 0  # Keras itself differs from run to run
     different: list[tuple[str, Difference]] = field(default_factory=list)
 
@@ -88,26 +88,26 @@ class Campaign:
 
     def _judge(self, pair: Pair, topic: str, number: int) -> None:
         program = write_program(topic, number, self.seed)
-        found, ended = pair.difference(program)
+        verdict = pair.judge(program)
         tally = self.tallies[topic]
         tally.programs += 1
-        if found is None:
-            tally.finished += ended
-            tally.refused += not ended
-        elif (reason := reason_for(found)) is not None:
-            tally.explained[reason.sentence] += 1
+        if verdict.difference is None:
+            tally.explained += bool(verdict.reasons)
+            tally.finished += verdict.ended and not verdict.reasons
+            tally.refused += not verdict.ended and not verdict.reasons
+            tally.reasons.update(set(verdict.reasons))
         elif not pair.is_stable(program):
             tally.unstable += 1
         else:
-            self._tell(pair, f"{topic} {number}", program, found)
-            tally.different.append((f"{topic} {number}", found))
+            self._tell(pair, f"{topic} {number}", program, verdict.difference)
+            tally.different.append((f"{topic} {number}", verdict.difference))
 
     def _tell(self, pair: Pair, name: str, program: str, found: Difference) -> None:
         print(f"{name} differs: {found.signature}", flush=True)
         known = {d.signature for t in self.tallies.values() for _, d in t.different}
         if self.reduce_s and found.signature not in known:
-            program = pair.reduce(program, found, self.reduce_s, reason_for)
-            found = pair.difference(program)[0] or found
+            program = pair.reduce(program, found, self.reduce_s)
+            found = pair.judge(program).difference or found
         elif not self.show:
             return
         print(_described(program, found), flush=True)
@@ -132,9 +132,9 @@ def report(tallies: dict[str, Tally]) -> bool:
     for topic, tally in tallies.items():
         print(
             f"{topic:<14}{tally.programs:8}  {tally.finished:8}  {tally.refused:7}"
-            f"  {tally.explained.total():9}  {tally.unstable:8}  {len(tally.different):9}"
+            f"  {tally.explained:9}  {tally.unstable:8}  {len(tally.different):9}"
         )
-    reasons = sum((tally.explained for tally in tallies.values()), Counter())
+    reasons = sum((tally.reasons for tally in tallies.values()), Counter())
     for sentence, count in reasons.most_common():
         print(f"{count:6}  {sentence}")
     signatures = Counter(d.signature for t in tallies.values() for _, d in t.different)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .engines import Transcript
 
-__all__ = ["Difference", "compare", "tolerance_of"]
+__all__ = ["Difference", "compare", "differences", "tolerance_of"]
 
 _FLOAT = re.compile(
     r"[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)|[-+]?\b(?:inf|nan)\b"
@@ -32,7 +33,7 @@ _FLOOR = 2e-6  # absolute, in units of one
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where two transcripts part.
+    """A place where two transcripts part.
 
     Args:
         source: The part of the program.
@@ -115,16 +116,44 @@ def _same_ending(theirs: Transcript, ours: Transcript) -> bool:
     return kind in ours.failure.kinds and theirs.failure.line == ours.failure.line
 
 
+def _past(lines: list[str], place: int) -> int:
+    """The place after this line and those that follow under the same label."""
+    label = _label(lines[place])
+    while place < len(lines) and _label(lines[place]) == label:
+        place += 1
+    return place
+
+
+def _label(line: str) -> str:
+    return re.split(r"[\s.\[({:=]", line.lstrip(), maxsplit=1)[0]
+
+
+def differences(
+    source: str, theirs: Transcript, ours: Transcript, tolerance: float, route: str = ""
+) -> Iterator[Difference]:
+    """Where two runs of a part differ, from its start to its end.
+
+    After a difference the comparison goes on behind what both print under that label; where the
+    labels are not the same, there is nothing to go on with.
+    """
+    expected, actual = _lines(theirs.output), _lines(ours.output)
+    i = j = 0
+    while i < len(expected) and j < len(actual):
+        if _agree(expected[i], actual[j], tolerance):
+            i, j = i + 1, j + 1
+            continue
+        yield Difference(source, expected[i], actual[j], theirs, ours, route)
+        if _label(expected[i]) != _label(actual[j]):
+            return
+        i, j = _past(expected, i), _past(actual, j)
+    rest = [*expected[i : i + 1], *actual[j : j + 1]]
+    if rest or not _same_ending(theirs, ours):
+        more = f" (more output: {rest[0]})" if rest else ""
+        yield Difference(source, _ending(theirs) + more, _ending(ours), theirs, ours, route)
+
+
 def compare(
     source: str, theirs: Transcript, ours: Transcript, tolerance: float, route: str = ""
 ) -> Difference | None:
     """The first difference between two runs of a part, or `None`."""
-    expected, actual = _lines(theirs.output), _lines(ours.output)
-    for a, b in zip(expected, actual, strict=False):
-        if not _agree(a, b, tolerance):
-            return Difference(source, a, b, theirs, ours, route)
-    if len(expected) != len(actual) or not _same_ending(theirs, ours):
-        rest = [*expected[len(actual) :][:1], *actual[len(expected) :][:1]]
-        more = f" (more output: {rest[0]})" if rest else ""
-        return Difference(source, _ending(theirs) + more, _ending(ours), theirs, ours, route)
-    return None
+    return next(differences(source, theirs, ours, tolerance, route), None)

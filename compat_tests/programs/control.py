@@ -20,7 +20,6 @@ from pathlib import Path
 import torchkeras
 
 from .campaign import case_of, write_program
-from .reasons import reason_for
 from .running import Memory, Pair
 from .topics import PRELOAD, TOPICS
 
@@ -87,10 +86,7 @@ def first_sight(fault: Fault, seed: str, most: int, memory: Memory) -> int | Non
         try:
             for i in range(most):
                 program = write_program(*case_of(tuple(TOPICS), i), seed=seed)
-                found, _ = faulty.difference(program)
-                if found is None or reason_for(found) is not None:
-                    continue
-                if sound.difference(program)[0] is None:
+                if faulty.judge(program).difference and not sound.judge(program).difference:
                     return i + 1
         finally:
             faulty.close()

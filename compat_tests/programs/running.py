@@ -7,17 +7,17 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from .compare import Difference, compare, tolerance_of
+from .compare import Difference, compare, differences, tolerance_of
 from .drawing import HANDOVER, parts_of
 from .engines import Engine, Transcript
+from .reasons import reason_for
 from .reducing import reduced
 
-__all__ = ["Memory", "Pair"]
+__all__ = ["Memory", "Pair", "Verdict"]
 
 _VERSIONS = f"{version('keras')} {version('torch')} {version('numpy')}"
 
@@ -46,6 +46,38 @@ class Memory:
         return transcript
 
 
+@dataclass
+class Verdict:
+    """How the runs of a program compare.
+
+    Args:
+        difference: The first that no reason explains.
+        reasons: Sentences of those that explained others before it.
+        ended: Whether Keras ran the program to its end.
+    """
+
+    difference: Difference | None = None
+    reasons: list[str] = field(default_factory=list)
+    ended: bool = False
+
+    def take(
+        self, source: str, theirs: Transcript, ours: Transcript, tolerance: float, route: str = ""
+    ) -> bool:
+        """Compare two runs of a part; whether all that differs has a reason."""
+        for difference in differences(source, theirs, ours, tolerance, route):
+            reason = reason_for(difference)
+            if reason is None:
+                self.difference = difference
+                return False
+            self.reasons.append(reason.sentence)
+        self.ended = _is_whole(theirs)
+        return True
+
+
+def _is_whole(transcript: Transcript) -> bool:
+    return transcript.failure is None and transcript.status == 0
+
+
 class Pair:
     """Both libraries, ready to run programs.
 
@@ -67,39 +99,38 @@ class Pair:
         self._keras.close()
         self._torchkeras.close()
 
-    def difference(self, program: str) -> tuple[Difference | None, bool]:
-        """Where the runs of a program part first, and whether Keras ran it to its end."""
+    def judge(self, program: str) -> Verdict:
+        """How the runs of a program compare."""
         with tempfile.TemporaryDirectory() as scratch:
-            parts = parts_of(program)
+            parts, verdict = parts_of(program), Verdict()
             tolerance = tolerance_of(program)
             if len(parts) == 1:
-                return self._single(program, Path(scratch), tolerance)
-            return self._handed_over(parts, Path(scratch), tolerance)
+                self._single(verdict, program, Path(scratch), tolerance)
+            else:
+                self._handed_over(verdict, parts, Path(scratch), tolerance)
+            return verdict
 
-    def _single(
-        self, source: str, scratch: Path, tolerance: float
-    ) -> tuple[Difference | None, bool]:
+    def _single(self, verdict: Verdict, source: str, scratch: Path, tolerance: float) -> None:
         folders = [scratch / name for name in ("keras", "torchkeras")]
         for folder in folders:
             folder.mkdir()
         theirs = self._memory.run(self._keras, source, folders[0])
         ours = self._torchkeras.run(source, folders[1])
-        ended = theirs.failure is None and theirs.status == 0
-        return compare(source, theirs, ours, tolerance), ended
+        verdict.take(source, theirs, ours, tolerance)
 
     def _handed_over(
-        self, parts: list[str], scratch: Path, tolerance: float
-    ) -> tuple[Difference | None, bool]:
+        self, verdict: Verdict, parts: list[str], scratch: Path, tolerance: float
+    ) -> None:
         """Each library's files are opened by both; Keras's own reading is what to expect."""
         writers = {"keras": self._keras, "torchkeras": self._torchkeras}
         written = {}
         for name, engine in writers.items():
             (scratch / name).mkdir()
             written[name] = engine.run(parts[0], scratch / name)
-        theirs = written["keras"]
-        found = compare(parts[0], theirs, written["torchkeras"], tolerance)
-        if found is not None or theirs.failure is not None or theirs.status:
-            return found, False
+        if not verdict.take(parts[0], *written.values(), tolerance) or not all(
+            map(_is_whole, written.values())
+        ):
+            return
         expected = None
         for writer, reader in (
             ("keras", "keras"),
@@ -112,11 +143,8 @@ class Pair:
             read = writers[reader].run(parts[1], folder)
             if expected is None:
                 expected = read
-                continue
-            found = compare(parts[1], expected, read, tolerance, f"{writer} > {reader}")
-            if found is not None:
-                return found, False
-        return None, expected.failure is None and expected.status == 0
+            elif not verdict.take(parts[1], expected, read, tolerance, f"{writer} > {reader}"):
+                return
 
     def is_stable(self, program: str) -> bool:
         """Whether two runs on Keras give the same."""
@@ -129,9 +157,7 @@ class Pair:
             tolerance = tolerance_of(program)
             return all(compare("", a, b, tolerance) is None for a, b in zip(*runs, strict=True))
 
-    def reduce(
-        self, program: str, difference: Difference, seconds: float, is_known: Callable[..., object]
-    ) -> str:
+    def reduce(self, program: str, difference: Difference, seconds: float) -> str:
         """A program of few lines that differs in the same way."""
         parts = parts_of(program)
         share = seconds / len(parts)
@@ -139,12 +165,8 @@ class Pair:
 
             def fails(source: str, i: int = i) -> bool:
                 changed = [*parts[:i], source, *parts[i + 1 :]]
-                found, _ = self.difference(f"\n{HANDOVER}\n".join(changed))
-                return (
-                    found is not None
-                    and found.signature == difference.signature
-                    and not is_known(found)
-                )
+                found = self.judge(f"\n{HANDOVER}\n".join(changed)).difference
+                return found is not None and found.signature == difference.signature
 
             parts[i] = reduced(parts[i], fails, share)
         return f"\n{HANDOVER}\n".join(parts)
