@@ -150,6 +150,94 @@ _DATA: tuple[Reason, ...] = (
         theirs=r"^(called|mapped\.\d|sequential) int64 ",
         ours=r"^(called|mapped\.\d|sequential) float32 ",
     ),
+    Reason(
+        "A batch is a tuple of its parts, and each part is nested as the user's code nested it; Keras"
+        " on torch hands the lists that torch's `DataLoader` makes of tuples.",
+        source=r"def look\(",
+        theirs=r"^(train|test|predict)\S* list \d",
+        ours=r"^(train|test|predict)\S* tuple \d",
+    ),
+    Reason(
+        "`train_on_batch` and its sisters hand a step tensors, their floats of `floatx()`, as `fit`"
+        " does; Keras hands whatever it was given.",
+        source=r"_on_batch\(",
+        theirs=r"^(train|test|predict)\S* (False \w+|True torch\.float\d+) ",
+        ours=r"^(train|test|predict)\S* True torch\.",
+    ),
+    Reason(
+        "A batch given to `train_on_batch` and its sisters may hold arrays and tensors together.",
+        source=r"_on_batch\(",
+        theirs=r"^line \d+: ValueError: In a nested call\(\) argument, you cannot mix tensors and",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A generator goes on where it stopped, and one that has ended yields no more; Keras begins"
+        " each further epoch and validation with the two batches that it had looked at.",
+        source=r"(?s)def batches\(\).*epochs=2",
+        theirs=r"^(train|test|history)[\s.]",
+        ours=r"^(train|test|history)[\s.]",
+    ),
+    Reason(
+        "An epoch of a `PyDataset` has each of its batches once; with workers, Keras leaves batches"
+        " in its queue when it looks at the first, and the next epoch begins with those.",
+        source=r"Batches\(workers=2",
+        theirs=r"^(train|test|history|evaluated)[\s.]",
+        ours=r"^(train|test|history|evaluated)[\s.]",
+    ),
+    Reason(
+        "`to_categorical` gives floats for tensors too, and counts the classes where it is not told;"
+        " Keras on torch does neither.",
+        source=r"to_categorical\(torch",
+        theirs=r"^categories int64 |one_hot\(\): argument 'num_classes'",
+        ours=r"^categories float32 |^ran to its end$",
+    ),
+    Reason(
+        "No sequences are padded to an array of none; Keras asks NumPy for the longest of them.",
+        source=r"pad_sequences\(\[\]\)",
+        theirs=r"^padded raises ValueError ",
+        ours=r"^padded int32 \(0, 0\) \[\]$",
+    ),
+    Reason(
+        "The images of a folder are float32, as documented; `nearest` leaves them uint8 in Keras.",
+        source=r"interpolation='nearest'",
+        theirs=r"^part uint8 ",
+        ours=r"^part float32 ",
+    ),
+    Reason(
+        "`split_dataset` takes a fraction beside a count, and without `shuffle` the parts are the"
+        " beginning and the end; Keras hands torch sizes that do not add up, and no generator, by"
+        " which it shuffles all the same.",
+        source=r"split_dataset\(",
+        theirs=r"Sum of input lengths does not equal|^(element|part) ",
+        ours=r"^ran to its end$|^(element|part) ",
+    ),
+    Reason(
+        "Data without samples is refused with what its shapes are; Keras fails in `predict` at a"
+        " variable that was never set.",
+        source=r"predict\(a\[:0\]",
+        theirs=r"^call \d raises UnboundLocalError ",
+        ours=r"^call \d raises ValueError ",
+    ),
+    Reason(
+        "A fraction for validation that leaves nothing to train or to validate on is refused.",
+        source=r"validation_split=(1\.5|0\.01)",
+        theirs=r"^call \d+ 'History'$",
+        ours=r"^call \d+ raises ValueError ",
+    ),
+    Reason(
+        "What keeps a model from being built is raised as it is; Keras raises a RuntimeError with"
+        " its text inside.",
+        source=r"model\.fit\(\{'b': a\}",
+        theirs=r"^call \d+ raises RuntimeError ",
+        ours=r"^call \d+ raises KeyError ",
+    ),
+    Reason(
+        "TensorFlow's tensors and lists of arrays are data to `adapt` to as a whole; Keras on torch"
+        " takes their first axis for one of batches.",
+        source=r"layer\.adapt\((tf\.constant|list)\(",
+        theirs=r"All `axis` values must be in the range|The layer was built with",
+        ours=r"^ran to its end$",
+    ),
 )
 
 # Found by the programs of `draws`.

@@ -231,3 +231,16 @@ def test_layers_decide_about_other_sizes():
 def test_configs_that_are_none(config, message):
     with pytest.raises(ValueError, match=message):
         Sequential.from_config(config)
+
+
+@pytest.mark.parametrize("kind", [lambda a: [a, a], lambda a: {"x": a}])
+def test_inputs_of_a_wrong_structure_leave_nothing_behind(kind):
+    """A model that was fitted to them by mistake is fitted to right ones."""
+    model = Sequential([L.Dense(2)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
+    with pytest.raises((ValueError, KeyError)):
+        model.fit(kind(x), y, verbose=0)
+    assert not model.built
+    model.fit(x, y, verbose=0)
+    assert len(model.optimizer.variables) and len(model.trainable_variables) == 2

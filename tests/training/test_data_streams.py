@@ -421,3 +421,16 @@ def test_cuda(monkeypatch, resident, shuffle):
     assert {b.device.type for b in batches} == {"cuda"}
     found = torch.cat(batches).cpu().numpy()
     np.testing.assert_array_equal(found[found[:, 0].argsort()], x)
+
+
+def test_a_sampler_is_asked_for_no_more_than_a_pass():
+    """Else it draws a permutation that is not used, and the next pass is in another order."""
+    generator, data = torch.Generator().manual_seed(1), TensorDataset(torch.arange(6))
+    adapter = TorchDataLoaderAdapter(DataLoader(data, 2, shuffle=True, generator=generator))
+    passes = [torch.cat([x for (x,) in adapter.batches()]).tolist() for _ in range(2)]
+    other, wanted = torch.Generator().manual_seed(1), []
+    for _ in range(2):  # a seed for each iterator: one before the pass, one after it
+        torch.empty((), dtype=torch.int64).random_(generator=other)
+        wanted.append(torch.randperm(6, generator=other).tolist())
+        torch.empty((), dtype=torch.int64).random_(generator=other)
+    assert passes == wanted

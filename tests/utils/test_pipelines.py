@@ -186,3 +186,17 @@ def test_windows_are_pipelines():
     windows = utils.timeseries_dataset_from_array(np.arange(8), None, 3, batch_size=2)
     assert [w.tolist() for w in windows.skip(2)] == [[[4, 5, 6], [5, 6, 7]]]
     assert [w.shape[0] for w in windows.unbatch().batch(4)] == [4, 2]
+
+
+def test_colors_become_the_grays_of_libpng(tmp_path):
+    """As TensorFlow reads them; Pillow, which the loader for grain uses, rounds in another way."""
+    (tmp_path / "a").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype("uint8")
+    Image.fromarray(pixels).save(tmp_path / "a" / "0.png")
+    wanted = {"grain": np.asarray(Image.fromarray(pixels).convert("L"))}
+    wanted["tf"] = (pixels.astype(int) @ [9797, 19234, 3737]) >> 15
+    for format, gray in wanted.items():
+        (images,) = utils.image_dataset_from_directory(
+            tmp_path, label_mode=None, color_mode="grayscale", image_size=(4, 5), format=format
+        )
+        np.testing.assert_array_equal(images[0, :, :, 0], gray)

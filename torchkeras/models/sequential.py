@@ -239,6 +239,14 @@ class Sequential(LoweredModel):
             if kwargs:  # layers get what is registered for all calls inside without our help
                 kwargs = {k: v for k, v in kwargs.items() if k not in self._call_context_args}
             return self._functional.call(inputs, training=training, mask=mask, **kwargs)
+        try:
+            return self._through_layers(inputs, training, mask)
+        except Exception:
+            # `build` has made nothing of a structure of shapes: other inputs may do.
+            self.__dict__["built"] = all(layer.built for layer in self.layers)
+            raise
+
+    def _through_layers(self, inputs: Any, training: bool | None, mask: Any) -> Any:
         outputs = inputs
         for layer in self.layers:
             kwargs = {}

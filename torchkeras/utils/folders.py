@@ -24,7 +24,7 @@ from ..callbacks.console import print_msg
 from ..config import standardize_data_format
 from ..naming import explain
 from ..ops.image import resize
-from .images import load_img
+from .images import GRAY, load_img, read_image
 from .pipelines import WORKERS, BatchDataset, shown
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
 
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+# Shares of red, green and blue in the shades of gray that libpng makes, in 1/2**15.
+_LUMINANCE = np.array([9797, 19234, 3737], dtype="int32")
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
 
 
@@ -155,7 +157,9 @@ def image_dataset_from_directory(
     data_format = standardize_data_format(data_format)
 
     def load(path: str) -> torch.Tensor:
-        image = np.array(load_img(path, color_mode), dtype="float32")
+        as_tensorflow = color_mode == "grayscale" and format == "tf"
+        image = _gray(path) if as_tensorflow else load_img(path, color_mode)
+        image = np.array(image, dtype="float32")
         image = torch.from_numpy(image[:, :, None] if image.ndim == 2 else image)
         return resize(
             image if data_format == "channels_last" else image.permute(2, 0, 1),
@@ -179,6 +183,14 @@ def image_dataset_from_directory(
         verbose=verbose,
         workers=WORKERS,
     )
+
+
+def _gray(path: str) -> Any:
+    """Read an image in shades of gray: those of libpng where it has colors, as in TensorFlow."""
+    image = read_image(path)
+    if image.mode in GRAY:
+        return image
+    return np.asarray(image.convert("RGB"), dtype="int32") @ _LUMINANCE >> 15
 
 
 def text_dataset_from_directory(

@@ -20,10 +20,18 @@ from ..dtypes import as_tensor, to_numpy
 from ..naming import explain, nearest
 from ..ops.image import resize
 
-__all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
+__all__ = [
+    "GRAY",
+    "array_to_img",
+    "img_to_array",
+    "load_img",
+    "read_image",
+    "save_img",
+    "smart_resize",
+]
 
 # Modes of Pillow that `"grayscale"` leaves as they are, so that 16 and 32 bits survive.
-_GRAY = ("L", "I;16", "I")
+GRAY = ("L", "I;16", "I")
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
@@ -138,6 +146,13 @@ def save_img(
     img.save(path, format=file_format, **kwargs)
 
 
+def read_image(path: Any) -> Any:
+    """Read an image file as it is."""
+    with _pillow().open(path) as img:
+        img.load()  # reads the file to its end; then it may be closed
+    return img
+
+
 def load_img(
     path: Any,
     color_mode: str = "rgb",
@@ -168,10 +183,9 @@ def load_img(
         raise ValueError(
             f'color_mode must be "grayscale", "rgb", or "rgba". Received: {color_mode!r}'
         )
-    with image.open(path) as img:
-        img.load()  # reads the file to its end; then it may be closed
+    img = read_image(path)
     mode = _COLOR_MODES[color_mode]
-    if img.mode != mode and not (color_mode == "grayscale" and img.mode in _GRAY):
+    if img.mode != mode and not (color_mode == "grayscale" and img.mode in GRAY):
         img = img.convert(mode)
     if target_size is None or img.size == (target_size[1], target_size[0]):
         return img

@@ -155,7 +155,8 @@ def adapted(draw: Draw) -> str:
             else f"show('sequential', keras.Sequential([layer])({probe}))"
         )
     if kind in ("lookup", "integers", "text"):
-        uses.append("show('vocabulary', list(layer.get_vocabulary()))")
+        # Those that Keras learned from an array are NumPy's strings.
+        uses.append("show('vocabulary', [str(word) for word in layer.get_vocabulary()])")
         uses.append("show('size', layer.vocabulary_size())")
     if kind == "discretization":
         uses.append("show('bins', np.asarray(layer.bin_boundaries))")
@@ -208,6 +209,10 @@ def folders(draw: Draw) -> str:
         name = "text_dataset_from_directory"
         chosen += draw.some(["max_length=7"], 0, 1)
     call = f"data = keras.utils.{name}('files', {', '.join(dict.fromkeys(chosen))})"
+    if "interpolation='nearest'" in chosen and draw.chance(0.7):
+        # Of another dtype in Keras, which hides whether the pixels are the same.
+        call += "\nto_floats = lambda images, *labels: (tf.cast(images, 'float32'), *labels)\n"
+        call += "data = [part.map(to_floats) for part in (data if isinstance(data, list) else [data])]"
     looks = ["if not isinstance(data, (list, tuple)):\n    data = [data]", "for part in data:"]
     looks.append("    print(getattr(part, 'class_names', None))\n    show_batches(part)")
     return assemble(_SHOW_BATCHES, text, call, "\n".join(looks))

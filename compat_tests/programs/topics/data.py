@@ -10,10 +10,9 @@ __all__ = ["PRELOAD", "program"]
 
 PRELOAD = ("pandas", "datasets")
 
-# Scripts that watch steps print with these: the containers, and what is in them. Lists and tuples
-# look alike where batches came through a `DataLoader`: there Keras on torch makes lists of tuples,
-# where Keras on TensorFlow and torchkeras hand tuples. Of a batch alone Keras converts
-# nothing; here it is tensors.
+# Scripts that watch steps print with these: the containers, and what is in them. Two differences are
+# meant (see the reasons), and most scripts do not print them, so that others are seen: batches that
+# come through a `DataLoader` are lists in Keras on torch, and of a batch alone it converts nothing.
 _LOOK = '''
 def look(label, x):
     """Print what a step is handed."""
@@ -47,9 +46,10 @@ def look_at(label, x):
 '''
 
 
-def _assemble(*pieces: str, loaded: bool = False) -> str:
+def _assemble(*pieces: str, loaded: bool = False, openly: bool = False) -> str:
     body = "\n".join(pieces)
-    alone = "_on_batch(" in body
+    alone = "_on_batch(" in body and not openly
+    loaded = loaded and not openly
     look = _LOOK.replace("CONTAINER", "'sequence'" if loaded else "type(x).__name__")
     look = look.replace("ARRAY", "tuple(x.shape), x.flatten()[:3].tolist()" if alone else _TENSOR)
     helpers = [text for name, text in (("look(", look), ("look_at(", _LOOK_AT)) if name in body]
@@ -61,9 +61,10 @@ def _fitting(draw: Draw) -> str:
     form = _data_sources.form(draw, targets=True)
     source = _data_sources.source(draw, form)
     shared = [] if source.batched else [f"batch_size={draw.whole(1, 5)}"]
-    # Keras goes on with empty epochs where a generator ends; here training stops.
     once = source.arguments == "batches()" and not source.steps
-    fit = ["verbose=0", *shared] if once else ["epochs=2", "verbose=0", *shared]
+    fit = ["verbose=0", *shared]
+    if not once or draw.chance(0.2):
+        fit.insert(0, "epochs=2")
     steps = draw.whole(1, 3)
     if source.steps or (not once and draw.chance(0.15)):
         fit.append(f"steps_per_epoch={steps}")
@@ -93,9 +94,9 @@ def _fitting(draw: Draw) -> str:
     inputs = source.arguments if source.batched else form.inputs
     calls.append(f"show('predicted', model.predict({inputs}, {rest}))")
     chosen = draw.shuffled(calls) if draw.chance(0.4) else draw.some(calls, 1)
-    return _assemble(
-        _data_sources.model(draw, form), form.arrays, source.source, *chosen, loaded=source.batched
-    )
+    openly = draw.chance(0.15)
+    written = (_data_sources.model(draw, form), form.arrays, source.source, *chosen)
+    return _assemble(*written, loaded=source.batched, openly=openly)
 
 
 def _predicting(draw: Draw) -> str:
@@ -109,9 +110,9 @@ def _predicting(draw: Draw) -> str:
     lines = [f"show('predicted', model.predict({', '.join([given, 'verbose=0', *limits])}))"]
     if draw.chance(0.3) and not source.steps:
         lines *= 2
-    return _assemble(
-        _data_sources.model(draw, form), form.arrays, source.source, *lines, loaded=source.batched
-    )
+    openly = draw.chance(0.15)
+    written = (_data_sources.model(draw, form), form.arrays, source.source, *lines)
+    return _assemble(*written, loaded=source.batched, openly=openly)
 
 
 def _on_batch(draw: Draw) -> str:
@@ -139,7 +140,8 @@ def _on_batch(draw: Draw) -> str:
                 ]
             )
         )
-    return _assemble(_data_sources.model(draw, form), form.arrays, *lines)
+    openly = draw.chance(0.15)
+    return _assemble(_data_sources.model(draw, form), form.arrays, *lines, openly=openly)
 
 
 def _uneven(draw: Draw) -> str:

@@ -193,9 +193,12 @@ class TorchDataLoaderAdapter(DataAdapter):
             pass
         if start:
             yield None
-        for batch in loaded:
+        count = self.num_batches
+        # As many as there are, since a sampler that is asked for more draws a further permutation.
+        left = None if count is None else max(count - start, 0)
+        for batch in itertools.islice(loaded, left):
             yield convert_batch(batch, device)
-        if self.num_batches is not None:  # Keras makes another iterator here; see `DataAdapter`
+        if count is not None:  # Keras makes another iterator here; see `DataAdapter`
             generator = self._loader.generator
             place = "cpu" if generator is None else generator.device
             torch.empty((), dtype=torch.int64, device=place).random_(generator=generator)
