@@ -151,8 +151,8 @@ _DATA: tuple[Reason, ...] = (
         ours=r"^(called|mapped\.\d|sequential) float32 ",
     ),
     Reason(
-        "A batch is a tuple of its parts, and each part is nested as the user's code nested it; Keras"
-        " on torch hands the lists that torch's `DataLoader` makes of tuples.",
+        "A batch is a tuple of its parts, and each part is nested as the user's code nested it;"
+        " Keras on torch hands the lists that torch's `DataLoader` makes of tuples.",
         source=r"def look\(",
         theirs=r"^(train|test|predict)\S* list \d",
         ours=r"^(train|test|predict)\S* tuple \d",
@@ -185,8 +185,8 @@ _DATA: tuple[Reason, ...] = (
         ours=r"^(train|test|history|evaluated)[\s.]",
     ),
     Reason(
-        "`to_categorical` gives floats for tensors too, and counts the classes where it is not told;"
-        " Keras on torch does neither.",
+        "`to_categorical` gives floats for tensors too, and counts the classes where it is not"
+        " told; Keras on torch does neither.",
         source=r"to_categorical\(torch",
         theirs=r"^categories int64 |one_hot\(\): argument 'num_classes'",
         ours=r"^categories float32 |^ran to its end$",

@@ -211,8 +211,10 @@ def folders(draw: Draw) -> str:
     call = f"data = keras.utils.{name}('files', {', '.join(dict.fromkeys(chosen))})"
     if "interpolation='nearest'" in chosen and draw.chance(0.7):
         # Of another dtype in Keras, which hides whether the pixels are the same.
-        call += "\nto_floats = lambda images, *labels: (tf.cast(images, 'float32'), *labels)\n"
-        call += "data = [part.map(to_floats) for part in (data if isinstance(data, list) else [data])]"
+        call += (
+            "\nto_floats = lambda images, *labels: (tf.cast(images, 'float32'), *labels)\n"
+            "data = [p.map(to_floats) for p in (data if isinstance(data, list) else [data])]"
+        )
     looks = ["if not isinstance(data, (list, tuple)):\n    data = [data]", "for part in data:"]
     looks.append("    print(getattr(part, 'class_names', None))\n    show_batches(part)")
     return assemble(_SHOW_BATCHES, text, call, "\n".join(looks))

@@ -10,9 +10,10 @@ __all__ = ["PRELOAD", "program"]
 
 PRELOAD = ("pandas", "datasets")
 
-# Scripts that watch steps print with these: the containers, and what is in them. Two differences are
-# meant (see the reasons), and most scripts do not print them, so that others are seen: batches that
-# come through a `DataLoader` are lists in Keras on torch, and of a batch alone it converts nothing.
+# Scripts that watch steps print with these: the containers, and what is in them. Two differences
+# are meant (see the reasons), and most scripts do not print them, so that others are seen: batches
+# that come through a `DataLoader` are lists in Keras on torch, and of a batch alone it converts
+# nothing.
 _LOOK = '''
 def look(label, x):
     """Print what a step is handed."""
