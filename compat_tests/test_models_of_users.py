@@ -114,6 +114,40 @@ def test_losses_in_a_list_for_outputs_in_a_dict():
     same(action)
 
 
+@pytest.mark.parametrize("with_targets", [True, False])
+def test_what_overrides_hand_on_is_bound_before_the_first_step(with_targets):
+    """They run on shapes once; a step of the user's need not call them, and nothing is drawn."""
+
+    def action(k):
+        class Own(k.Model):
+            def __init__(self):
+                super().__init__()
+                self.dense, self.times = k.layers.Dense(6), 0
+
+            def call(self, x):
+                return self.dense(x)
+
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+                self.times += 1
+                return super().compute_loss(x, x, y_pred, sample_weight)
+
+            def compute_metrics(self, x, y, y_pred, sample_weight=None):
+                return super().compute_metrics(x, x, y_pred, sample_weight)
+
+            def test_step(self, data):
+                return {"tested": 0.5}
+
+        model = Own()
+        model.compile("sgd", "mse", metrics=["accuracy"])
+        data = (X, X) if with_targets else (X,)
+        model.evaluate(*data, verbose=0)
+        once = model.times
+        history = model.fit(*data, batch_size=4, verbose=0).history
+        return once, history, model.get_weights()
+
+    assert same(action)[0] == 1
+
+
 # One batch -----------------------------------------------------------------------------------
 
 

@@ -492,9 +492,14 @@ def test_jit_compile_never_changes_or_ends_a_run(where, cls, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         actual = run(jit_compile=True)
-    # The update in a graph is not torch's fused Adam: a rounding each, four steps long.
-    np.testing.assert_allclose(actual[0]["loss"], expected[0]["loss"], rtol=4e-7)
-    np.testing.assert_allclose(actual[1], expected[1], rtol=4e-6, atol=1e-7)
+    # The update in a graph is not torch's fused Adam, and rounds otherwise: by at most half a unit
+    # in the last place (6e-8) of each weight, four steps long; sums of three terms may cancel.
+    exact = where is not None or cls is Custom
+    rounding = {"rtol": 0, "atol": 0} if exact else {"rtol": 4e-6, "atol": 1e-7}
+    assert set(actual[0]) == set(expected[0]) == {"loss", "mae", "val_loss", "val_mae"}
+    for name, values in expected[0].items():
+        np.testing.assert_allclose(actual[0][name], values, **rounding)
+    np.testing.assert_allclose(actual[1], expected[1], **rounding)
     told = [w for w in caught if "could not be compiled and goes on without" in str(w.message)]
     assert len(told) == (where is not None)
 

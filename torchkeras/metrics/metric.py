@@ -59,6 +59,7 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def update_state(self: Metric, *args: Any, **kwargs: Any) -> Any:
         if CONTEXT.meta:
+            self._meet_shapes(*args, **kwargs)
             return None
         if READING.scope is not None:
             return _in_scope(method, self, args, kwargs)
@@ -138,6 +139,9 @@ class Metric:
         self._torch_dtype = to_torch(self._dtype)
 
     # What subclasses define ----------------------------------------------------------------------
+
+    def _meet_shapes(self, *args: Any, **kwargs: Any) -> None:
+        """Do what depends on the shapes that `update_state` was given within shape inference."""
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch to the state."""

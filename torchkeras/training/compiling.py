@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import warnings
@@ -10,16 +11,18 @@ from typing import Any
 
 import torch
 
+from ..graph.infer import compute_output_spec, infer_spec
+from ..graph.keras_tensor import KerasTensor
 from ..graph.scopes import StatelessScope
 from ..metrics import Mean, Metric
 from ..naming import explain
 from ..optimizers import LossScaleOptimizer, Optimizer
 from ..optimizers import get as get_optimizer
 from ..registry import deserialize_keras_object, serialize_dict
-from ..tree import flatten
+from ..tree import flatten, map_structure
 from .outputs import CompileLoss, CompileMetrics
 
-__all__ = ["Compiled", "HiddenByAttribute"]
+__all__ = ["Compiled", "HiddenByAttribute", "spec_of"]
 
 Tensor = torch.Tensor
 
@@ -350,6 +353,29 @@ class Compiled:
                 results[metric.name] = value
         return results
 
+    def _unbound(self) -> list[tuple[Any, str]]:
+        """Return what waits for outputs and targets, and the method that hands those on."""
+        parts = (self._compile_metrics, "compute_metrics"), (self._compile_loss, "compute_loss")
+        return [(part, name) for part, name in parts if part is not None and not part.built]
+
+    def _bind_outputs(self, y: Any, y_pred: Any) -> None:
+        for part, method in self._unbound():
+            if not self._overrides_any(method):
+                part.build(y, y_pred)
+
+    def _bind_by_overrides(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Let the user's methods hand on outputs and targets, others maybe, on shapes alone."""
+        for _, method in self._unbound():
+            if not self.built or not self._overrides_any(method):
+                continue
+            with contextlib.suppress(Exception):  # the first step will say what is wrong
+                specs = map_structure(spec_of, (x, y, sample_weight))
+                y_pred = infer_spec(self.__call__, specs[:1], {"training": False})
+                function = (
+                    self._loss_of_mode(False) if method == "compute_loss" else self.compute_metrics
+                )
+                compute_output_spec(function, *specs[:2], y_pred, specs[2])
+
     def _assert_compile_called(self, method: str) -> None:
         if not self.compiled:
             raise ValueError(
@@ -378,6 +404,13 @@ class Compiled:
             self.__dict__["_compiled_trainable_state"] = {
                 id(layer): layer.trainable for layer in layers
             }
+
+
+def spec_of(x: Any) -> Any:
+    """Make a symbolic tensor like the batch `x`."""
+    if not getattr(x, "ndim", 0):
+        return x
+    return KerasTensor(x.shape, x.dtype if isinstance(x, Tensor) else "string")
 
 
 def _new_loss_tracker() -> Metric:

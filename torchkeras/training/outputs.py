@@ -550,6 +550,10 @@ class CompileMetrics(Metric):
         """Add a batch to all metrics."""
         self.add(y_true, y_pred, sample_weight)
 
+    def _meet_shapes(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if not self.built:
+            self.build(y_true, y_pred)
+
     def add(self, y_true: Any, y_pred: Any, sample_weight: Any) -> None:
         """As `update_state`, which guards what each metric's own guards as well; for steps."""
         if not self.built:

@@ -26,7 +26,7 @@ from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..tree import map_structure
-from .compiling import Compiled
+from .compiling import Compiled, spec_of
 from .data import (
     class_weight_to_sample_weights,
     draw_loader_seed,
@@ -735,12 +735,13 @@ class Trainer(Compiled):
 
     def _symbolic_build(self, data_batch: Any) -> None:
         """Build all that depends on the shapes of a batch; the name is Keras's."""
-        x, y, _ = unpack_x_y_sample_weight(data_batch)
+        x, y, sample_weight = unpack_x_y_sample_weight(data_batch)
         ready = self.built and all(layer.built for layer in self._flatten_layers())
         if not ready or y is not None:
             y_pred = self._infer_step_outputs(x, ready)
             if y_pred is not None and y is not None:
                 self._bind_outputs(y, y_pred)
+        self._bind_by_overrides(x, y, sample_weight)
         self._build_optimizer_slots()
 
     def _build_optimizer_slots(self) -> None:
@@ -767,13 +768,6 @@ class Trainer(Compiled):
                 return None
             with torch.no_grad():
                 return self(x, training=False)
-
-    def _bind_outputs(self, y: Any, y_pred: Any) -> None:
-        # A `compute_loss` of one's own may hand on other outputs and targets.
-        loss = None if self._overrides_any("compute_loss") else self._compile_loss
-        for part in (loss, self._compile_metrics):
-            if part is not None and not part.built:
-                part.build(y, y_pred)
 
     def _metrics_or(self, logs: Any) -> Mapping[str, Any]:
         """Return the values of all metrics, or `logs` where a custom step logs other things."""
@@ -804,7 +798,5 @@ def _may_take_spells(function: Callable[..., Any], callbacks: CallbackList, kind
 
 def _spec_of(x: Any) -> Any:
     """Make a symbolic tensor like the batch `x`, of unknown batch size."""
-    if not getattr(x, "ndim", 0):
-        return x
-    dtype = x.dtype if isinstance(x, Tensor) else "string"
-    return KerasTensor((None, *x.shape[1:]), dtype)
+    spec = spec_of(x)
+    return KerasTensor((None, *x.shape[1:]), spec.dtype) if isinstance(spec, KerasTensor) else x
