@@ -174,15 +174,15 @@ _DATA: tuple[Reason, ...] = (
         "A generator goes on where it stopped, and one that has ended yields no more; Keras begins"
         " each further epoch and validation with the two batches that it had looked at.",
         source=r"(?s)def batches\(\).*epochs=2",
-        theirs=r"^(train|test|history)[\s.]",
-        ours=r"^(train|test|history)[\s.]",
+        theirs=r"^(train|test|history|evaluated|predicted)[\s.]",
+        ours=r"^(train|test|history|evaluated|predicted)[\s.]",
     ),
     Reason(
         "An epoch of a `PyDataset` has each of its batches once; with workers, Keras leaves batches"
         " in its queue when it looks at the first, and the next epoch begins with those.",
-        source=r"Batches\(workers=2",
-        theirs=r"^(train|test|history|evaluated)[\s.]",
-        ours=r"^(train|test|history|evaluated)[\s.]",
+        source=r"(?s)Batches\(workers=2.*model\.(fit|evaluate)\(",
+        theirs=r"^(train|test|history|evaluated|predicted)[\s.]",
+        ours=r"^(train|test|history|evaluated|predicted)[\s.]",
     ),
     Reason(
         "`to_categorical` gives floats for tensors too, and counts the classes where it is not"

@@ -434,3 +434,10 @@ def test_a_sampler_is_asked_for_no_more_than_a_pass():
         wanted.append(torch.randperm(6, generator=other).tolist())
         torch.empty((), dtype=torch.int64).random_(generator=other)
     assert passes == wanted
+
+
+def test_what_yields_arrays_alone_hands_them_on_alone():
+    """As `tf.data` in Keras: a GAN's `train_step(self, images)` asks them for their shape."""
+    images = [torch.ones(2, 3), np.ones((1, 3), "float32")]
+    (first, second) = IterableAdapter(images).batches()
+    assert first.shape == (2, 3) and second.shape == (1, 3)

@@ -113,7 +113,8 @@ def model(draw: Draw, form: Form) -> str:
     extra = ""
     if outputs == "y":
         extra = draw.one(["", ", metrics=['mae']", ", weighted_metrics=['mae']"])
-    lines.append(f"model.compile('sgd', {loss}{extra})")
+    # With inputs up to 10 and the usual learning rate, training would diverge.
+    lines.append(f"model.compile(keras.optimizers.SGD(0.001), {loss}{extra})")
     return "\n".join(lines)
 
 

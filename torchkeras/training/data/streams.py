@@ -49,7 +49,7 @@ def standardize_batch(
     """
     if isinstance(batch, dict):
         return batch
-    if isinstance(batch, torch.Tensor) or hasattr(batch, "__array__"):
+    if _is_array(batch):
         batch = (batch,)
     elif isinstance(batch, list):
         batch = tuple(batch)
@@ -71,6 +71,10 @@ def standardize_batch(
             fix=f"leave out `class_weight`, or the third part of what {source} returns.",
         )
     return (*batch, class_weight_to_sample_weights(batch[1], class_weight))
+
+
+def _is_array(batch: Any) -> bool:
+    return isinstance(batch, torch.Tensor) or hasattr(batch, "__array__")
 
 
 class GeneratorDataAdapter(DataAdapter):
@@ -227,7 +231,9 @@ class IterableAdapter(DataAdapter):
     def _pass(self, device: torch.device) -> Iterator[Any]:
         source = f"Iterating over {type(self._iterable).__name__}"
         for batch in self._iterable:
-            yield convert_batch(standardize_batch(batch, source, self._class_weight), device)
+            if not _is_array(batch):  # a step is handed one alone as it is, as with arrays
+                batch = standardize_batch(batch, source, self._class_weight)
+            yield convert_batch(batch, device)
 
 
 class TFDatasetAdapter(IterableAdapter):
