@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ..graph.context import CONTEXT
+from ..graph.infer import real_mode
 from ..losses import Loss
 from ..losses import get as get_loss
 from ..losses import resolve as resolve_loss
@@ -237,7 +238,8 @@ class CompileLoss(Loss):
             label = _label(part, outputs.names) or resolved.name
             self._entries.append(_Entry(part, resolved, weight, label))
         several = len(self._entries) > 1
-        self.metrics = [Mean(name=f"{e.name}_loss") for e in self._entries] if several else []
+        with real_mode():  # it may be built while shapes are inferred
+            self.metrics = [Mean(name=f"{e.name}_loss") for e in self._entries] if several else []
         self._single = None if several or outputs.nested or not bound else self._entries[0]
         weighted_one = self._single is None or self._single.weight is not None
         self.alone = None if weighted_one else self._single.loss
@@ -529,7 +531,8 @@ class CompileMetrics(Metric):
                 for entry in _flat(per_output[i]):
                     if entry is None:
                         continue
-                    metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
+                    with real_mode():
+                        metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
                     name = self._name(metric.name, labels[i], weighted, taken)
                     self._bound.append((i, name, metric, weighted))
         counts = [getattr(metric, "adds_matches", False) for metric in self.metrics]
