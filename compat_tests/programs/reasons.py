@@ -238,6 +238,20 @@ _DATA: tuple[Reason, ...] = (
         theirs=r"All `axis` values must be in the range|The layer was built with",
         ours=r"^ran to its end$",
     ),
+    Reason(
+        "Unsigned numbers of 16 and 32 bits are int32 and int64 in a pipeline already, as Keras on"
+        " torch makes them for `fit`: torch computes with no others.",
+        source=r"uint(16|32)",
+        theirs=r"^element\S* uint(16|32) ",
+        ours=r"^element\S* int(32|64) ",
+    ),
+    Reason(
+        "Two arrays for a model of one input are refused; a `Sequential` in Keras takes the first"
+        " and says nothing of the second.",
+        source=r"model\.fit\(\[a, a\], y",
+        theirs=r"^call \d+ 'History'$",
+        ours=r"^call \d+ raises ValueError ",
+    ),
 )
 
 # Found by the programs of `draws`.
