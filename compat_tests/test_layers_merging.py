@@ -135,6 +135,13 @@ def test_dot(axes, shapes, normalize):
     compare_layer("Dot", {"axes": axes, "normalize": normalize}, shapes, output_shapes=[shapes])
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_dot_normalizes_whole_numbers(width):
+    whole = np.arange(3**width, dtype="int32").reshape((1, *(3,) * width))
+    floats = random_input((1, *(3,) * width))
+    assert_close(*make_pair(lambda k: k.layers.Dot(1, normalize=True)([floats, whole])))
+
+
 @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "average", "maximum", "minimum"])
 def test_functions(name):
     inputs = [random_input((2, 3), seed=i) for i in (1, 2)]

@@ -366,6 +366,18 @@ def test_bidirectional_with_states_and_its_own_backward_layer():
     compare_layer(make, None, SHAPE, call_kwargs={"initial_state": states}, meta=False)
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", None])
+def test_bidirectional_gives_its_own_dtype(merge_mode):
+    def dtypes(library):
+        inner = library.layers.GRU(2, dtype="float32")
+        layer = library.layers.Bidirectional(inner, merge_mode=merge_mode, dtype="float64")
+        y = layer(random_input(SHAPE))
+        return [x.dtype for x in (y if merge_mode is None else [y])]
+
+    ours, theirs = make_pair(dtypes)
+    assert ours == theirs
+
+
 def test_bidirectional_stateful():
     def make(library):
         inner = library.layers.LSTM(2, stateful=True, name="lstm")

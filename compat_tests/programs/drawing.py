@@ -28,6 +28,7 @@ _IMPORTS = {
     "re": "import re",
     "copy": "import copy",
     "pickle": "import pickle",
+    "pprint": "import pprint",
     "layers": "from keras import layers",
     "ops": "from keras import ops",
 }

@@ -145,7 +145,8 @@ def _of_images(draw: Draw, shape: Shape) -> tuple[str, Shape]:
         ("Flatten()", (height * width * channels,)),
         (f"Reshape(({height * width}, {channels}))", (height * width, channels)),
         ("SpatialDropout2D(0.3)", shape),
-        (f"GroupNormalization(groups={channels})", shape),
+        # Without the offset, means of what is normalized are nothing but rounding.
+        (f"GroupNormalization(groups={channels}, beta_initializer='ones')", shape),
     ]
     return draw.one(options)
 

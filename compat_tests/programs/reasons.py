@@ -255,7 +255,22 @@ _DATA: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `draws`.
-_DRAWS: tuple[Reason, ...] = ()
+_DRAWS: tuple[Reason, ...] = (
+    Reason(
+        "What lookup layers encode is of `floatx()`, as both libraries promise for symbolic"
+        " outputs; Keras's layers give int64 when called on data.",
+        source=r"Lookup\(.*output_mode='(one_hot|multi_hot|count)'",
+        theirs=r"^y\d int64 ",
+        ours=r"^y\d (float(16|32|64)|bfloat16) ",
+    ),
+    Reason(
+        "An `.h5` file of a model compiled with a loss by name opens; Keras cannot read what it"
+        " wrote.",
+        source=r"load_model\('model\.h5'\)",
+        theirs=r"ValueError: Could not deserialize 'keras\.metrics\.mse' because it is not",
+        ours=r"^ran to its end$",
+    ),
+)
 
 # Found by the programs of `lives`.
 _LIVES: tuple[Reason, ...] = ()

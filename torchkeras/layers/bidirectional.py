@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from .configs import serialize_value
@@ -50,6 +51,7 @@ class Bidirectional(Layer):
     _creates_mask = False
     _config_excludes = ("layer", "weights", "backward_layer")
     _may_fuse = False  # until built
+    _result_dtype: torch.dtype | None = None  # set if a part computes in another
 
     def __init__(
         self,
@@ -125,6 +127,9 @@ class Bidirectional(Layer):
                 part.build(sequences_shape)
         self.built = True
         forward, backward = self.forward_layer, self.backward_layer
+        dtypes = {forward.compute_dtype, backward.compute_dtype}
+        if dtypes != {self.compute_dtype} and "float64" not in dtypes:  # that is never lowered
+            self._result_dtype = to_torch(self.compute_dtype)
         # Layers of other dtypes than this one's must be called to have their inputs cast.
         policies = {layer.dtype_policy.name for layer in (self, forward, backward)}
         self._may_fuse = (
@@ -156,6 +161,8 @@ class Bidirectional(Layer):
         if self.return_state:
             states = (*y[1:], *y_rev[1:])
             y, y_rev = y[0], y_rev[0]
+        if self._result_dtype is not None:
+            y, y_rev = y.to(self._result_dtype), y_rev.to(self._result_dtype)
         if self.return_sequences:
             y_rev = y_rev.flip(1)
         if self.merge_mode is None:

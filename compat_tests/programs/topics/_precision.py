@@ -79,8 +79,8 @@ def _facts(draw: Draw) -> str:
         f"x = (numbers(*{(3, *shape)}) * 3).astype({given!r})",
         'show("called", model(x))',
         'show("predicted", model.predict(x, verbose=0))' if draw.chance() else "",
-        "print(model.get_config())" if draw.chance(0.3) else "",
-        "for layer in model.layers: print(layer.get_config())" if draw.chance(0.3) else "",
+        "pprint.pprint(model.get_config())" if draw.chance(0.3) else "",
+        "for layer in model.layers: pprint.pprint(layer.get_config())" if draw.chance(0.3) else "",
         "copied = keras.Model.from_config(model.get_config()) if not isinstance(model,"
         " keras.Sequential) else keras.Sequential.from_config(model.get_config())\n"
         "print([l.dtype_policy.name for l in copied.layers], copied.dtype_policy.name)"
@@ -110,8 +110,8 @@ def _trained(draw: Draw) -> str:
         _OPTIMIZER,
         _FACTS if draw.chance(0.3) else "",
         'show("evaluated", model.evaluate(x, y, verbose=0))' if draw.chance() else "",
-        "print(model.optimizer.get_config())" if draw.chance(0.3) else "",
-        "print(model.get_compile_config())" if draw.chance(0.2) else "",
+        "pprint.pprint(model.optimizer.get_config())" if draw.chance(0.3) else "",
+        "print(as_json(model.get_compile_config()))" if draw.chance(0.2) else "",
     )
 
 
@@ -155,8 +155,8 @@ _CUSTOM = (
             self.n = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False,
                                      name="n")
         def call(self, x):
-            print(keras.backend.standardize_dtype(x.dtype))
-            print(self.compute_dtype, self.variable_dtype, self.dtype_policy.name)
+            SEEN.add(keras.backend.standardize_dtype(x.dtype))
+            SEEN.add((self.compute_dtype, self.variable_dtype, self.dtype_policy.name))
             return ops.matmul(x, self.w) + ops.cast(self.k, x.dtype)
     """,
     """
@@ -165,7 +165,7 @@ _CUSTOM = (
             super().__init__(autocast=False, **kwargs)
             self.inner = layers.Dense(2)
         def call(self, x):
-            print(keras.backend.standardize_dtype(x.dtype))
+            SEEN.add(keras.backend.standardize_dtype(x.dtype))
             return self.inner(x)
     """,
     """
@@ -176,7 +176,7 @@ _CUSTOM = (
             self.other = layers.Dense(2, dtype="float32")
         def call(self, x):
             a, b = self.inner(x), self.other(x)
-            print([keras.backend.standardize_dtype(part.dtype) for part in (a, b)])
+            SEEN.add(tuple(keras.backend.standardize_dtype(part.dtype) for part in (a, b)))
             return a + ops.cast(b, a.dtype)
     """,
     """
@@ -186,7 +186,7 @@ _CUSTOM = (
             self.w = self.add_weight(shape=(3, 2), initializer="ones", autocast=False, name="w")
             self.v = keras.Variable(np.ones(2, "float32"), name="v")
         def call(self, x):
-            print(keras.backend.standardize_dtype(x.dtype))
+            SEEN.add(keras.backend.standardize_dtype(x.dtype))
             return ops.cast(ops.matmul(ops.cast(x, "float32"), self.w), self.compute_dtype) + 1
     """,
     """
@@ -195,7 +195,7 @@ _CUSTOM = (
             super().__init__(units, **kwargs)
         def call(self, x):
             y = super().call(x)
-            print(keras.backend.standardize_dtype(y.dtype))
+            SEEN.add(keras.backend.standardize_dtype(y.dtype))
             return ops.cast(y, "float32")
     """,
 )
@@ -207,6 +207,8 @@ def _custom(draw: Draw) -> str:
     dtype = _dtype(draw)[2:]
     return assemble(
         _policy(draw),
+        # How often `call` runs is nobody's business.
+        "SEEN = set()",
         draw.one(_CUSTOM),
         f"""
         layer = Custom({dtype})
@@ -220,13 +222,14 @@ def _custom(draw: Draw) -> str:
             [
                 "inputs = keras.Input((3,))\noutputs = layer(inputs)\nprint(outputs.dtype)\n"
                 "model = keras.Model(inputs, outputs)\nshow('model', model.predict(x, verbose=0))",
-                "print(layer.get_config())",
+                "pprint.pprint(layer.get_config())",
                 "spec = keras.KerasTensor((2, 3), dtype='float32')\n"
                 "print(layer.compute_output_spec(spec).dtype)",
                 f"layer.dtype_policy = {draw.one(_POLICIES)!r}\nshow('changed', layer(x))",
                 "",
             ]
         ),
+        "print(sorted(SEEN, key=str))",
     )
 
 
@@ -291,7 +294,7 @@ def _outputs(draw: Draw) -> str:
         )
         lines.append(f"print(layer{i}.dtype, layer{i}.compute_dtype)")
         if draw.chance(0.25):
-            lines.append(f"print(layer{i}.get_config())")
+            lines.append(f"pprint.pprint(layer{i}.get_config())")
         if draw.chance(0.15) and kind == "float":
             lines.append(f"show('t{i}', layer{i}(x, training=True))"
                          if "Dropout" in made or "Batch" in made else "")  # fmt: skip
@@ -366,7 +369,7 @@ def _policies(draw: Draw) -> str:
             "print(keras.backend.standardize_dtype(x.dtype), x.name)",
             "show('tensor', ops.convert_to_tensor([1.0, 2.0]))\nshow('zeros', ops.zeros((2,)))",
             "show('sum', ops.ones((2,)) + 1.5)",
-            "with keras.backend.name_scope('a'):\n    v = keras.Variable(1.0, dtype='float16')\n"
+            "with keras.name_scope('a'):\n    v = keras.Variable(1.0, dtype='float16')\n"
             "print(v.path, keras.backend.standardize_dtype(v.dtype))",
             "print(keras.Input((2,)).dtype, keras.backend.standardize_dtype(keras.ops.arange(3)"
             ".dtype))",

@@ -101,7 +101,7 @@ def _layers(draw: Draw) -> str:
             lines.append(f"copy{i} = type(layer{i}).from_config(layer{i}.get_config())")
             lines.append(f"show('copied{i}', copy{i}(x, training=True))")
         if draw.chance(0.2):
-            lines.append(f"print(layer{i}.get_config())")
+            lines.append(f"pprint.pprint(layer{i}.get_config())")
     return assemble("\n".join(lines))
 
 
@@ -251,7 +251,7 @@ def _initializers(draw: Draw) -> str:
             lines.append(f"show('numbers{i}', made{i}({shape}{dtype}))")
         lines += draw.some(
             [
-                f"print(made{i}.get_config())",
+                f"pprint.pprint(made{i}.get_config())",
                 f"copy{i} = type(made{i}).from_config(made{i}.get_config())\n"
                 f"show('copy{i}', copy{i}({shape}))",
                 f"show('clone{i}', made{i}.clone()({shape}))",
@@ -260,7 +260,7 @@ def _initializers(draw: Draw) -> str:
                 f"a.build((None, 3)), b.build((None, 3))\n"
                 f"show('shared{i}', [a.kernel, b.kernel])",
                 f"show('name', keras.initializers.get({draw.one(_NAMED)!r})((2, 3)))",
-                f"print(keras.initializers.serialize(made{i}))",
+                f"pprint.pprint(keras.initializers.serialize(made{i}))",
             ],
             0,
             2,
@@ -342,8 +342,8 @@ def _random(draw: Draw) -> str:
                 f"categorical(numbers(3, 5), 2{count}{s})",
                 f"shuffle(numbers(5, 2){draw.one(['', ', axis=1'])}{s})",
                 f"shuffle(np.arange(8){s})",
-                f"dropout(numbers(*{some}), 0.4{s})",
-                f"dropout(numbers(3, 4), 0.4, noise_shape=(3, 1){s})",
+                f"dropout(ops.convert_to_tensor(numbers(*{some})), 0.4{s})",
+                f"dropout(ops.ones((3, 4)), 0.4, noise_shape=(3, 1){s})",
             ]
         )
         lines.append(f"show('drawn{i}', keras.random.{call})")
@@ -508,7 +508,7 @@ def _augmentation(draw: Draw) -> str:
     for _ in range(draw.whole(1, 2)):
         lines.append("show('y', layer(x, training=True))")
     lines += draw.some(
-        ["show('kept', layer(x, training=False))", "print(layer.get_config())",
+        ["show('kept', layer(x, training=False))", "pprint.pprint(layer.get_config())",
          "show('one', layer(x[0], training=True))" if not mixes else "",
          "show('state', layer.variables)"]
     )  # fmt: skip
