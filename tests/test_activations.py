@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import torch
 
-from torchkeras import activations
+from torchkeras import activations, ops
 
 X = np.linspace(-6, 6, 97)
 CLOSED_FORMS = {
@@ -136,3 +136,8 @@ def test_custom_activations_need_to_be_offered():
     assert activations.deserialize(config, custom_objects={"triple": triple}) is triple
     with pytest.raises((TypeError, ValueError), match="triple"):
         activations.deserialize(config)
+
+
+def test_an_op_is_written_as_the_activation_of_its_name():
+    assert activations.serialize(ops.relu) == "relu"
+    assert activations.serialize(ops.abs)["class_name"] == "function"

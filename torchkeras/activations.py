@@ -263,6 +263,8 @@ def serialize(activation: Any) -> Any:
             )
         )
     if isinstance(activation, types.FunctionType) and isinstance(config["config"], str):
+        if name in _ACTIVATIONS.objects and getattr(kernels, name, None) is activation:
+            return name  # `ops.relu` is read as the activation of that name
         config["config"] = get_registered_name(activation)
     return config
 

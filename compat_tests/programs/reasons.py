@@ -273,7 +273,78 @@ _DRAWS: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `lives`.
-_LIVES: tuple[Reason, ...] = ()
+_H5 = r"load_model\('\w+\.h5'"
+_LIVES: tuple[Reason, ...] = (
+    Reason(
+        "A compiled model opens from `.h5`; Keras reads the name of a loss or metric in its own"
+        " file as a class and refuses it.",
+        source=_H5,
+        theirs=r"ValueError: Could not deserialize 'keras\.(metrics|losses)\.\w+' because it is"
+        r" not a KerasSaveable subclass",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A model from `.h5` trains on; Keras builds its optimizer for the weights that lie on the"
+        " model itself, not in its layers, which then are unknown to it.",
+        source=_H5,
+        theirs=r"^line \d+: ValueError: Unknown variable: <Variable path=",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "One loss for all of several outputs takes a weight for each of them; Keras counts the loss"
+        " before it spreads it over the outputs.",
+        source=r"loss_weights=",
+        theirs=r"ValueError: `loss_weights` must match the number of losses, got 1 losses",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "The shape of an output is inferred from `call` where a class has no"
+        " `compute_output_shape`; Keras's raises then.",
+        source=r"layer\.compute_output_shape\(",
+        theirs=r"NotImplementedError: Layer \w+ does not have a `compute_output_shape` method",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "The config that is derived from a constructor holds its arguments for models too; Keras"
+        " loses those of `Model` subclasses and then refuses the class.",
+        source=r"class \w+\(keras\.(Model|Sequential)\)",
+        theirs=r"NotImplementedError: \s*Object Net\d+ was created by passing",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "What a second `compile` leaves out, and the model goes on using, is in files and copies.",
+        source=r"(?s)\.compile\(.*metrics=.*\.compile\(|load_model\(",
+        theirs=r'^(loss|evaluated|loss of the twin) [\d.e-]+$|^ *"metrics": null',
+        ours=r'^(loss|evaluated|loss of the twin) list 2$|^ *"metrics": \[',
+    ),
+    Reason(
+        "`.h5` files with operation layers open; Keras cannot read what it wrote.",
+        source=_H5,
+        theirs=r"ValueError: Unknown layer: '",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "`enable_unsafe_deserialization` holds for `.h5` files as well, as its text says; Keras"
+        " overrides it for them.",
+        source=r"(?s)enable_unsafe_deserialization\(\).*" + _H5,
+        theirs=r"ValueError: Requested the deserialization of a `Lambda` layer",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "bfloat16 weights come back from `.h5`; Keras writes them as bytes without a type, which"
+        " it cannot read.",
+        source=_H5,
+        theirs=r"ValueError: Invalid dtype: void",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A layer that keeps a function by name saves it by name, to be offered when loading; Keras"
+        " refuses to save any but numbers and text.",
+        source=r"Keeper\((numbers|np\.tanh)\)",
+        theirs=r"^(config|save|json|clone) raises NotImplementedError",
+        ours=r"^(config list|save None|json True|clone '\w+')",
+    ),
+)
 
 # Found by the programs of `ops`.
 _A_VALUE = r"(float|int|uint|bool|bfloat|complex)\d* \(|^\S+ (tuple|list) \d|as computed$"

@@ -207,3 +207,10 @@ def test_a_copy_goes_on_with_its_own_steps():
     copied.fit(x, y, verbose=0)
     for kept, weight in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, weight)
+
+
+def test_inputs_of_clones_are_named_after_the_tensors():
+    unnamed, named = L.Input((2,)), L.Input((2,), name="left")
+    model = Functional([unnamed, named], L.Add()([unnamed, named]))
+    assert unnamed.name.startswith("keras_tensor") and named.name == "left"
+    assert [layer.name for layer in clone_model(model).layers[:2]] == [unnamed.name, "left"]

@@ -339,6 +339,15 @@ def test_a_pickle_of_a_trained_model_goes_on_where_it_was():
     assert results[0] == results[1]
 
 
+def test_a_model_trained_on_a_batch_can_be_pickled():
+    """What would let a compiled step take over is a function made within `train_on_batch`."""
+    model = functional()
+    model.compile("adam", "mse")
+    model.train_on_batch(A, A[:, :2])
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.evaluate(A, A[:, :2], verbose=0) == model.evaluate(A, A[:, :2], verbose=0)
+
+
 @pytest.mark.parametrize(("make", "data"), COPIED)
 def test_json_round_trip(make, data):
     model = make()

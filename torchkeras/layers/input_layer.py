@@ -84,7 +84,8 @@ class InputLayer(Layer):
         self.built = True
         tensor = input_tensor
         if tensor is None:
-            tensor = KerasTensor(self.batch_shape, self._input_dtype, name=self.name)
+            # Without a name given the tensor is not called after the layer; clones show its name.
+            tensor = KerasTensor(self.batch_shape, self._input_dtype, name=name)
         Node(self, outputs=tensor)
 
     @property

@@ -163,10 +163,7 @@ def _fits_inputs(model: Functional, input_tensors: Any, entries: list[Any]) -> b
 
 def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> Model:
     if input_tensors is None:
-        entries = [
-            Input(batch_shape=x.shape, dtype=x.dtype, name=x._keras_history.operation.name)
-            for x in model.inputs
-        ]
+        entries = [Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in model.inputs]
     else:
         entries = flatten(input_tensors)
         if not _fits_inputs(model, input_tensors, entries):
