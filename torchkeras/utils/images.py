@@ -20,15 +20,8 @@ from ..dtypes import as_tensor, to_numpy
 from ..naming import explain, nearest
 from ..ops.image import resize
 
-__all__ = [
-    "GRAY",
-    "array_to_img",
-    "img_to_array",
-    "load_img",
-    "read_image",
-    "save_img",
-    "smart_resize",
-]
+# Keras's functions of images; folders share `GRAY` and `read_image` with `load_img`.
+__all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
 
 # Modes of Pillow that `"grayscale"` leaves as they are, so that 16 and 32 bits survive.
 GRAY = ("L", "I;16", "I")
