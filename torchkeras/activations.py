@@ -250,7 +250,10 @@ def serialize(activation: Any) -> Any:
         ValueError: It has neither.
     """
     name = getattr(activation, "__name__", None)
-    if name is not None and _ACTIVATIONS.objects.get(name) is activation:
+    if name in _ACTIVATIONS.objects and (
+        _ACTIVATIONS.objects[name] is activation
+        or getattr(kernels, name, None) is activation  # `ops.relu` is read as that activation
+    ):
         return name
     config = serialize_keras_object(activation)
     if not isinstance(config, dict) or "config" not in config:
@@ -263,8 +266,6 @@ def serialize(activation: Any) -> Any:
             )
         )
     if isinstance(activation, types.FunctionType) and isinstance(config["config"], str):
-        if name in _ACTIVATIONS.objects and getattr(kernels, name, None) is activation:
-            return name  # `ops.relu` is read as the activation of that name
         config["config"] = get_registered_name(activation)
     return config
 

@@ -67,8 +67,9 @@ _LAYERS: tuple[Reason, ...] = (
         "The shape of an output is inferred from `call` where a class has no"
         " `compute_output_shape`; Keras's raises then.",
         source=r"layer\.compute_output_shape\(",
-        theirs=r"^shape raises NotImplementedError ",
-        ours=r"^shape (tuple|list|dict) \d",
+        theirs=r"^shape raises NotImplementedError "
+        r"|NotImplementedError: Layer \w+ does not have a `compute_output_shape` method",
+        ours=r"^shape (tuple|list|dict) \d|^ran to its end$",
     ),
     Reason(
         "The config that is derived from a constructor has only what that constructor takes;"
@@ -147,8 +148,8 @@ _DATA: tuple[Reason, ...] = (
         "What lookup layers encode is of `floatx()`, as both libraries promise for symbolic"
         " outputs; Keras's layers give int64 when called on data.",
         source=r"(Lookup|TextVectorization)\(.*output_mode='(one_hot|multi_hot|count)'",
-        theirs=r"^(called|mapped\.\d|sequential) int64 ",
-        ours=r"^(called|mapped\.\d|sequential) float32 ",
+        theirs=r"^(called|mapped\.\d|sequential|y\d) int64 ",
+        ours=r"^(called|mapped\.\d|sequential|y\d) (float(16|32|64)|bfloat16) ",
     ),
     Reason(
         "A batch is a tuple of its parts, and each part is nested as the user's code nested it;"
@@ -255,22 +256,7 @@ _DATA: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `draws`.
-_DRAWS: tuple[Reason, ...] = (
-    Reason(
-        "What lookup layers encode is of `floatx()`, as both libraries promise for symbolic"
-        " outputs; Keras's layers give int64 when called on data.",
-        source=r"Lookup\(.*output_mode='(one_hot|multi_hot|count)'",
-        theirs=r"^y\d int64 ",
-        ours=r"^y\d (float(16|32|64)|bfloat16) ",
-    ),
-    Reason(
-        "An `.h5` file of a model compiled with a loss by name opens; Keras cannot read what it"
-        " wrote.",
-        source=r"load_model\('model\.h5'\)",
-        theirs=r"ValueError: Could not deserialize 'keras\.metrics\.mse' because it is not",
-        ours=r"^ran to its end$",
-    ),
-)
+_DRAWS: tuple[Reason, ...] = ()
 
 # Found by the programs of `lives`.
 _H5 = r"load_model\('\w+\.h5'"
@@ -298,13 +284,6 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "The shape of an output is inferred from `call` where a class has no"
-        " `compute_output_shape`; Keras's raises then.",
-        source=r"layer\.compute_output_shape\(",
-        theirs=r"NotImplementedError: Layer \w+ does not have a `compute_output_shape` method",
-        ours=r"^ran to its end$",
-    ),
-    Reason(
         "The config that is derived from a constructor holds its arguments for models too; Keras"
         " loses those of `Model` subclasses and then refuses the class.",
         source=r"class \w+\(keras\.(Model|Sequential)\)",
@@ -320,8 +299,8 @@ _LIVES: tuple[Reason, ...] = (
     Reason(
         "`.h5` files with operation layers open; Keras cannot read what it wrote.",
         source=_H5,
-        theirs=r"ValueError: Unknown layer: '",
-        ours=r"^ran to its end$",
+        theirs=r"ValueError: Unknown layer: '|raises (ValueError|TypeError)",
+        ours=r"^ran to its end$|^\[",
     ),
     Reason(
         "`enable_unsafe_deserialization` holds for `.h5` files as well, as its text says; Keras"
@@ -392,12 +371,6 @@ _OPS: tuple[Reason, ...] = (
         source=r"int64",
         theirs=r"^cbrt float64",
         ours=r"^cbrt float32",
-    ),
-    Reason(
-        "`.h5` files with operation layers open; Keras cannot read what it wrote.",
-        source=r"load_model\('model\.h5'\)",
-        theirs=r"raises (ValueError|TypeError)",
-        ours=r"^\[",
     ),
     Reason(
         "Sizes that Keras's stand-ins for unknown ones do not fit are found from the other"

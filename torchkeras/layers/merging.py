@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dtypes import as_tensor, to_torch
+from ..dtypes import as_tensor
 from ..naming import explain
+from ..ops.common import as_floating, promote
 from ..registry import builtin
 from .layer import Layer
 
@@ -459,8 +460,7 @@ class Dot(Merge):
         a = a.movedim(i, -1).flatten(1, -2) if a.dim() > 2 else a.unsqueeze(1)
         b = b.movedim(j, 1).flatten(2) if b.dim() > 2 else b.unsqueeze(2)
         if a.dtype is not b.dtype:
-            dtype = torch.promote_types(a.dtype, b.dtype)
-            a, b = a.to(dtype), b.to(dtype)
+            a, b = promote(a, b)
         product = torch.matmul(a, b)
         shape = rest_a + rest_b
         return product.reshape(shape if len(shape) > 1 else (*shape, 1))
@@ -479,8 +479,7 @@ class Dot(Merge):
 
 
 def _unit_length(x: Tensor, axis: int) -> Tensor:
-    if not x.is_floating_point():  # casts of a layer leave whole numbers as they are
-        x = x.to(to_torch(None))
+    x = as_floating(x)  # casts of a layer leave whole numbers as they are
     square = x.square().sum(axis, keepdim=True)
     # The length counts as 1e-12 at least; its inverse would overflow in float16.
     return x * torch.rsqrt(square).clamp(max=min(1e12, torch.finfo(x.dtype).max))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..graph.infer import compute_output_spec, infer_spec
+from ..graph.infer import compute_output_spec
 from ..graph.keras_tensor import KerasTensor
 from ..graph.scopes import StatelessScope
 from ..metrics import Mean, Metric
@@ -22,7 +22,7 @@ from ..registry import deserialize_keras_object, serialize_dict
 from ..tree import flatten, map_structure
 from .outputs import CompileLoss, CompileMetrics
 
-__all__ = ["Compiled", "HiddenByAttribute", "spec_of"]
+__all__ = ["Compiled", "HiddenByAttribute", "open_spec_of", "spec_of"]
 
 Tensor = torch.Tensor
 
@@ -363,17 +363,19 @@ class Compiled:
             if not self._overrides_any(method):
                 part.build(y, y_pred)
 
-    def _bind_by_overrides(self, x: Any, y: Any, sample_weight: Any) -> None:
+    def _waits_for_overrides(self) -> bool:
+        return any(self._overrides_any(method) for _, method in self._unbound())
+
+    def _bind_by_overrides(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
         """Let the user's methods hand on outputs and targets, others maybe, on shapes alone."""
         for _, method in self._unbound():
-            if not self.built or not self._overrides_any(method):
+            if not self._overrides_any(method):
                 continue
+            function = self.compute_metrics
+            if method == "compute_loss":
+                function = self._loss_of_mode(False)
             with contextlib.suppress(Exception):  # the first step will say what is wrong
                 specs = map_structure(spec_of, (x, y, sample_weight))
-                y_pred = infer_spec(self.__call__, specs[:1], {"training": False})
-                function = (
-                    self._loss_of_mode(False) if method == "compute_loss" else self.compute_metrics
-                )
                 compute_output_spec(function, *specs[:2], y_pred, specs[2])
 
     def _assert_compile_called(self, method: str) -> None:
@@ -407,10 +409,16 @@ class Compiled:
 
 
 def spec_of(x: Any) -> Any:
-    """Make a symbolic tensor like the batch `x`."""
+    """Make a symbolic tensor like the batch `x`, on which a function runs but once."""
     if not getattr(x, "ndim", 0):
         return x
     return KerasTensor(x.shape, x.dtype if isinstance(x, Tensor) else "string")
+
+
+def open_spec_of(x: Any) -> Any:
+    """Make a symbolic tensor like the batch `x`, of unknown batch size."""
+    spec = spec_of(x)
+    return KerasTensor((None, *x.shape[1:]), spec.dtype) if isinstance(spec, KerasTensor) else x
 
 
 def _new_loss_tracker() -> Metric:

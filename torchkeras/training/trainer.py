@@ -23,10 +23,9 @@ from ..distribution.strategy import distribution
 from ..distribution.strategy import replicas as replicas_in_force
 from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
-from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..tree import map_structure
-from .compiling import Compiled, spec_of
+from .compiling import Compiled, open_spec_of, spec_of
 from .data import (
     class_weight_to_sample_weights,
     draw_loader_seed,
@@ -741,7 +740,10 @@ class Trainer(Compiled):
             y_pred = self._infer_step_outputs(x, ready)
             if y_pred is not None and y is not None:
                 self._bind_outputs(y, y_pred)
-        self._bind_by_overrides(x, y, sample_weight)
+        if self.built and self._waits_for_overrides():
+            y_pred = self._infer_step_outputs(x, True, spec_of)
+            if y_pred is not None:
+                self._bind_by_overrides(x, y, y_pred, sample_weight)
         self._build_optimizer_slots()
 
     def _build_optimizer_slots(self) -> None:
@@ -751,12 +753,14 @@ class Trainer(Compiled):
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
 
-    def _infer_step_outputs(self, x: Any, ready: bool) -> Any:
+    def _infer_step_outputs(
+        self, x: Any, ready: bool, to_spec: Callable[[Any], Any] = open_spec_of
+    ) -> Any:
         """Run the model on the shapes of a batch, or, where that fails, on the batch."""
         replicas = self._meet_replicas() if ready else None
         if replicas is not None and replicas.is_cut:
             return None  # only a call on data brings the weights together
-        specs = map_structure(_spec_of, x)
+        specs = map_structure(to_spec, x)
         try:
             if ready:
                 return infer_spec(self.__call__, (specs,), {"training": False})
@@ -794,9 +798,3 @@ class Trainer(Compiled):
 def _may_take_spells(function: Callable[..., Any], callbacks: CallbackList, kind: str) -> bool:
     """Whether nothing is to happen between two batches of a loop: no callback, no user's step."""
     return getattr(function, "takes_spells", False) and not callbacks.follows_batches(kind)
-
-
-def _spec_of(x: Any) -> Any:
-    """Make a symbolic tensor like the batch `x`, of unknown batch size."""
-    spec = spec_of(x)
-    return KerasTensor((None, *x.shape[1:]), spec.dtype) if isinstance(spec, KerasTensor) else x

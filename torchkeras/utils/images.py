@@ -169,7 +169,6 @@ def load_img(
         ValueError: An unknown `color_mode` or `interpolation`.
         ImportError: Pillow is not installed.
     """
-    image = _pillow()
     if not isinstance(path, (io.BytesIO, str, bytes, os.PathLike)):
         raise TypeError(f"path should be path-like or io.BytesIO, not {type(path)}")
     if color_mode not in _COLOR_MODES:
@@ -192,7 +191,8 @@ def load_img(
         )
     height, width = target_size
     box = _crop_box(img.height, img.width, height, width) if keep_aspect_ratio else None
-    return img.resize((width, height), image.Resampling[interpolation.upper()], box=box)
+    resampling = _pillow().Resampling[interpolation.upper()]
+    return img.resize((width, height), resampling, box=box)
 
 
 def _crop_box(height: int, width: int, to_height: int, to_width: int) -> tuple[int, ...]:
