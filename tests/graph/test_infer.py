@@ -4,7 +4,7 @@ import torch
 
 from torchkeras import Variable, layers, ops
 from torchkeras.graph.context import CONTEXT
-from torchkeras.graph.infer import infer_spec, known_shape
+from torchkeras.graph.infer import SizeMismatch, infer_spec, known_shape
 from torchkeras.graph.keras_tensor import KerasTensor
 from torchkeras.models import Model
 
@@ -91,6 +91,28 @@ def test_how_much_a_mask_picks_is_unknown():
     assert x[x[:, :, 0] > 0].shape == (None, 2)
     model = Model(x, ops.sum(x[x > 0], keepdims=True))
     assert float(model(np.array([[[1.0, -2.0], [3.0, -4.0], [0, 0], [0, 0]]]))) == 4
+
+
+def test_sizes_are_set_to_those_of_arrays_only_where_they_have_to_be():
+    assert spec(torch.matmul, (None, None), (4, 3)) == ((None, 3), "float32")
+
+    def alike(x, y):
+        if x.shape != y.shape:
+            raise SizeMismatch("not alike")
+        return x
+
+    # More axes than can be tried one set of sizes after the other.
+    sizes = (2, 3, 4, 5, 6, 7)
+    assert spec(alike, (None,) * 6, sizes) == (sizes, "float32")
+
+
+def test_sizes_are_set_to_how_many_numbers_a_list_has():
+    def repeated(x, repeats):
+        return torch.repeat_interleave(
+            x, torch.tensor(repeats, device="cpu").to(x.device), output_size=6
+        )
+
+    assert infer_spec(repeated, (KerasTensor((None,)), [1, 2, 3]), {}).shape == (6,)
 
 
 def test_known_shape_of_a_concrete_tensor():

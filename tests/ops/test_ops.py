@@ -470,3 +470,11 @@ def test_einsum_takes_the_options_of_numpys():
     x = Input((3,))
     model = Model(x, ops.einsum("ij,jk->ik", x, b, optimize=True))
     torch.testing.assert_close(model(a), a @ b)
+
+
+@pytest.mark.parametrize("op", [ops.bitwise_and, ops.left_shift, ops.gcd, ops.lcm])
+def test_unsigned_numbers_go_with_signed_ones(op):
+    """torch promotes its wider unsigned dtypes with no other."""
+    x, y = torch.tensor([12], dtype=torch.uint16), torch.tensor([6], dtype=torch.int8)
+    assert op(x, y).dtype == torch.int32
+    assert op(x, y).tolist() == op(12, 6).reshape(1).tolist()

@@ -269,3 +269,19 @@ def test_arithmetic_on_symbolic_tensors_does_not_load_the_compiler():
         assert "torch._dynamo" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_depends_on_values_or_unknown_sizes_is_unknown():
+    counts = ops.bincount(kt(3, 4, dtype="int32"), weights=kt(3, 4), minlength=2)
+    assert counts.shape == (3, None) and counts.dtype == "float32"
+    assert ops.fold(kt(None, None, None), (4, 4), 2).shape == (None, None, 4, 4)
+    assert ops.fold(kt(None, 12, None), (4, 4), 2).shape == (None, 3, 4, 4)
+    assert ops.in_top_k(kt(3, dtype="int32"), kt(None, 5), 2).shape == (3,)
+    assert ops.psnr(kt(None), kt(1), 1.0).shape == ()
+    assert ops.psnr(kt(None, None, 3), kt(4, 5, 3), 1.0).shape == ()
+
+
+def test_a_tensor_that_is_left_out_is_none_in_the_graph():
+    y = ops.batch_normalization(kt(None, 3), np.zeros(3), np.ones(3), -1, scale=kt(3))
+    arguments = y._keras_history.operation._inbound_nodes[0].arguments
+    assert len(arguments.args) == 5 and arguments.args[3] is None and not arguments.kwargs

@@ -268,14 +268,31 @@ def _bindings(args: Any, kwargs: Any) -> Iterator[_Bound]:
     symbolic = [t for t in leaves if isinstance(t, KerasTensor)]
     unknown = [(id(t), i) for t in symbolic for i, size in enumerate(t.shape) if size is None]
     arrays = [x for x in leaves if isinstance(x, (KerasTensor, torch.Tensor, np.ndarray))]
-    sizes = list(dict.fromkeys(size for x in arrays for size in x.shape if size is not None))
-    ways = (
-        dict(zip(axes, chosen, strict=True))
-        for count in range(1, len(unknown) + 1)
-        for axes in itertools.combinations(reversed(unknown), count)
-        for chosen in itertools.product(sizes, repeat=count)
-    )
-    return itertools.islice(ways, _MOST_BINDINGS)
+    lists = [len(x) for x in (*args, *kwargs.values()) if isinstance(x, (list, tuple))]
+    known = [size for x in arrays for size in x.shape if size is not None]
+    sizes = list(dict.fromkeys([*known, *lists]))
+
+    def ways(count: int) -> Iterator[_Bound]:
+        for axes in itertools.combinations(reversed(unknown), count):
+            for chosen in itertools.product(sizes, repeat=count):
+                yield dict(zip(axes, chosen, strict=True))
+
+    yield from ways(1)
+    yield _aligned(symbolic, arrays)
+    more = itertools.chain.from_iterable(ways(count) for count in range(2, len(unknown) + 1))
+    yield from itertools.islice(more, _MOST_BINDINGS)
+
+
+def _aligned(symbolic: Sequence[KerasTensor], arrays: Sequence[Any]) -> _Bound:
+    """Set unknown sizes to those that other arrays of the same rank have on the same axis."""
+    bound: _Bound = {}
+    for tensor in symbolic:
+        for i, size in enumerate(tensor.shape):
+            others = [x.shape[i] for x in arrays if len(x.shape) == len(tensor.shape)]
+            fitting = [other for other in others if other is not None]
+            if size is None and fitting:
+                bound[id(tensor), i] = fitting[0]
+    return bound
 
 
 def _infer(

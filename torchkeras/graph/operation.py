@@ -448,7 +448,6 @@ def _make_op(
         class_name = name or "".join(part.title() for part in function.__name__.split("_"))
         path = f"keras.src.ops.{family}.{class_name}"
     class_name = path.rpartition(".")[2]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     members = {
         "function": staticmethod(_tensors_first(function, signature, tensors)),
         "tensor_parameters": tuple(tensors),
@@ -484,20 +483,19 @@ def _make_op(
         operation = cls(**settings)
         inputs: list[Any] = []
         extra: dict[str, Any] = {}
-        for key, value in bound.items():
+        for key, parameter in signature.parameters.items():
             if key in settings:
                 continue
-            if key in config:  # a setting that is itself symbolic is passed on like a tensor
-                del operation.config[key]
-                extra[key] = value
-            elif signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD:
+            if key in config:
+                if key in bound:  # a setting that is itself symbolic is passed on like a tensor
+                    del operation.config[key]
+                    extra[key] = bound[key]
+            elif parameter.kind is parameter.VAR_KEYWORD:
                 continue  # of another library's function, which ours takes and leaves
-            elif variadic and signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL:
-                inputs.extend(value)
-            elif extra or len(inputs) != tensors.index(key):
-                extra[key] = value
-            else:
-                inputs.append(value)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                inputs.extend(bound.get(key, ()))
+            else:  # also where it is left out: some of Keras's operations want each when they load
+                inputs.append(bound.get(key, parameter.default))
         return operation.symbolic_call(*inputs, **extra)
 
     # Code of its own: profilers show the op's name, and `torch.compile` caches per code object.

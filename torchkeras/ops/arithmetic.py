@@ -467,7 +467,7 @@ def gcd(x1: Tensor, x2: Tensor) -> Tensor:
         >>> gcd([12, 7], 18).tolist()
         [6, 1]
     """
-    return torch.gcd(*as_tensors(x1, x2))
+    return torch.gcd(*_of_torch(*as_tensors(x1, x2)))
 
 
 @elementwise_op(path=NUMPY + "Lcm")
@@ -478,7 +478,7 @@ def lcm(x1: Tensor, x2: Tensor) -> Tensor:
         >>> lcm([4, 7], 6).tolist()
         [12, 42]
     """
-    return torch.lcm(*as_tensors(x1, x2))
+    return torch.lcm(*_of_torch(*as_tensors(x1, x2)))
 
 
 # Logic and bits ----------------------------------------------------------------------------------
@@ -517,11 +517,21 @@ def logical_xor(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.logical_xor(*as_tensors(x1, x2))
 
 
+_UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
+
+
+def _of_torch(x1: Tensor, x2: Any) -> tuple[Tensor, Any]:
+    """Two operands that torch takes: its unsigned dtypes go with no other."""
+    if isinstance(x2, Tensor) and x1.dtype is not x2.dtype and {x1.dtype, x2.dtype} & _UNSIGNED:
+        return promote(x1, x2)
+    return x1, x2
+
+
 def _bitwise(name: str, class_name: str, kernel: Callable[..., Tensor], doc: str) -> Any:
     """Make the op of a kernel on the bits of integers."""
 
     def compute(x: Tensor, y: Tensor) -> Tensor:
-        return kernel(*operands(x, y))
+        return kernel(*_of_torch(*operands(x, y)))
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = doc

@@ -7,6 +7,7 @@ its larger half after the data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import standardize_data_format
-from ..graph.infer import SizeMismatch
+from ..graph.context import CONTEXT
+from ..graph.infer import SizeMismatch, known_shape, unknown_size
 from ..graph.operation import op
 from .common import as_tensor, as_tensors
 from .windows import (
@@ -435,6 +437,14 @@ def fold(
     x = as_tensor(x)
     if x.ndim != 3:
         raise ValueError(f"fold: expected a 3D tensor. Received: shape={tuple(x.shape)}")
+    if CONTEXT.meta and None in known_shape(x)[1:]:  # torch wants the sizes that fit
+        channels = known_shape(x)[1]
+        if channels is None:
+            channels = unknown_size()
+        else:
+            channels //= math.prod(standardize_tuple(kernel_size, 2, "kernel_size"))
+        size = standardize_tuple(output_size, 2, "output_size")
+        return x.new_empty(x.shape[0], channels, *size)
     return F.fold(x, output_size, kernel_size, dilation, padding, stride)
 
 

@@ -370,7 +370,10 @@ def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = 
     if weights is not None:
         weights = as_tensor(weights, like=x)
         target = to_torch(result_type(x.dtype, weights.dtype))
-    size = max(minlength, int(x.max()) + 1 if x.numel() else 0)
+    if CONTEXT.meta:
+        size = unknown_size()
+    else:
+        size = max(minlength, int(x.max()) + 1 if x.numel() else 0)
     counts = torch.zeros(*x.shape[:-1], size, dtype=target, device=x.device)
     ones = torch.ones_like(x, dtype=target) if weights is None else weights.to(target)
     return counts.scatter_add(-1, x.to(torch.int64), ones)

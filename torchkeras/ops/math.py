@@ -186,6 +186,8 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
         [False, True]
     """
     predictions, targets = as_tensors(predictions, targets)
+    if CONTEXT.meta:  # the batch may be known of one of them only
+        return torch.empty_like(targets, dtype=torch.bool)
     least = torch.topk(predictions, k).values[..., -1]
     scores = torch.take_along_dim(predictions, targets.to(torch.int64)[:, None], -1)[:, 0]
     return scores >= least

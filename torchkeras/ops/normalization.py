@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..config import epsilon as default_epsilon
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import known_shape, marked_sparse
+from ..graph.infer import SizeMismatch, known_shape, marked_sparse
 from ..graph.operation import op
 from .common import (
     Axes,
@@ -549,7 +549,7 @@ def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
     """
     x1, x2 = as_tensors(x1, x2)
     if x1.shape != x2.shape:
-        raise ValueError(
+        raise SizeMismatch(
             f"psnr: the shapes must match. Received: {tuple(x1.shape)} and {tuple(x2.shape)}"
         )
     peak = as_tensor(max_val, x1.dtype, x1)

@@ -166,7 +166,7 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DType = No
         return torch.prod(x, dtype=target)
     for dim in sorted(canonical_axes(axis, x.ndim), reverse=True):  # torch takes one axis at a time
         x = torch.prod(x, dim, keepdims, dtype=target)
-    return x
+    return x.to(target)  # a scalar has no axes
 
 
 def _extreme(x: Tensor, axis: Axes, keepdims: bool, initial: Any, name: str) -> Tensor:
