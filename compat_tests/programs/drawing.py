@@ -88,6 +88,50 @@ def attempt(label, function):
     except Exception as error:
         print(label, "raises", *(kind.__name__ for kind in type(error).__mro__[:-1]))
 ''',
+    # With the message, which reasons look at; only the kinds are compared.
+    "raised": '''
+def raised(label, error):
+    """Print the kinds of an exception and its message."""
+    kinds = " ".join(kind.__name__ for kind in type(error).__mro__[:-1])
+    print(label, "raises", f"{kinds}:", " ".join(str(error).split())[:400])
+''',
+    "tried": '''
+def tried(label, function):
+    """Print what a call returns, or its exception."""
+    try:
+        show(label, function())
+    except Exception as error:
+        raised(label, error)
+''',
+    "describe": '''
+def describe(label, spec, result):
+    """Print what is known of a result, and whether that is what it is."""
+    if isinstance(spec, (list, tuple, dict)):
+        print(label, "structure", keras.tree.map_structure(lambda t: "", spec))
+    for spec, result in zip(keras.tree.flatten(spec), keras.tree.flatten(result), strict=True):
+        if not hasattr(spec, "shape"):
+            print(label, spec)
+            continue
+        shape, dtype = tuple(result.shape), keras.backend.standardize_dtype(result.dtype)
+        sizes = tuple(b if a is None else a for a, b in zip(spec.shape, shape))
+        for what, known, one, real in (
+            ("shape", tuple(spec.shape), sizes if len(sizes) == len(spec.shape) else None, shape),
+            ("dtype", spec.dtype, spec.dtype, dtype),
+        ):
+            print(label, what, known, "as computed" if one == real else f"but computed is {real}")
+''',
+    "inferred": '''
+def inferred(label, function, symbols, arrays):
+    """Describe what a function gives for symbols, if it gives something for arrays."""
+    try:
+        result = function(*arrays)
+    except Exception as error:
+        return raised(label + " on arrays", error)
+    try:
+        describe(label, function(*symbols), result)
+    except Exception as error:
+        raised(label, error)
+''',
 }
 
 

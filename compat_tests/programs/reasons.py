@@ -7,6 +7,7 @@ fault in the same program stays a fault.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .compare import Difference
@@ -24,6 +25,7 @@ class Reason:
         theirs, ours: Patterns found in what Keras and torchkeras printed or raised there.
         both_raise: Only if both end in an exception at the same statement, or torchkeras at one
             before in a program that makes one object wrongly.
+        further: What else must hold of the difference.
     """
 
     sentence: str
@@ -31,6 +33,7 @@ class Reason:
     theirs: str = ""
     ours: str = ""
     both_raise: bool = False
+    further: Callable[[Difference], bool] | None = None
 
     def explains(self, difference: Difference) -> bool:
         """Whether this is the reason of a difference."""
@@ -39,6 +42,7 @@ class Reason:
             and re.search(self.source, difference.source) is not None
             and re.search(self.theirs, difference.expected) is not None
             and re.search(self.ours, difference.actual) is not None
+            and (self.further is None or self.further(difference))
         )
 
 
@@ -326,75 +330,170 @@ _LIVES: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `ops`.
-_A_VALUE = r"(float|int|uint|bool|bfloat|complex)\d* \(|^\S+ (tuple|list) \d|as computed$"
+_RUNS = r"^(?!.* raises )"
+
+
+def _unknown_sizes(line: str) -> list[bool]:
+    shape = re.search(r" shape \((.*?),?\)", line)
+    return [size == "None" for size in shape[1].split(", ")] if shape else []
+
+
+def _knows_as_much(difference: Difference) -> bool:
+    """Whether each size that Keras knows of a symbolic result is known here, be it right or not."""
+    theirs, ours = map(_unknown_sizes, (difference.expected, difference.actual))
+    if len(theirs) != len(ours):  # then no size is compared with another
+        return ours.count(True) <= theirs.count(True)
+    return all(here <= there for there, here in zip(theirs, ours, strict=True))
+
+
+def _fails_there_too(difference: Difference) -> bool:
+    """Whether what raises here raises in Keras as well, be it later."""
+    label = difference.actual.partition(" raises ")[0]
+    return any(
+        line.startswith(f"{label} raises ") for line in difference.theirs.output.splitlines()
+    )
+
+
 _OPS: tuple[Reason, ...] = (
     Reason(
-        "What is known of a symbolic result is inferred by running the op, so it is what the op"
-        " then returns; Keras's separate rules say something else here.",
-        theirs=r"but computed is",
-        ours=r"as computed$",
+        "The shape of a symbolic result is inferred by running the op, so it is what the op then"
+        " returns; Keras's separate rules say something else here.",
+        theirs=r" shape \(.* but computed is",
+        ours=r" shape \(.* as computed$",
+        further=_knows_as_much,
     ),
     Reason(
-        "`float64` stays `float64`, and `int64` stays `int64` where an op computes with it; Keras's"
-        " rules of promotion make 32 bits of them.",
-        source=r"float64|int64",
-        theirs=r"(float|int)32 \(|\) (float|int)32 as computed",
-        ours=r"(float|int)64 \(|\) (float|int)64 as computed",
+        "The dtype of a symbolic result is inferred by running the op, so it is what the op then"
+        " returns; Keras's separate rules say something else here.",
+        theirs=r" dtype \w+ but computed is",
+        ours=r" dtype \w+ as computed$",
     ),
     Reason(
-        "A mistake that Keras leaves to torch or Python (RuntimeError, IndexError, AttributeError)"
-        " is named in a ValueError or TypeError.",
-        theirs=r"raises (RuntimeError|IndexError|AttributeError|UnboundLocalError|KeyError"
-        r"|ZeroDivisionError|OverflowError|AssertionError|NotImplementedError|_LinAlgError"
-        r"|LinAlgError|EinopsError)",
-        ours=r"raises (ValueError|TypeError|\w+ ValueError)",
+        "A size of a symbolic result that follows from another argument is known; Keras leaves it"
+        " open.",
+        theirs=r" shape \(.*None.* as computed$",
+        ours=r" shape \(.* as computed$",
+        further=_knows_as_much,
     ),
     Reason(
-        "Symbolic tensors take the indices that tensors take: `None`, lists and arrays.",
-        theirs=r"\[(None|:, \[0, 2\])\] raises ValueError",
-        ours=_A_VALUE,
+        "`float64` stays `float64`, and `int64` stays `int64` where an op computes with it or with"
+        " `uint32`; Keras's rules of promotion make 32 bits of them.",
+        source=r"float64|int64|uint32",
+        theirs=r"(float|int)32 \(| dtype (float|int)32 as computed",
+        ours=r"(float|int)64 \(| dtype (float|int)64 as computed",
     ),
     Reason(
-        "Keras fails by an accident of its own, asking lists, arrays or `None` for what only"
-        " tensors have; here the op computes.",
-        theirs=r"raises (AttributeError|UnboundLocalError)",
-        ours=_A_VALUE,
+        "A wrong call that Keras leaves to torch or Python (RuntimeError, IndexError,"
+        " AttributeError) is named in a ValueError or TypeError.",
+        # The label is the call itself only where it is written to be wrong.
+        theirs=r"^[\w.]+\(.*\) raises (RuntimeError|IndexError|AttributeError|UnboundLocalError"
+        r"|KeyError|ZeroDivisionError|OverflowError|AssertionError|NotImplementedError"
+        r"|_LinAlgError|LinAlgError|EinopsError)",
+        ours=r"^[\w.]+\(.*\) raises (ValueError|TypeError|\w+ ValueError)",
+    ),
+    Reason(
+        "What torch refuses is refused when the graph is made, in a ValueError that tells the"
+        " arguments; Keras makes the graph, which fails when it is run.",
+        ours=r" raises ValueError .*: Could not infer what '",
+        further=_fails_there_too,
+    ),
+    Reason(
+        "Symbolic tensors take the indices that tensors take: `None`, lists and arrays, and slices"
+        " of axes of unknown size.",
+        theirs=r"\[(None|:, \[0, 2\]|1:)\] raises ValueError",
+        ours=_RUNS,
+    ),
+    Reason(
+        "Every op takes lists, numbers, NumPy arrays and variables; some of Keras's ask them for"
+        " what only tensors have.",
+        theirs=r" raises (AttributeError|TypeError) .*: (?:.*\. )?('(list|tuple|int|float|bool)'"
+        r" object has no attribute '(shape|dtype|ndim|device|is_complex|to)'"
+        r"|expected np\.ndarray \(got Variable\)|object of type 'int' has no len\(\)"
+        r"|\w+\(\): argument '\w+' \(position \d\) must be Tensor, not \S+)",
+        ours=_RUNS,
+    ),
+    Reason(
+        "Loops on symbols take plain numbers and structures among their variables, or name what"
+        " cannot be an output; Keras asks them for a shape.",
+        theirs=r"^(while_loop|fori_loop)\S* raises AttributeError .*'(int|float|tuple|list)' object"
+        r" has no attribute 'shape'",
+        ours=r"^(?!.* raises )|all operation outputs must be tensors",
+    ),
+    Reason(
+        "Ops take unknown sizes; some of Keras's rules compute with `None`.",
+        theirs=r" raises TypeError .*('NoneType' and '\w+'|'\w+' and 'NoneType'"
+        r"|instances of 'NoneType' and 'int')",
+        ours=_RUNS,
+    ),
+    Reason(
+        "The only axis of a scalar is -1 on symbols as on tensors.",
+        theirs=r" raises ValueError .*axis -1 is out of bounds for an array with dimension 0",
+        ours=_RUNS,
+    ),
+    Reason(
+        "The shapes of a `Lambda` are inferred by running it, also where Keras asks for its"
+        " `output_shape`.",
+        theirs=r" raises NotImplementedError .*We could not automatically infer the shape of the"
+        r" Lambda's output",
+        ours=_RUNS,
+    ),
+    Reason(
+        "Ops compute in dtypes for which torch has no kernel, and Keras none of its own.",
+        theirs=r" raises (RuntimeError|NotImplementedError) .*not implemented for '\w+'",
+        ours=_RUNS,
     ),
     Reason(
         "`einsum` promotes its operands as the other ops do; Keras hands them to torch as they"
         " are.",
-        theirs=r"^einsum raises RuntimeError",
-        ours=_A_VALUE,
+        theirs=r"^einsum\S* raises RuntimeError .*expected .*dtype|^einsum\S* raises RuntimeError"
+        r" .*scalar type",
+        ours=_RUNS,
+    ),
+    Reason(
+        "Operations given arrays have a config; Keras's refuse one.",
+        theirs=r" raises NotImplementedError .*was created by passing non-serializable argument",
+        ours=_RUNS,
+    ),
+    Reason(
+        "`.h5` files with operation layers open; Keras cannot read what it wrote.",
+        source=r"load_model\('model\.h5'\)",
+        theirs=r" raises (ValueError|TypeError) .*Unknown layer: '\w+'",
+        ours=_RUNS,
+    ),
+    Reason(
+        "`count_nonzero` keeps the order of the axes that stay; Keras on torch turns it round.",
+        source=r"count_nonzero\(.*axis=-?[\d(\[]",
+        theirs=r"^count_nonzero\S* (int32|shape|bool|float32) ?\(",
+        ours=r"^count_nonzero\S* (int32|shape|bool|float32) ?\(",
+    ),
+    Reason(
+        "`cross` takes the last axis where none is given, as documented; torch, which Keras asks,"
+        " takes the first of three components.",
+        theirs=r"^cross\S* \w+ \((\d+, )*3, (\d+, )*3\) \[",
+        ours=r"^cross\S* \w+ \((\d+, )*3, (\d+, )*3\) \[",
+    ),
+    Reason(
+        "The weights of `average` that are a vector belong to its axis; Keras on torch multiplies"
+        " them along the last one.",
+        source=r"average\(.*axis=-?\d, weights=",
+        theirs=r"^average",
+        ours=r"^average",
+    ),
+    Reason(
+        "`meshgrid` gives a tuple, on symbols as on tensors; Keras gives a list on symbols.",
+        theirs=r"^meshgrid\S* (structure \[|list )",
+        ours=r"^meshgrid\S* (structure \(|tuple )",
+    ),
+    Reason(
+        "`nonzero` gives one tensor, on symbols as on tensors; Keras gives a tuple on symbols.",
+        theirs=r"^nonzero\S* structure \(",
+        ours=r"^nonzero\S* shape ",
     ),
     Reason(
         "`cbrt` of `int64` gives `floatx`, as the other ops do.",
         source=r"int64",
         theirs=r"^cbrt float64",
         ours=r"^cbrt float32",
-    ),
-    Reason(
-        "Sizes that Keras's stand-ins for unknown ones do not fit are found from the other"
-        " arguments of the call.",
-        theirs=r"raises NotImplementedError",
-        ours=_A_VALUE,
-    ),
-    Reason(
-        "Ops of complex numbers take variables; Keras on torch passes them to torch as they are.",
-        source=r"keras\.Variable",
-        theirs=r"^(imag|real|angle|conj|conjugate|isreal) raises TypeError",
-        ours=_A_VALUE,
-    ),
-    Reason(
-        "Every op takes lists; some of Keras's ask them for a shape or dtype.",
-        source=r"tolist\(\)|\[\d",
-        theirs=r"^(divide_no_nan|searchsorted) raises (AttributeError|ValueError)",
-        ours=_A_VALUE,
-    ),
-    Reason(
-        "The imaginary part of 16-bit floats is zero; torch, which Keras asks, has none.",
-        source=r"bfloat16",
-        theirs=r"^imag raises RuntimeError",
-        ours=_A_VALUE,
     ),
 )
 

@@ -100,7 +100,7 @@ def flow(draw: Draw, bits: int) -> list[str]:
             forms = [_eager, _gradient]
         lines = draw.one(forms)(text, given, eager)
         body = "\n".join([f"def case{i}():", *(f"    {line}" for line in lines)])
-        pieces += [body, f"attempt({name!r}, case{i})"]
+        pieces += [body, f"tried({name!r}, case{i})"]
     return pieces
 
 

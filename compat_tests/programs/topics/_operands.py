@@ -76,6 +76,7 @@ class Writer:
         self.batched = batched
         self.operands: list[Operand] = []
         self.single = True
+        self.suffix = ""  # what follows the call
 
     # Shapes, axes and other arguments.
 

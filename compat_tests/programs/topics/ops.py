@@ -1,14 +1,15 @@
 """Random expressions of `keras.ops`: eager, symbolic, in models, layers and files.
 
 `_op_table` writes the call of any op, `_operands` its arrays, `_op_flow` what takes functions.
-Calls stand within `attempt`, so a refusal ends one call and not the program.
+Calls stand within `tried`, so a refusal ends one call and not the program.
 """
 
 from __future__ import annotations
 
 from ..drawing import HANDOVER, Draw, assemble
 from ._op_flow import flow
-from ._op_table import CALLS, UNARY, write
+from ._op_numbers import UNARY
+from ._op_table import CALLS, write
 from ._operands import FLOATS, Call, Operand
 
 __all__ = ["program"]
@@ -89,7 +90,7 @@ def _eager(draw: Draw, bits: int) -> list[str]:
         for name, operand in zip(names, call.operands, strict=True):
             lines.append(f"{name} = {_given(draw, operand)}")
         text = _outer(draw, call, call.on(*names))
-        lines.append(f"attempt({call.name!r}, lambda: {text})")
+        lines.append(f"tried({call.name!r}, lambda: {text})")
     return lines
 
 
@@ -104,32 +105,8 @@ def _tensor(draw: Draw, operand: Operand, name: str) -> str:
     return f"keras.KerasTensor({shape}, {operand.dtype!r})"
 
 
-_DESCRIBE = """
-def describe(label, spec, result):
-    \"""Print what is known of a result, and whether that is what it is.\"""
-    results = keras.tree.flatten(result)
-    for spec, result in zip(keras.tree.flatten(spec), results, strict=True):
-        if not hasattr(spec, "shape"):
-            print(label, spec)
-            continue
-        real = (tuple(result.shape), keras.backend.standardize_dtype(result.dtype))
-        sizes = [b if a is None else a for a, b in zip(spec.shape, real[0])]
-        true = len(spec.shape) == len(real[0]) and (tuple(sizes), spec.dtype) == real
-        print(label, spec.shape, spec.dtype, "as computed" if true else f"but computed is {real}")
-
-def inferred(label, function, symbols, arrays):
-    \"""Describe what a function gives for symbols, beside what it gives for arrays.\"""
-    try:
-        spec = function(*symbols)
-    except Exception as error:
-        print(label, "raises", type(error).__name__)
-        return
-    describe(label, spec, function(*arrays))
-"""
-
-
 def _symbolic(draw: Draw, bits: int) -> list[str]:
-    lines = [_DESCRIBE]
+    lines = []
     for i in range(draw.whole(3, 8)):
         call = _call(draw, bits, graph=True)
         names = [f"x{i}_{j}" for j in range(len(call.operands))]
@@ -187,7 +164,7 @@ def _function(name: str, lines: list[str]) -> str:
 
 
 def _model(draw: Draw, bits: int) -> list[str]:
-    pieces = [_DESCRIBE]
+    pieces = []
     for i in range(draw.whole(1, 3)):
         call, lines, inputs = _graph(draw, bits)
         data = _data(inputs)
@@ -203,14 +180,14 @@ def _model(draw: Draw, bits: int) -> list[str]:
         ]
         lines += draw.some(uses[1:], 0, 2)
         lines.append(f"return {uses[0][15:-1]}")
-        pieces += [_function(f"case{i}", lines), f"attempt({call.name!r}, case{i})"]
+        pieces += [_function(f"case{i}", lines), f"tried({call.name!r}, case{i})"]
     return pieces
 
 
 def _lambda(draw: Draw, bits: int) -> list[str]:
-    pieces = [_DESCRIBE]
+    pieces = []
     for i in range(draw.whole(1, 3)):
-        call = write(draw, _call(draw, bits, batched=True, graph=True).name, bits, batched=True)
+        call = _call(draw, bits, batched=True, graph=True)
         operand = call.operands[0]
         shape = operand.shape if len(call.operands) > 1 else (None, *operand.shape[1:])
         names = [f"x{j}" for j in range(len(call.operands))]
@@ -222,7 +199,7 @@ def _lambda(draw: Draw, bits: int) -> list[str]:
         lines.append(f"describe({call.name!r}, y, real)")
         lines.append("return [layer.name, real, keras.Model(inputs, y)(x0)]")
         if operand.shape:
-            pieces += [_function(f"case{i}", lines), f"attempt({call.name!r}, case{i})"]
+            pieces += [_function(f"case{i}", lines), f"tried({call.name!r}, case{i})"]
     return pieces or ["print('none')"]
 
 
@@ -236,7 +213,6 @@ def _layer(draw: Draw, bits: int) -> list[str]:
     text = _outer(draw, call, call.on(_inner(draw, operand, "t"), *names[1:]))
     dtype = draw.one(["", "", ", dtype='float64'", ", autocast=False"])
     return [
-        _DESCRIBE,
         *lines,
         f"""
         class Mine(layers.Layer):
@@ -250,8 +226,8 @@ def _layer(draw: Draw, bits: int) -> list[str]:
             result = keras.Model(inputs, y)(x0)
             describe('symbolic', y, result)
             return result
-        attempt({call.name + " eager"!r}, eager)
-        attempt({call.name + " symbolic"!r}, symbolic)
+        tried({call.name + " eager"!r}, eager)
+        tried({call.name + " symbolic"!r}, symbolic)
         """,
     ]
 
@@ -274,25 +250,24 @@ def _operators(draw: Draw, bits: int) -> list[str]:
     dtypes = [draw.one([*FLOATS[bits], "int32", "uint8", "int16"]) for _ in range(3)]
     a, b, p = (f"np.abs(numbers(2, 3, seed={i})) * 3 + 1" for i in (1, 2, 3))
     pieces = [
-        _DESCRIBE,
         f"a = ops.cast({a}, {dtypes[0]!r})",
         f"b = ops.cast({b}, {dtypes[1]!r})",
         f"p = ops.cast({p}, {dtypes[2]!r})",
         f"m = ops.cast(np.abs(numbers(3, 3, seed=4)) * 3, {dtypes[0]!r})",
     ]
     for text in draw.some(_OPERATORS, 3, 7):
+        name = draw.name("case")
         if draw.chance(0.7):
             lines = [
                 f"ia, ib, ip = [keras.Input((3,), dtype=d) for d in {dtypes}]",
                 f"y = {text.format(a='ia', b='ib', p='ip', m='m')}",
                 "result = keras.Model([ia, ib, ip], y)([a, b, p])",
-                f"describe({text!r}, y, result)",
+                f"describe({f'{name} {text}'!r}, y, result)",
                 "return result",
             ]
         else:
             lines = [f"return {text.format(a='a', b='b', p='p', m='m')}"]
-        name = draw.name("case")
-        pieces += [_function(name, lines), f"attempt({text!r}, {name})"]
+        pieces += [_function(name, lines), f"tried({f'{name} {text}'!r}, {name})"]
     return pieces
 
 
@@ -333,7 +308,7 @@ def _gradient(draw: Draw, bits: int) -> list[str]:
         lines.append("y = y[0] if isinstance(y, (list, tuple)) else y")
         lines.append("ops.sum(ops.cast(y, 'float32')).backward()")
         lines.append("return x0.grad")
-        pieces += [_function(f"case{i}", lines), f"attempt({call.name!r}, case{i})"]
+        pieces += [_function(f"case{i}", lines), f"tried({call.name!r}, case{i})"]
     return pieces or ["print('none')"]
 
 
@@ -388,11 +363,11 @@ def _files(draw: Draw, bits: int) -> list[str]:
             f"return model({_data(inputs)})"]  # fmt: skip
     return [
         _function("save", save),
-        f"attempt({call.name!r}, save)",
+        f"tried({call.name!r}, save)",
         "assert os.path.exists('model." + form + "')",
         HANDOVER,
         _function("load", load),
-        f"attempt({call.name!r}, load)",
+        f"tried({call.name!r}, load)",
     ]
 
 
@@ -401,7 +376,7 @@ def _wrong(draw: Draw, bits: int) -> list[str]:
     x = draw.one(["numbers(2, 3)", "whole(2, 3)", "ops.ones((2, 3))", "keras.Input((3,))",
                   "keras.KerasTensor((2, 3))"])  # fmt: skip
     return [f"x = {x}"] + [
-        f"attempt({text!r}, lambda: ops.{text})" for text in draw.some(_WRONG, 3, 8)
+        f"tried({text!r}, lambda: ops.{text})" for text in draw.some(_WRONG, 3, 8)
     ]
 
 
