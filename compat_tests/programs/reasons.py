@@ -234,7 +234,7 @@ _DATA: tuple[Reason, ...] = (
         " its text inside.",
         source=r"model\.fit\(\{'b': a\}",
         theirs=r"^call \d+ raises RuntimeError ",
-        ours=r"^call \d+ raises KeyError ",
+        ours=r"^call \d+ raises InputStructureError ",
     ),
     Reason(
         "TensorFlow's tensors and lists of arrays are data to `adapt` to as a whole; Keras on torch"

@@ -674,3 +674,11 @@ def test_paths_stay_when_weights_come_later():
     with outer.inner._unlocked():
         late = outer.inner.add_weight(name="late")
     assert late.path == "outer/inner/late"
+
+
+@pytest.mark.parametrize("layer", [Dense(2, name="d"), Linear(2, name="d")])
+def test_a_dict_for_a_tensor_is_named(layer):
+    message = r"(?s)Layer 'd' .*called on a dict.*given: \{'a': \(1, 3\)\}.*layer\(inputs\['a'\]\)"
+    with pytest.raises(KeyError, match=message):
+        layer({"a": torch.ones(1, 3)})
+    assert layer(torch.ones(1, 3)).shape == (1, 2)

@@ -233,7 +233,9 @@ def test_configs_that_are_none(config, message):
         Sequential.from_config(config)
 
 
-@pytest.mark.parametrize("kind", [lambda a: [a, a], lambda a: {"x": a}])
+@pytest.mark.parametrize(
+    "kind", [lambda a: [a, a], lambda a: {"x": a}, lambda a: a[:, :2].astype(str)]
+)
 def test_inputs_of_a_wrong_structure_leave_nothing_behind(kind):
     """A model that was fitted to them by mistake is fitted to right ones."""
     model = Sequential([L.Dense(2)])

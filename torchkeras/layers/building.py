@@ -10,10 +10,18 @@ from typing import Any
 import torch
 
 from ..graph.infer import real_mode
-from ..naming import current_path
+from ..naming import current_path, explain
 from .state import TRACKED
 
-__all__ = ["as_shapes", "is_recorded", "keep_settings", "module_state", "recorded_build"]
+__all__ = [
+    "InputStructureError",
+    "as_shapes",
+    "is_recorded",
+    "keep_settings",
+    "module_state",
+    "recorded_build",
+    "refuse_dict",
+]
 
 # What `torch.nn.Module.__init__` sets, and which of it is a container of each module's own.
 _MODULE = vars(torch.nn.Module())
@@ -75,6 +83,37 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
 
     wrapped._is_recorded = True
     return wrapped
+
+
+class InputStructureError(ValueError, KeyError):
+    """A layer that takes one tensor was called on a dict; the `KeyError` is Keras's."""
+
+    __str__ = ValueError.__str__  # that of `KeyError` is the `repr` of the message
+
+
+def refuse_dict(layer: Any, shapes: dict[str, Any], error: KeyError) -> None:
+    """Raise what teaches more, if `build` failed at asking a dict for an axis.
+
+    Args:
+        layer: Whose `build` it was.
+        shapes: The shapes of its inputs, by the names of its arguments.
+        error: What `build` raised.
+
+    Raises:
+        InputStructureError: Instead of `KeyError: -1`.
+    """
+    given = next((shape for shape in shapes.values() if isinstance(shape, dict)), None)
+    if given is None or not isinstance(error.args[0], (int, slice)):
+        return
+    raise InputStructureError(
+        explain(
+            f"Layer '{layer.name}' (of type {type(layer).__name__}) takes a tensor, but was called"
+            " on a dict.",
+            given=given,
+            fix=f"pass one of its values, as in `layer(inputs[{next(iter(given), '...')!r}])`; or"
+            " name the inputs by `Input(..., name=...)` in a functional model, which takes dicts.",
+        )
+    ) from error
 
 
 def is_recorded(build: Callable[..., None]) -> bool:

@@ -36,7 +36,7 @@ from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
 from ..variables import READING
-from .building import as_shapes, is_recorded, module_state, recorded_build
+from .building import as_shapes, is_recorded, module_state, recorded_build, refuse_dict
 from .call_plan import CallPlan, autocast_of, cast_arguments, only_spec
 from .call_spec import (
     CallSpec,
@@ -275,21 +275,28 @@ class Layer(Quantizing, CallEffects, Operation):
         if self.built:
             return
         shapes, build = spec.shapes(), self.build
-        if is_recorded(build):  # it opens its own scope
-            build(**shape_arguments(build, shapes, self))
-        else:
-            with real_mode(), self._name_scope():
-                if type(self).build is Layer.build:
-                    # Children are built when `call` reaches them.
-                    first = next(iter(shapes.values()), None)
-                    self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
-                    self._settle_policy()
-                    self._adopt_stray_weights()
-                    if all(getattr(layer, "built", True) for layer in self._layers):
-                        self._lock_state()  # nothing inside that the call will build
-                    return
+        try:
+            if is_recorded(build):  # it opens its own scope
                 build(**shape_arguments(build, shapes, self))
+            else:
+                with real_mode(), self._name_scope():
+                    if type(self).build is Layer.build:
+                        self._build_in_call(shapes)
+                        return
+                    build(**shape_arguments(build, shapes, self))
+        except KeyError as error:
+            refuse_dict(self, shapes, error)
+            raise
         assert_input_compatibility(self.input_spec, spec.first, self.name)
+
+    def _build_in_call(self, shapes: dict[str, Any]) -> None:
+        """Prepare a layer without a `build`: its children are built when `call` reaches them."""
+        first = next(iter(shapes.values()), None)
+        self.__dict__.update(_path=current_path(), _build_shapes={"input_shape": first})
+        self._settle_policy()
+        self._adopt_stray_weights()
+        if all(getattr(layer, "built", True) for layer in self._layers):
+            self._lock_state()  # nothing inside that the call will build
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes the layer was built with, for rebuilding it from a file."""

@@ -20,12 +20,39 @@ from ..graph.infer import known_shape, unknown_size
 from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 
-__all__ = ["as_values", "decoded", "encoded", "inferred", "is_text"]
+__all__ = ["as_values", "check_kind", "decoded", "encoded", "inferred", "is_text"]
 
 
 def is_text(x: Any) -> bool:
     """Return whether `x` is an array of strings, as `as_values` makes them."""
     return isinstance(x, np.ndarray)
+
+
+def check_kind(x: Any, dtype: str, receiver: str) -> None:
+    """Raise if data are strings where numbers belong, or the other way round.
+
+    Args:
+        x: An array or a tensor, which may be symbolic.
+        dtype: What belongs there.
+        receiver: Where, as the beginning of a message.
+
+    Raises:
+        ValueError: They are of the other kind.
+    """
+    text = x.dtype == "string" if isinstance(x, KerasTensor) else is_text(as_values(x))
+    if text == (dtype == "string"):
+        return
+    raise ValueError(
+        explain(
+            f"{receiver} are of the wrong kind.",
+            given="strings" if text else "numbers",
+            expected=dtype,
+            fix="encode text as integers first (a lookup or vectorization layer, or a Python"
+            " dict), or make the input with dtype='string'."
+            if text
+            else "convert them, for example with `.astype(str)`.",
+        )
+    )
 
 
 def as_values(x: Any) -> Tensor | np.ndarray:

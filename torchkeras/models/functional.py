@@ -32,7 +32,7 @@ from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
 from ..layers.input_spec import assert_input_compatibility
-from ..layers.strings import as_values, is_text
+from ..layers.strings import as_values, check_kind, is_text
 from ..naming import explain, nearest
 from ..registry import builtin
 from ..training.compiling import HiddenByAttribute
@@ -285,18 +285,7 @@ class Functional(LoweredModel):
     def _as_input(self, x: Any, spec: KerasTensor) -> Any:
         """Return an array as a tensor; strings stay what torch has no tensors of."""
         values = as_values(x)
-        if is_text(values) != (spec.dtype == "string"):
-            raise ValueError(
-                explain(
-                    f"Model '{self.name}': the data for input '{spec.name}' are of the wrong kind.",
-                    given="strings" if is_text(values) else "numbers",
-                    expected=spec.dtype,
-                    fix="encode text as integers first (a lookup or vectorization layer, or a"
-                    " Python dict), or make the input with dtype='string'."
-                    if is_text(values)
-                    else "convert them, for example with `.astype(str)`.",
-                )
-            )
+        check_kind(values, spec.dtype, f"Model '{self.name}': the data for input '{spec.name}'")
         return values if is_text(values) else values.to(self._device_of_weights())
 
     def _input_path(self, index: int) -> str:

@@ -7,15 +7,17 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..graph.keras_tensor import KerasTensor
 from ..graph.masks import get_keras_mask
 from ..layers import InputLayer, Layer, TorchModuleWrapper
+from ..layers.strings import check_kind
 from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
 from ..training.compiling import HiddenByAttribute
-from ..tree import map_structure
+from ..tree import flatten, map_structure
 from ..variables import standardize_shape
 from .functional import Functional
 from .lowered import LoweredModel, hold
@@ -194,6 +196,14 @@ class Sequential(LoweredModel):
         functional = Functional(stack[0].output, x)  # takes a number, as Keras's does
         functional.__dict__.update(name=self.name, _fixed_sizes=False)
         self._adopt(functional)
+
+    def _build_from(self, spec: Any) -> None:
+        first = self._stacked_layers[0] if self._stacked_layers else None
+        if not (first is None or isinstance(first, InputLayer) or self.built):
+            for x in flatten(spec.first):  # strings shall not settle the width of the model
+                if getattr(x, "dtype", None) == "string" or isinstance(x, np.ndarray):
+                    check_kind(x, first.input_dtype, f"Model '{self.name}': the inputs")
+        super()._build_from(spec)
 
     def _adopt(self, functional: Functional) -> None:
         """Run the generated function of an equal functional model."""
