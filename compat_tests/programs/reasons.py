@@ -572,6 +572,12 @@ _ERRORS: tuple[Reason, ...] = (
         r"|Found invalid dimension|must be a number or None)|UnknownNameError: Could not locate",
     ),
     Reason(
+        "A name that cannot be one is refused where it is given; Keras refuses it at the next call.",
+        source=r"\.name = \"a/b\"",
+        theirs=r"^a/b$|ValueError: Argument `name` must be",
+        ours=r"ValueError: Argument `name` of \w+ must be",
+    ),
+    Reason(
         "NumPy's integers are integers, also for `batch_size` and the sizes of layers.",
         source=r"np\.int64",
         theirs=r"ValueError: .*(integer|Received)",
@@ -606,11 +612,11 @@ _ERRORS: tuple[Reason, ...] = (
         ours=r"^ran to its end",
     ),
     Reason(
-        "A decay rate outside of [0, 1) makes no average: which infinity, NaN or error comes of it"
-        " differs.",
-        source=rf"{MADE}optimizers\.\w+\(.*beta_[12]=(-|[1-9]|True|float|np\.int|object|[{{'])",
-        theirs=r"^(v |ran to its end|line \d+: (ValueError|RuntimeError))",
-        ours=r"^(v |ran to its end|line \d+: ZeroDivisionError)",
+        "The weight of the old value in a moving average is refused outside of [0, 1); Keras goes"
+        " on with numbers that grow without bound, or fails in dividing by zero.",
+        source=rf"{MADE}optimizers\.\w+\(.*(beta_[12]|rho)=",
+        theirs=r"^(v |ran to its end|line \d+: (\w+Error))",
+        ours=r"^line \d+: (ValueError|TypeError): `(adam_beta_[12]|beta_[12]|rho)` must be ",
     ),
     Reason(
         "A sequence for a number is a TypeError, where Keras broadcasts it.",

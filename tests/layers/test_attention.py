@@ -220,3 +220,10 @@ def test_value_and_key_must_match():
     layer = layers.MultiHeadAttention(2, 3, name="attention")
     with pytest.raises(ValueError, match="'attention'"):
         layer(torch.zeros(1, 4, 6), torch.zeros(1, 5, 6), torch.zeros(1, 3, 6))
+
+
+@pytest.mark.parametrize("axes", [None, ()])
+def test_attention_without_positions_is_refused(axes):
+    x = torch.zeros(2, 3) if axes is None else torch.zeros(2, 4, 3)
+    with pytest.raises(ValueError, match="no axis to attend over"):
+        layers.MultiHeadAttention(2, 2, attention_axes=axes)(x, x)

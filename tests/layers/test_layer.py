@@ -682,3 +682,12 @@ def test_a_dict_for_a_tensor_is_named(layer):
     with pytest.raises(KeyError, match=message):
         layer({"a": torch.ones(1, 3)})
     assert layer(torch.ones(1, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("wrong", ["a/b", 3])
+def test_a_new_name_is_checked_as_the_first(wrong):
+    for layer in (Dense(2, name="a"), Sequential([Dense(2)], name="a")):
+        with pytest.raises(ValueError, match="`name`"):
+            layer.name = wrong
+        layer.name = "b"
+        assert layer.name == "b"

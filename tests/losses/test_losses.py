@@ -316,6 +316,13 @@ def test_unknown_names():
         losses.Loss()(torch.zeros(1), torch.zeros(1))
 
 
+def test_names_are_strings_without_slashes():
+    for wrong in ("a/b", 3):
+        with pytest.raises(ValueError, match="`name`"):
+            losses.Huber(name=wrong)
+    assert losses.Huber(name={}).name.startswith("huber")  # nothing is no name
+
+
 def test_one_class_warns():
     with pytest.warns(SyntaxWarning, match="single class"):
         losses.CategoricalCrossentropy()(torch.ones(2, 1), torch.ones(2, 1))

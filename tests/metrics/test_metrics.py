@@ -320,6 +320,12 @@ def test_shape_errors_name_the_metric_and_the_shapes(name, y_true, y_pred):
     assert name in message.lower() and str(y_pred) in message and str(y_true) in message
 
 
+def test_no_class_is_among_the_best_none():
+    y_pred = torch.rand(2, 2)
+    assert metrics.TopKCategoricalAccuracy(k=0)(torch.eye(2), y_pred) == 0.0
+    assert metrics.SparseTopKCategoricalAccuracy(k=0)(torch.tensor([1, 0]), y_pred) == 0.0
+
+
 # Regression and correlation ----------------------------------------------------------------------
 
 

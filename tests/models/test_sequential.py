@@ -246,3 +246,9 @@ def test_inputs_of_a_wrong_structure_leave_nothing_behind(kind):
     assert not model.built
     model.fit(x, y, verbose=0)
     assert len(model.optimizer.variables) and len(model.trainable_variables) == 2
+
+
+def test_layers_come_in_an_iterable():
+    with pytest.raises(TypeError, match=r"Sequential\(\[layer\]\)"):
+        Sequential(L.Dense(2))
+    assert len(Sequential(L.Dense(n) for n in (1, 2)).layers) == 2

@@ -4,6 +4,7 @@ Each formula is a function `(w, grads, rate, options)` that yields the weights a
 in float64 and for one variable.
 """
 
+import inspect
 import itertools
 import math
 import warnings
@@ -434,3 +435,20 @@ def test_unknown_arguments_are_named(cls):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cls(ExponentialDecay(0.1, 5, 0.5)).get_config()["learning_rate"]["class_name"]
+
+
+_RATES = [
+    (cls, name)
+    for cls in dict.fromkeys(formula[0] for formula in FORMULAS.values())
+    for name in inspect.signature(cls).parameters
+    if name in ("beta_1", "beta_2", "rho", "adam_beta_1", "adam_beta_2")
+]
+
+
+@pytest.mark.parametrize("wrong", [-0.5, 1.5, float("nan")])
+@pytest.mark.parametrize(("cls", "name"), _RATES)
+def test_weights_of_averages_are_fractions(cls, name, wrong):
+    with pytest.raises(ValueError, match=f"{name}.*{wrong}"):
+        cls(**{name: wrong})
+    with pytest.raises(TypeError, match=f"{name}.*None|not supported"):
+        cls(**{name: None})

@@ -857,3 +857,11 @@ def test_predict_on_batch_hands_on_a_tuple_of_one():
             return super().predict_step(data)
 
     Noting([L.Dense(1)]).predict_on_batch(np.ones((2, 3)))
+
+
+def test_compiled_metrics_have_no_result_before_the_first_batch():
+    model = linear(optimizer="sgd", loss="mse", metrics=["mae"])
+    with pytest.raises(ValueError, match="has not yet been built"):
+        model.get_metrics_result()
+    model.train_on_batch(X, Y)
+    assert set(model.get_metrics_result()) == {"loss", "mae"}

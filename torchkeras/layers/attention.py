@@ -227,6 +227,15 @@ class MultiHeadAttention(ProjectedAttention):
         axes = self._attention_axes
         if axes is None:
             axes = tuple(range(1, rank - 2))
+        if not axes:
+            raise ValueError(
+                explain(
+                    f"MultiHeadAttention '{self.name}': there is no axis to attend over.",
+                    value_rank=rank - 1,
+                    expected="inputs of shape (batch, positions, features)",
+                    attention_axes=self._attention_axes,
+                )
+            )
         self._attention_axes = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
         equations = _build_attention_equation(rank, self._attention_axes)
         self._dot_product_equation, self._combine_equation, scores_rank = equations

@@ -16,6 +16,7 @@ from ..config import default_device, device
 from ..constraints import get as get_constraint
 from ..dtypes import readable, standardize_dtype, to_numpy, to_torch
 from ..graph.context import ADDING, CONTEXT
+from ..graph.operation import checked_name
 from ..initializers import get as get_initializer
 from ..metrics.metric import Metric
 from ..naming import current_path, explain, is_scope_of, name_scope
@@ -100,6 +101,8 @@ class LayerState(torch.nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
+        if name == "name" and name in state:  # the constructor has checked the first one
+            value = checked_name(value, type(self).__name__)
         modules = state.get("_modules")
         held = modules is not None and (
             name in modules or name in state["_parameters"] or name in state["_buffers"]

@@ -342,7 +342,7 @@ class Loss:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
-        if not (name is None or isinstance(name, str)) or (name and "/" in name):
+        if name and (not isinstance(name, str) or "/" in name):
             raise ValueError(
                 "Argument `name` must be a string and cannot contain character `/`. Received:"
                 f" name={name!r}"

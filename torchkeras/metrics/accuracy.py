@@ -232,7 +232,7 @@ def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
     """Whether the score of the label reaches the k-th largest; ties count, as in Keras."""
     flat = y_pred.reshape(-1, y_pred.shape[-1])
     of_label = flat.gather(1, labels.reshape(-1, 1)).squeeze(1)
-    return (of_label >= flat.topk(k, dim=1).values[:, -1]).reshape(labels.shape)
+    return (of_label.unsqueeze(1) >= flat.topk(k, dim=1).values).any(1).reshape(labels.shape)
 
 
 @builtin("keras.metrics.Accuracy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,16 @@ class Sequential(LoweredModel):
         return Layer.__new__(cls, *args, **kwargs)
 
     def __init__(
-        self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
     ) -> None:
         super().__init__(trainable=trainable, name=name)
         self.__dict__.update(_stacked_layers=[], _functional=None)
         if layers is not None:
-            if not isinstance(layers, (list, tuple)):
-                layers = [layers]
+            if not isinstance(layers, Iterable):
+                raise TypeError(
+                    f"Sequential takes a list of layers. Received: {layers!r}. Put it into a list:"
+                    " `Sequential([layer])`."
+                )
             for layer in layers:
                 self.add(layer, rebuild=False)
             self._rebuild()

@@ -16,7 +16,7 @@ from ..registry import builtin
 from .clipping import clip_by_value
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
-from .rules import Number, add_ratio_, add_scaled_, average_squares_
+from .rules import Number, add_ratio_, add_scaled_, average_squares_, decay_rate
 from .state import Slots
 
 __all__ = ["Adadelta", "Adagrad", "Ftrl"]
@@ -135,7 +135,7 @@ class Adadelta(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.rho = rho
+        self.rho = decay_rate("rho", rho, closed=True)
         self.epsilon = epsilon
         self._accumulated_grads: Slots = []
         self._accumulated_delta_vars: Slots = []

@@ -10,7 +10,7 @@ import torch
 from ..registry import builtin
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
-from .rules import Number, add_ratio_, average_squares_
+from .rules import Number, add_ratio_, average_squares_, decay_rate
 from .state import Slots
 
 __all__ = ["Adam", "AdamW", "adam_rate", "adam_step"]
@@ -132,8 +132,8 @@ class Adam(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = decay_rate("beta_1", beta_1)
+        self.beta_2 = decay_rate("beta_2", beta_2)
         self.epsilon = epsilon
         self.amsgrad = amsgrad
         self._momentums: Slots = []

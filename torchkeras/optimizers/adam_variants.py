@@ -16,7 +16,7 @@ from ..registry import builtin
 from ..variables import Variable
 from .optimizer import LearningRate, Optimizer
 from .plan import Group, Plan
-from .rules import Number, add_ratio_, average_, average_squares_, smaller
+from .rules import Number, add_ratio_, average_, average_squares_, decay_rate, smaller
 from .schedules import as_number
 from .state import Slots
 
@@ -70,8 +70,8 @@ class Adamax(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = decay_rate("beta_1", beta_1)
+        self.beta_2 = decay_rate("beta_2", beta_2)
         self.epsilon = epsilon
         self._m: Slots = []
         self._u: Slots = []
@@ -142,8 +142,8 @@ class Nadam(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = decay_rate("beta_1", beta_1)
+        self.beta_2 = decay_rate("beta_2", beta_2)
         self.epsilon = epsilon
         self._momentums: Slots = []
         self._velocities: Slots = []
@@ -252,8 +252,8 @@ class Lamb(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = decay_rate("beta_1", beta_1)
+        self.beta_2 = decay_rate("beta_2", beta_2)
         self.epsilon = epsilon
         self._momentums: Slots = []
         self._velocities: Slots = []
@@ -342,8 +342,8 @@ class ScheduleFreeAdamW(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = decay_rate("beta_1", beta_1)
+        self.beta_2 = decay_rate("beta_2", beta_2)
         self.epsilon = epsilon
         self.warmup_steps = warmup_steps
         self._momentums: Slots = []

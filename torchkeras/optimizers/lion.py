@@ -10,7 +10,7 @@ import torch
 from ..registry import builtin
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
-from .rules import Number, add_scaled_
+from .rules import Number, add_scaled_, decay_rate
 from .state import Slots
 
 __all__ = ["Lion"]
@@ -71,7 +71,7 @@ class Lion(Optimizer):
                 f" degenerates to SignSGD. Received: beta_1={beta_1}. (Nor may it be 0.)"
             )
         self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_2 = decay_rate("beta_2", beta_2, closed=True)
         self._momentums: Slots = []
 
     def build(self, var_list: Sequence[torch.Tensor]) -> None:

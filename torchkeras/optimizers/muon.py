@@ -14,7 +14,7 @@ from ..registry import builtin
 from .adam import adam_rate, adam_step
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
-from .rules import Number, add_scaled_
+from .rules import Number, add_scaled_, decay_rate
 from .state import Slots
 
 __all__ = ["Muon"]
@@ -125,7 +125,8 @@ class Muon(Optimizer):
         self.exclude_layers = exclude_layers or []
         self.adam_lr_ratio = adam_lr_ratio
         self.adam_weight_decay = adam_weight_decay
-        self.adam_beta_1, self.adam_beta_2 = adam_beta_1, adam_beta_2
+        self.adam_beta_1 = decay_rate("adam_beta_1", adam_beta_1)
+        self.adam_beta_2 = decay_rate("adam_beta_2", adam_beta_2)
         self.epsilon = epsilon
         self.momentums: Slots = []
         self.adam_velocities: Slots = []

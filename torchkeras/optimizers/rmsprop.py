@@ -10,7 +10,7 @@ import torch
 from ..registry import builtin
 from .optimizer import LearningRate, Optimizer
 from .plan import Group
-from .rules import Number, add_ratio_, average_squares_
+from .rules import Number, add_ratio_, average_squares_, decay_rate
 from .state import Slots
 
 __all__ = ["RMSprop"]
@@ -65,7 +65,7 @@ class RMSprop(Optimizer):
             ema_momentum, ema_overwrite_frequency, loss_scale_factor,
             gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
-        self.rho = rho
+        self.rho = decay_rate("rho", rho, closed=True)
         self.momentum = momentum
         self.epsilon = epsilon
         self.centered = centered

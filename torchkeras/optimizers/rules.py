@@ -1,4 +1,4 @@
-"""What update rules share: steps over lists of tensors, and numbers that may be 0-d tensors.
+"""What update rules share: steps over lists of tensors, numbers that may be 0-d tensors, a check.
 
 A number such as the learning rate is a float, or a 0-d tensor on the variables' device where only
 that knows which step it is (see `Optimizer.apply_where`). torch's multi-tensor functions take a
@@ -8,10 +8,19 @@ float as `value=` or `alpha=`, but a tensor only as a factor of its own; that ch
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 
-__all__ = ["Number", "add_ratio_", "add_scaled_", "average_", "average_squares_", "smaller"]
+__all__ = [
+    "Number",
+    "add_ratio_",
+    "add_scaled_",
+    "average_",
+    "average_squares_",
+    "decay_rate",
+    "smaller",
+]
 
 Number = float | torch.Tensor
 Tensors = Sequence[torch.Tensor]
@@ -81,3 +90,26 @@ def smaller(a: Number, b: Number) -> Number:
     if isinstance(a, torch.Tensor):
         return a.clamp(max=b)
     return b.clamp(max=a) if isinstance(b, torch.Tensor) else min(a, b)
+
+
+def decay_rate(name: str, value: float, closed: bool = False) -> float:
+    """The weight of the old value in a moving average, as it was given.
+
+    Args:
+        name: The argument that it is.
+        value: Its value.
+        closed: Whether 1 will do; a rule that divides by `1 - value**t` cannot take it.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It lies outside of [0, 1): the average would grow without bound, or change sign.
+
+    >>> decay_rate("beta_1", 0.9)
+    0.9
+    """
+    interval = "[0, 1]" if closed else "[0, 1)"
+    if not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number in {interval}. Received: {name}={value!r}")
+    if not (0 <= value < 1 or (closed and value == 1)):
+        raise ValueError(f"`{name}` must be in {interval}. Received: {name}={value}")
+    return value

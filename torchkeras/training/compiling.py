@@ -343,8 +343,11 @@ class Compiled:
     def get_metrics_result(self) -> dict[str, Any]:
         """Return the values of all metrics by name, as tensors."""
         results: dict[str, Any] = {}
+        # In training, a step of the user's may leave the compiled metrics alone; before, there is
+        # nothing to tell.
+        trained = self.train_function is not None or self.test_function is not None
         for metric in self.metrics:
-            if isinstance(metric, CompileMetrics) and not metric.built:
+            if trained and isinstance(metric, CompileMetrics) and not metric.built:
                 continue
             value = metric.result()
             if isinstance(value, Mapping):
