@@ -362,7 +362,6 @@ def rounded(x):
             key: rounded(value)
             for key, value in x.items()
             if not (key == "name" and str(value).startswith("keras_tensor"))
-            and not (key == "mask" and value is None)
         }
     if isinstance(x, (list, tuple)):
         return [rounded(value) for value in x]
@@ -660,7 +659,9 @@ def test_errors_have_the_same_type(action):
 @pytest.mark.parametrize("recorded", [True, False, None])
 @pytest.mark.parametrize("masked", [False, True])
 def test_training_of_a_recorded_call(recorded, masked, tmp_path):
-    """It holds only where the model is called without; Keras writes it into every file."""
+    """It holds, as Keras's guides say. Keras lets the model's mode go before it, and notes the
+    default of `Dropout` for calls that say nothing, also in files.
+    """
 
     def drops(k, model):
         """Whether the dropout acts: in prediction, without a mode, and in either mode."""
@@ -674,12 +675,45 @@ def test_training_of_a_recorded_call(recorded, masked, tmp_path):
         y = k.layers.Masking()(x) if masked else x
         return k.Model(x, k.layers.Dropout(0.5)(y, training=recorded))
 
-    theirs = make(keras)
-    expected = drops(keras, theirs)
-    assert expected == [False, recorded is True, False, True]
-    assert drops(torchkeras, make(torchkeras)) == expected
-    theirs.save(str(tmp_path / "m.keras"))
-    loaded = torchkeras.saving.load_model(str(tmp_path / "m.keras"))
-    assert drops(torchkeras, loaded) == expected
-    loaded.train()  # PyTorch's way
-    assert (loaded(torch.ones(1, 500, 1)) == 0).any()
+    path = str(tmp_path / "m.keras")
+    theirs, ours = make(keras), make(torchkeras)
+    as_in_keras = [False, recorded is True, False, True]
+    assert drops(keras, theirs) == as_in_keras
+    silent = [False, False, False, True]
+    expected = silent if recorded is None else [recorded] * 4
+    assert drops(torchkeras, ours) == expected
+    theirs.save(path)
+    loaded = torchkeras.saving.load_model(path)
+    assert drops(torchkeras, loaded) == (expected if recorded else silent)
+    ours.save(path)
+    assert drops(torchkeras, torchkeras.saving.load_model(path)) == expected
+    assert drops(keras, keras.saving.load_model(path)) == as_in_keras
+    if recorded is None:
+        loaded.train()  # PyTorch's way
+        assert (loaded(torch.ones(1, 500, 1)) == 0).any()
+
+
+def test_calls_in_configs():
+    """What Keras adds to the arguments of a call, `mask=None` and defaults of `training`."""
+
+    def calls(k):
+        class Block(k.layers.Layer):
+            def call(self, x, training=False, mask=None):
+                return x
+
+        L, x, tokens = k.layers, k.Input((3, 4)), k.Input((3,), dtype="int32")
+        inner = k.Sequential([L.Dense(4)])
+        layers = [L.BatchNormalization(), L.Dropout(0.5), L.LSTM(4, return_sequences=True), Block()]
+        layers += [inner, k.Model(x, L.Dense(4)(x)), L.Dense(4), L.RandomContrast(0.1), L.Add()]
+        outputs = [L.Embedding(5, 2)(tokens), L.MultiHeadAttention(1, 2)(x, x)]
+        for layer in layers:
+            for said in ({}, {"training": True}, {"training": None}):
+                if isinstance(layer, L.Add):
+                    outputs.append(layer([x, x]))
+                elif not isinstance(layer, L.Dense) or not said:
+                    outputs.append(layer(x, **said))
+        config = k.Model([x, tokens], outputs).get_config()
+        nodes = [node for layer in config["layers"] for node in layer["inbound_nodes"]]
+        return [(len(node["args"]), node["kwargs"]) for node in nodes]
+
+    assert calls(torchkeras) == calls(keras)

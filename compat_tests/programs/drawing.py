@@ -27,6 +27,7 @@ _IMPORTS = {
     "os": "import os",
     "re": "import re",
     "copy": "import copy",
+    "inspect": "import inspect",
     "pickle": "import pickle",
     "pprint": "import pprint",
     "layers": "from keras import layers",

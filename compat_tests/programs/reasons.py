@@ -143,8 +143,33 @@ _MODELS: tuple[Reason, ...] = (
     ),
 )
 
+# Lines of losses, weights and results.
+_NUMBERS = r"^[a-z]+( \d+)?(\.\w+)* (float32 \(|-?[\d.e-]+$|nan$)"
+
 # Found by the programs of `training`.
-_TRAINING: tuple[Reason, ...] = ()
+_TRAINING: tuple[Reason, ...] = (
+    Reason(
+        "`training` said in a functional call holds whatever the model is called with, as Keras's"
+        " guide to fine-tuning promises; Keras lets the mode of `fit` go before it.",
+        source=r"(?s)^(?!.*keep_word).*inputs, training=(True|False)\)",
+        theirs=_NUMBERS,
+        ours=_NUMBERS,
+    ),
+    Reason(
+        "Weights that spread over a mask with more columns are multiplied with it; Keras does so in"
+        " place, which torch refuses.",
+        source=r"_keras_mask|Masking|mask_zero",
+        theirs=r"RuntimeError: output with shape .* doesn't match the broadcast shape",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "Convolutions with one filter train on few rows; in Keras torch refuses the memory of their"
+        " gradient.",
+        source=r"layers\.\w*Conv\w*\(",
+        theirs=r"RuntimeError: slow_conv\w+: grad_weight must be contiguous",
+        ours=r"^ran to its end$",
+    ),
+)
 
 # Found by the programs of `data`.
 _DATA: tuple[Reason, ...] = (

@@ -513,3 +513,30 @@ def test_a_model_that_is_not_trained_leaves_its_layers_as_they_are():
     assert not model.trainable and not model.trainable_weights and dense.trainable
     model.trainable = True
     assert len(model.trainable_weights) == 2
+
+
+def test_training_said_in_a_call_holds_in_fit_and_in_copies(tmp_path):
+    class Block(L.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.norm = L.BatchNormalization(momentum=0.5)
+
+        def call(self, x, training=False):
+            return self.norm(x, training=training)
+
+    x = L.Input((4,))
+    base = Sequential([L.Dense(4), L.BatchNormalization(momentum=0.5)])
+    silent, said = Block(name="silent"), Block(name="said")
+    y = said(base(silent(x), training=False), training=False)
+    model = Model(x, L.Dense(1)(y))
+    model.save(tmp_path / "m.keras")
+    known = {"Block": Block}
+    copies = [model, load_model(tmp_path / "m.keras", known), clone_model(model)]
+    copies += [model_from_json(model.to_json(), known), copy.deepcopy(model)]
+    for each in copies:
+        each.compile("sgd", "mse")
+        each.fit(A, A[:, :1], verbose=0)
+        norms = [each.get_layer("silent").norm, each.layers[2].layers[1]]
+        norms.append(each.get_layer("said").norm)
+        moved = [bool(norm.moving_mean.any()) for norm in norms]
+        assert moved == [True, False, False]

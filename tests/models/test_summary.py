@@ -119,6 +119,23 @@ def test_several_outputs_and_layers_without_shapes():
     assert "[(None, 1), (None, 3)]" in parts[1]
 
 
+def test_an_argument_called_output_shape_is_no_output_shape():
+    class Net(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.EinsumDense("ab,bc->ac", output_shape=3)
+            self.twice = layers.Lambda(lambda x: x * 2, output_shape=(3,))
+
+        def call(self, x):
+            return self.twice(self.dense(x))
+
+    net = Net()
+    net(layers.Input((4,)))
+    parts = []
+    net.summary(print_fn=parts.append)
+    assert parts[0].count("(None, 3)") == 2
+
+
 def test_layer_range():
     parts = []
     branches().summary(print_fn=parts.append, layer_range=("a", "b"))

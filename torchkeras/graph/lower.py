@@ -22,7 +22,6 @@ from ..dtypes import readable
 from ..naming import explain
 from ..tree import flatten, map_structure
 from .code import Code
-from .context import CONTEXT
 from .keras_tensor import KerasTensor, any_symbolic
 from .masks import get_keras_mask
 from .operation import Node, Operation
@@ -33,7 +32,6 @@ __all__ = [
     "SortedGraph",
     "drop_dead_code",
     "sort_graph",
-    "training_or",
 ]
 
 
@@ -207,25 +205,10 @@ class Lowering:
         if kwargs:
             _check_argument_names(kwargs)
         if isinstance(operation, torch.nn.Module):
-            self._yield_training(operation, kwargs)
             value = self._emit_module(node, args, kwargs)
         else:
             value = self._emit_function(operation, args, kwargs)
         self._unpack(node.structure, value, node)
-
-    def _yield_training(self, layer: Any, kwargs: dict[str, Any]) -> None:
-        """Let `training` of the recorded call hold only where the model is called without.
-
-        Keras writes it into files for every layer that takes it, whether or not the user gave it.
-        """
-        signature = getattr(layer, "_call_signature", None)
-        given = kwargs.get("training")
-        if signature is None or not isinstance(given, bool):
-            return
-        if given is bool(signature.training_default):
-            del kwargs["training"]
-        else:
-            kwargs["training"] = self._target.call_function(training_or, (given,))
 
     def _emit_function(self, operation: Operation, args: Any, kwargs: dict[str, Any]) -> Any:
         config = getattr(operation, "config", {})
@@ -387,11 +370,6 @@ def _in_key_order(outputs: Any) -> Any:
 
 def _item(value: Any, key: Any) -> Any:
     return value[key]
-
-
-def training_or(default: bool) -> bool:
-    """Return the `training` that the model is called with, or a default where there is none."""
-    return default if CONTEXT.training is None else CONTEXT.training
 
 
 def attach_mask(value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -315,6 +315,7 @@ class EinsumDense(QuantizedKernel, KernelLayer):
     """
 
     _zero_name = "zero_point"
+    _output_shape_is_argument = True  # without the batch, unlike a model's
 
     def __init__(
         self,
@@ -561,6 +562,8 @@ class Lambda(Layer):
         >>> Lambda(lambda x: x**2)(torch.tensor([3.0])).tolist()
         [9.0]
     """
+
+    _output_shape_is_argument = True  # without the batch, unlike a model's
 
     def __init__(
         self,

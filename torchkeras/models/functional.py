@@ -26,7 +26,6 @@ from ..graph.lower import (
     attach_mask,
     drop_dead_code,
     sort_graph,
-    training_or,
 )
 from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
@@ -187,9 +186,7 @@ class Functional(LoweredModel):
 
     def _interpret(self, flat: tuple[Any, ...]) -> Any:
         """Run the graph call by call: masks that come in with the data travel on the tensors."""
-        return run_through_graph(
-            self._sorted, self.inputs, flat, self._returned(), call_fn=_in_this_mode
-        )
+        return run_through_graph(self._sorted, self.inputs, flat, self._returned())
 
     def _run_through_graph(
         self,
@@ -506,13 +503,6 @@ def _check_tensors(struct: Any, what: str) -> None:
                     fix="make it with `Input(...)`, or by calling layers on such a tensor.",
                 )
             )
-
-
-def _in_this_mode(operation: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call an operation of the graph; the `training` of the model's call goes before its own."""
-    if isinstance(kwargs.get("training"), bool):
-        kwargs["training"] = training_or(kwargs["training"])
-    return operation(*args, **kwargs)
 
 
 def _copy_spec(tensor: KerasTensor) -> KerasTensor:

@@ -23,6 +23,10 @@ from ..tree import flatten, map_structure
 __all__ = ["functional_config", "functional_from_config", "layer_from_config"]
 
 
+# Marks, in files, a `training` that was given although it is the default; Keras reads over it.
+_MEANT = "training_given"
+
+
 class _NotYet(Exception):
     """A call needs the result of one that has not been made yet."""
 
@@ -81,8 +85,32 @@ def _serialize_node(node: Node, indices: dict[Node, int]) -> dict[str, Any]:
         stand_in._keras_history = KerasHistory(operation, position, part)
         return stand_in
 
-    args, kwargs = map_structure(renumber, (node.args, node.kwargs))
-    return {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
+    args, kwargs = map_structure(renumber, (node.args, _written_kwargs(node)))
+    data = {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
+    if _says_only_the_default(node.kwargs.get("training"), node.operation):
+        data[_MEANT] = True
+    return data
+
+
+def _written_kwargs(node: Node) -> dict[str, Any]:
+    """Return the keyword arguments of a call as Keras writes them.
+
+    It notes what it adds to them, `mask` and the default of `training`, where the arguments needed
+    no conversion: one tensor, alone and of the layer's dtype, or a layer that converts nothing.
+    """
+    layer, kwargs = node.operation, node.kwargs
+    signature = getattr(layer, "_call_signature", None)
+    tensor = node.args[0] if len(node.args) == 1 else None
+    if signature is None or not isinstance(tensor, KerasTensor):
+        return kwargs
+    if layer._convert_input_args and (kwargs or tensor.dtype != layer.input_dtype):
+        return kwargs
+    added: dict[str, Any] = {}
+    if signature.takes_training and signature.training_default is not None:
+        added["training"] = signature.training_default
+    if signature.takes_mask and tensor._keras_mask is None and len(node.input_tensors) == 1:
+        added["mask"] = None
+    return {**kwargs, **{key: value for key, value in added.items() if key not in kwargs}}
 
 
 def functional_from_config(
@@ -153,7 +181,7 @@ def _make_calls(pending: list[tuple[Any, list[Any]]], created: dict[str, Any]) -
         for layer, nodes in pending:
             while nodes:
                 try:
-                    args, kwargs = _deserialize_node(nodes[0], created)
+                    args, kwargs = _deserialize_node(nodes[0], layer, created)
                 except _NotYet:
                     break
                 if not any(isinstance(x, KerasTensor) for x in flatten((args, kwargs))):
@@ -175,11 +203,15 @@ def _make_calls(pending: list[tuple[Any, list[Any]]], created: dict[str, Any]) -
         pending = waiting
 
 
-def _deserialize_node(data: Any, created: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _deserialize_node(data: Any, layer: Any, created: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if isinstance(data, list):
         return _deserialize_old_node(data, created)
     args = deserialize_keras_object(data["args"])
     kwargs = deserialize_keras_object(data["kwargs"])
+    if _says_only_the_default(kwargs.get("training"), layer) and not data.get(_MEANT):
+        del kwargs["training"]
+    if kwargs.get("mask", ...) is None:
+        del kwargs["mask"]
 
     def revive(x: Any) -> Any:
         if not isinstance(x, KerasTensor):
@@ -188,6 +220,16 @@ def _deserialize_node(data: Any, created: dict[str, Any]) -> tuple[Any, dict[str
         return x if history is None else _output(created, *history)
 
     return map_structure(revive, (args, kwargs))
+
+
+def _says_only_the_default(training: Any, layer: Any) -> bool:
+    """Whether a recorded `training` says nothing, unless the call is marked with `_MEANT`.
+
+    Keras 3 records the default of `call`, if that is no `None`, for calls that were made without.
+    Taken at its word, a `Dropout` of its files would never train again.
+    """
+    signature = getattr(layer, "_call_signature", None)
+    return isinstance(training, bool) and training is getattr(signature, "training_default", None)
 
 
 def _deserialize_old_node(data: list[Any], created: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

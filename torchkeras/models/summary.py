@@ -199,7 +199,8 @@ def _output_shape(layer: Any) -> Pieces:
     if not build_shapes:
         return unknown
     try:
-        if hasattr(layer, "output_shape"):
+        argument = getattr(layer, "_output_shape_is_argument", False)
+        if hasattr(layer, "output_shape") and not argument:
             shape = layer.output_shape
             # Keras writes several shapes as one here, whose sizes are tuples.
             return _shapes(shape) if isinstance(shape, dict) else _shape(shape)

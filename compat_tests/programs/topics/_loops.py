@@ -49,7 +49,7 @@ def _callbacks(draw: Draw, monitored: str) -> list[str]:
         f" save_best_only={best}, mode={mode}, verbose={verbose},"
         f" save_freq={draw.one(['1', '3']) if draw.chance(0.2) else repr('epoch')})",
         "keras.callbacks.CSVLogger('log.csv')",
-        "keras.callbacks.CSVLogger('log.csv', separator=';', append=True)",
+        "keras.callbacks.CSVLogger('other.csv', separator=';', append=True)",
         "keras.callbacks.TerminateOnNaN()",
         f"keras.callbacks.LearningRateScheduler(lambda epoch, lr: lr * 0.5, verbose={verbose})",
         "keras.callbacks.LearningRateScheduler(lambda epoch: 0.01 / (epoch + 1))",
@@ -78,6 +78,9 @@ def _checkpoint(draw: Draw) -> str:
 
 
 def _network(draw: Draw) -> str:
+    # The bias before a BatchNormalization has no gradient but roundings, which many optimizers
+    # make steps of.
+    first = "layers.Dense(4)"
     middle = draw.one(
         [
             "layers.BatchNormalization(momentum=0.5)",
@@ -86,9 +89,9 @@ def _network(draw: Draw) -> str:
             "layers.LayerNormalization()",
         ]
     )
-    return (
-        f"model = keras.Sequential([keras.Input((3,)), layers.Dense(4), {middle}, layers.Dense(1)])"
-    )
+    if "Batch" in middle:
+        first = "layers.Dense(4, use_bias=False)"
+    return f"model = keras.Sequential([keras.Input((3,)), {first}, {middle}, layers.Dense(1)])"
 
 
 def loop(draw: Draw) -> str:
@@ -99,7 +102,7 @@ def loop(draw: Draw) -> str:
     callbacks = _callbacks(draw, monitored)
     ema = any("EMA" in c for c in callbacks)
     metrics = draw.one(["", ", metrics=['mae']", ", metrics=['mae'], weighted_metrics=['mse']"])
-    rate = draw.one([0.01, 0.05, 0.3])
+    rate = draw.one([0.01, 0.03, 0.1])
     average = ", use_ema=True, ema_momentum=0.5" if ema else ""
     extra = draw.one(
         ["", "", ", steps_per_execution=1", ", run_eagerly=True"]
@@ -146,7 +149,8 @@ def loop(draw: Draw) -> str:
         "print(round(float(model.optimizer.learning_rate), 6), int(model.optimizer.iterations))",
     ]
     if any("CSV" in c for c in callbacks):
-        lines.append("print(open('log.csv').read())")
+        names = [n for n in ("log", "other") if any(f"'{n}.csv'" in c for c in callbacks)]
+        lines += [f"print(open('{name}.csv').read())" for name in names]
     if any("Checkpoint" in c for c in callbacks):
         lines.append("print(sorted(f for f in os.listdir('.') if f.endswith(('.keras', '.h5'))))")
     for i, c in enumerate(callbacks):
@@ -243,7 +247,7 @@ def optimization(draw: Draw) -> str:
     ending = draw.whole(0, 4)
     if ending == 0:
         lines.append(
-            "config = keras.optimizers.serialize(model.optimizer)\nprint(config)\n"
+            "config = keras.optimizers.serialize(model.optimizer)\nprint(as_json(config))\n"
             "print(type(keras.optimizers.deserialize(config)).__name__)"
         )
     elif ending == 1:

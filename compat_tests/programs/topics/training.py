@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .. import pieces
 from ..drawing import HANDOVER, Draw, assemble
 from ._loops import loop, optimization
@@ -31,6 +33,35 @@ def _normalizing(draw: Draw, width: int) -> str:
             "layers.SpectralNormalization(layers.Dense(3))",
         ][: 8 if width == 3 else 7]
     )
+
+
+# What a functional call says of `training` holds, as Keras's guides promise. Keras lets the mode of
+# `fit` go before it; a program that begins so holds both to the promise, and is compared in full.
+_KEPT = """
+def keep_word():
+    functional = __import__("keras.src.models.functional", fromlist=["functional"])
+
+    def operation_fn(operation, **context):
+        def call(*args, training=None, **kwargs):
+            default = inspect.signature(operation.call).parameters.get("training")
+            said = isinstance(training, bool) and training is not getattr(default, "default", None)
+            named = {k: v for k, v in context.items() if v is not None}
+            named = {k: v for k, v in named.items() if k in operation._call_context_args}
+            if training is not None and (said or "training" not in named):
+                named["training"] = training
+            return operation(*args, **{**kwargs, **named})
+        return call if hasattr(operation, "_call_context_args") else operation
+
+    functional.operation_fn = operation_fn
+
+keep_word()
+"""
+
+
+def _kept_word(draw: Draw, source: str) -> str:
+    """Mostly the promise, where a functional call says what `training` is."""
+    says = re.search(r"inputs, training=(True|False)\)", source)
+    return _KEPT if says and draw.chance(0.85) else ""
 
 
 def _base(draw: Draw, name: str) -> str:
@@ -101,8 +132,11 @@ def _transfer(draw: Draw) -> str:
     said = draw.one(["", "training=False", "training=False", "training=True", "training=None"])
     call = f"base(inputs{', ' + said if said else ''})"
     compile_ = pieces.compilation(draw)
+    base = _base(draw, "base")
+    kept = _kept_word(draw, base + call)
     lines = [
-        _base(draw, "base"),
+        kept,
+        base,
         *_freeze(draw, "base"),
         "inputs = keras.Input((4,))",
         draw.one([f"h = {call}", f"h = {call}\nh = layers.Dropout(0.25, seed=7)(h)"]),
@@ -135,7 +169,7 @@ def _transfer(draw: Draw) -> str:
         extension = draw.one(["keras", "h5"] if draw.chance(0.3) else ["keras"])
         lines.append(f"model.save('model.{extension}')")
         if ending == "parts":
-            lines += [HANDOVER, "x = numbers(8, 4)\ny = numbers(8, 1, seed=1)", _FLAGS]
+            lines += [HANDOVER, kept, "x = numbers(8, 4)\ny = numbers(8, 1, seed=1)", _FLAGS]
         lines += [
             f"loaded = keras.models.load_model('model.{extension}')\nflags(loaded)",
             "show('predicted', loaded.predict(x, verbose=0))",
@@ -216,7 +250,9 @@ class {outer}(layers.Layer):
         "show('evaluated', model.evaluate(x, y, verbose=0))",
         "show('predicted', model.predict(x, verbose=0))",
     ]
-    return assemble(*lines)
+    if default == "training=False" and used == ", training=False":
+        return assemble(*lines)  # Keras does not tell it from a call that says nothing
+    return assemble(_kept_word(draw, "\n".join(lines)), *lines)
 
 
 def _freezing(draw: Draw) -> str:
