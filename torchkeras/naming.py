@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .config import at_clear_session, get_global_attribute
@@ -17,6 +18,7 @@ __all__ = [
     "get_object_name",
     "get_uid",
     "is_scope_of",
+    "kept_uids",
     "name_scope",
     "nearest",
     "reset_uids",
@@ -51,6 +53,23 @@ def get_uid(prefix: str = "") -> int:
 def reset_uids() -> None:
     """Forget all counts: the next `Dense` layer is called `dense` again."""
     _UIDS.clear()
+
+
+@contextlib.contextmanager
+def kept_uids() -> Iterator[None]:
+    """Within it, names may be taken that are free again behind it.
+
+    >>> with kept_uids():
+    ...     inside = uniquify("kept")
+    >>> inside, uniquify("kept")
+    ('kept', 'kept')
+    """
+    counts = _UIDS.copy()
+    try:
+        yield
+    finally:
+        _UIDS.clear()
+        _UIDS.update(counts)
 
 
 def uniquify(name: str) -> str:

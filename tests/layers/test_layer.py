@@ -8,6 +8,8 @@ import torch
 from torchkeras import Sequential, layers, metrics
 from torchkeras.layers import Dense, Input, Layer
 from torchkeras.layers.tracking import DotNotTrackScope, no_automatic_dependency_tracking
+from torchkeras.naming import get_uid
+from torchkeras.random import make_default_seed, set_seed
 from torchkeras.variables import Variable
 
 
@@ -691,3 +693,52 @@ def test_a_new_name_is_checked_as_the_first(wrong):
             layer.name = wrong
         layer.name = "b"
         assert layer.name == "b"
+
+
+class Around(Layer):
+    """Leaves it to `call` to build the layer inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = {"x": [Dense(2)]}
+
+    def call(self, x):
+        return self.parts["x"][0](x)
+
+
+class Declared(Around):
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2)
+
+
+class Refusing(Declared):
+    def call(self, x):
+        raise TypeError("not yet")
+
+
+def test_a_symbolic_call_builds_what_is_inside_a_layer_that_declares_its_shape():
+    layer = Declared()
+    assert layer(Input((3,))).shape == (None, 2)
+    assert layer.built and [w.path for w in layer.weights] == [
+        f"{layer.name}/{layer.parts['x'][0].name}/{name}" for name in ("kernel", "bias")
+    ]
+    with pytest.warns(UserWarning, match="cannot build the layers inside it.*not yet"):
+        assert Refusing()(Input((3,))).shape == (None, 2)
+
+
+class Made(Around):
+    def build(self, input_shape):
+        self.parts = {"x": [Dense(2)]}
+        self.parts["x"][0].build(input_shape)
+
+
+@pytest.mark.parametrize("cls", [Around, Made])
+def test_asking_for_the_shape_of_an_unbuilt_layer_leaves_nothing_behind(cls):
+    set_seed(1)
+    cls()
+    seed = make_default_seed()
+    set_seed(1)
+    layer, number = cls(), get_uid("dense")
+    assert layer.compute_output_shape((None, 3)) == (None, 2)
+    assert not layer.built and layer.weights == []
+    assert make_default_seed() == seed and get_uid("dense") == number + 1

@@ -360,6 +360,17 @@ def test_modern_configurations_survive_the_round_trip():
     assert back.get_config() == model.get_config()
 
 
+def test_layers_of_models_inside_other_layers_have_the_same_form():
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.TimeDistributed(inner)])
+    legacy = to_legacy(keras.saving.serialize_keras_object(model))
+    inside = legacy["config"]["layers"][-1]["config"]["layer"]
+    assert inside["module"] == "keras" and [*inside["config"]["layers"][-1]] == [
+        "class_name",
+        "config",
+    ]
+
+
 def test_weights_only_file_says_so():
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:

@@ -865,3 +865,29 @@ def test_compiled_metrics_have_no_result_before_the_first_batch():
         model.get_metrics_result()
     model.train_on_batch(X, Y)
     assert set(model.get_metrics_result()) == {"loss", "mae"}
+
+
+class Inside(L.Layer):
+    """Makes a layer in `build` and leaves it to `call` to build it, which symbolic calls skip."""
+
+    def build(self, input_shape):
+        self.dense = L.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 1)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_layers_that_the_first_batch_builds_are_trained(deferred):
+    model = Sequential([*([] if deferred else [L.Input((4,))]), Inside()])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    kernel, bias = model.trainable_weights
+    assert bias.item() != 0 and len(model.optimizer.variables) == 2 and kernel.shape == (4, 1)
+    model.compile("sgd", "mse")
+    before = bias.item()
+    model.train_on_batch(X, Y)
+    assert bias.item() != before

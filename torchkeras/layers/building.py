@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 from ..graph.infer import real_mode
-from ..naming import current_path, explain
+from ..graph.operation import Operation
+from ..naming import current_path, explain, kept_uids
+from ..random import random_state, set_random_state
 from .state import TRACKED
 
 __all__ = [
     "InputStructureError",
     "as_shapes",
+    "build_children",
     "is_recorded",
     "keep_settings",
     "module_state",
     "recorded_build",
     "refuse_dict",
+    "without_trace",
 ]
 
 # What `torch.nn.Module.__init__` sets, and which of it is a container of each module's own.
@@ -119,6 +125,32 @@ def refuse_dict(layer: Any, shapes: dict[str, Any], error: KeyError) -> None:
 def is_recorded(build: Callable[..., None]) -> bool:
     """Whether a `build` method is one that `recorded_build` returned."""
     return getattr(build, "_is_recorded", False)
+
+
+def build_children(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Build the layers inside one that has no `build`, by running its `call` on symbolic inputs."""
+    if all(getattr(child, "built", True) for child in layer._layers):
+        return
+    try:
+        Operation.compute_output_spec(layer, *args, **kwargs)
+    except Exception as error:
+        warnings.warn(
+            f"Layer '{layer.name}' (of type {type(layer).__name__}) cannot build the layers inside"
+            f" it by a call on symbolic inputs ({error}). Give it a `build(input_shape)` that"
+            " builds them, or call it on data first.",
+            stacklevel=6,
+        )
+
+
+@contextlib.contextmanager
+def without_trace() -> Iterator[None]:
+    """Within it, copies of layers may be built: seeds and names that this takes are given back."""
+    state = random_state()
+    try:
+        with kept_uids():
+            yield
+    finally:
+        set_random_state(state)
 
 
 def as_shapes(shape: Any) -> Any:

@@ -36,7 +36,15 @@ from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..tree import flatten, map_structure
 from ..variables import READING
-from .building import as_shapes, is_recorded, module_state, recorded_build, refuse_dict
+from .building import (
+    as_shapes,
+    build_children,
+    is_recorded,
+    module_state,
+    recorded_build,
+    refuse_dict,
+    without_trace,
+)
 from .call_plan import CallPlan, autocast_of, cast_arguments, only_spec
 from .call_spec import (
     CallSpec,
@@ -617,6 +625,8 @@ class Layer(Quantizing, CallEffects, Operation):
     ) -> Any:
         former = CONTEXT.set_view(autocast_of(self), CONTEXT.meta, self._static_masks)
         try:
+            if not self.built and not self._infers_by_call():
+                build_children(self, args, kwargs)
             method = self.compute_output_spec
             if kwargs or getattr(method, "__func__", None) is not Layer.compute_output_spec:
                 outputs = method(*args, **kwargs)
@@ -712,9 +722,10 @@ class Layer(Quantizing, CallEffects, Operation):
         if kwargs and not args and "input" in shapes and "input" not in self._call_signature.names:
             shapes[self._call_signature.names[0]] = shapes.pop("input")
         inputs = {key: specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
-        if not self.built and type(self).build is not Layer.build:
+        if self.built:
+            return self._output_shape_of(inputs)
+        with without_trace():
             return copy.deepcopy(self)._output_shape_of(inputs)
-        return self._output_shape_of(inputs)
 
     def _output_shape_of(self, inputs: dict[str, Any]) -> Any:
         first, *rest = inputs.values()

@@ -606,20 +606,36 @@ def to_legacy(config: Any) -> Any:
     ...            "registered_name": None})
     {'class_name': 'Flatten', 'config': {}}
     """
-    inner = config["config"]
-    is_graph = config["class_name"] in _GRAPHS or "input_layers" in (inner or ())
-    if is_graph and isinstance(inner, dict) and isinstance(inner.get("layers"), (list, tuple)):
-        layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
-        inner = {**inner, "layers": layers}
     name = config.get("registered_name") or config["class_name"]
     if config.get("module") == "keras.layers":
         # `GroupQueryAttention` goes by the name of its class here.
         name = getattr(find_builtin(f"keras.layers.{name}"), "__name__", name)
-    legacy = {"class_name": name, "config": inner}
+    legacy = {"class_name": name, "config": _with_legacy_layers(config)}
     for key in ("name", "inbound_nodes"):
         if key in config:
             legacy[key] = config[key]
     return legacy
+
+
+def _with_legacy_layers(config: dict[str, Any]) -> Any:
+    """The arguments of an object; the layers of models, also of those inside, without modules."""
+    inner = config["config"]
+    if not isinstance(inner, dict):
+        return inner
+    is_graph = config["class_name"] in _GRAPHS or "input_layers" in inner
+    arguments = {key: _inside(value) for key, value in inner.items()}
+    if is_graph and isinstance(inner.get("layers"), (list, tuple)):
+        layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
+        arguments["layers"] = layers
+    return arguments
+
+
+def _inside(value: Any) -> Any:
+    if _is_object(value):
+        return {**value, "config": _with_legacy_layers(value)}
+    if isinstance(value, dict):
+        return {key: _inside(item) for key, item in value.items()}
+    return [_inside(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _is_object(value: Any) -> bool:

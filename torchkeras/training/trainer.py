@@ -762,9 +762,13 @@ class Trainer(Compiled):
             return None  # only a call on data brings the weights together
         specs = map_structure(to_spec, x)
         try:
-            if ready:
-                return infer_spec(self.__call__, (specs,), {"training": False})
-            return self(specs, training=False)
+            if not self.built:
+                outputs = self(specs, training=False)
+                if all(layer.built for layer in self._flatten_layers()):
+                    return outputs
+            # On tensors, since symbolic calls do not enter layers that tell the shape of their
+            # output: what is inside would be built by the first step, unknown to the optimizer.
+            return infer_spec(self.__call__, (specs,), {"training": False})
         except Exception:
             if ready or self._overrides_any("train_step", "test_step"):
                 # The first step will bind them, or say what is wrong; one of a user's may run

@@ -55,6 +55,7 @@ class _Body:
     build: list[str] = field(default_factory=list)
     call: list[str] = field(default_factory=list)
     counts: bool = False
+    named: bool = False
 
 
 def _weight(draw: Draw, name: str, trainable: str = "") -> str:
@@ -62,6 +63,9 @@ def _weight(draw: Draw, name: str, trainable: str = "") -> str:
     shape = "(input_shape[-1], input_shape[-1])"
     extra = draw.one(["", "", "", ", regularizer='l2'", ", trainable=False"])
     return f"self.add_weight(shape={shape}, initializer={start}, name='{name}'{trainable or extra})"
+
+
+_NAMED = "Dense(self.units, name='inner')"
 
 
 def _inner(draw: Draw) -> str:
@@ -72,7 +76,7 @@ def _inner(draw: Draw) -> str:
             "Dense(self.units, use_bias=False)",
             "Dense(self.units, activation='tanh', kernel_regularizer='l2')",
             "Dense(self.units, activity_regularizer='l2')",
-            "Dense(self.units, name='inner')",
+            _NAMED,
             "LayerNormalization()",
             "BatchNormalization(momentum=0.5)",
             "Dropout(0.5)",
@@ -118,6 +122,12 @@ def _add_layers(draw: Draw, body: _Body) -> None:
     first, second = _inner(draw), _inner(draw)
     kinds = ["one", "one", "list", "append", "dict", "nested", "twice", "deleted", "shared"]
     kind = draw.one([*kinds, "sequential", "loop", "alias"])
+    # Keras's gradients of one of two weights of the same path add up from step to step.
+    if f"layers.{_NAMED}" in (first, second):
+        once = kind in ("one", "alias") and not body.named
+        body.named = body.named or once
+        if not once:
+            first, second = (text.replace(", name='inner'", "") for text in (first, second))
     sources = {
         "one": [f"self.{name} = {first}"],
         "list": [f"self.{name} = [{first}, {second}]"],
