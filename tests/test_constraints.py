@@ -74,3 +74,10 @@ def test_errors():
         constraints.get("maxnorm_")
     with pytest.raises((TypeError, ValueError), match="NoSuch"):
         constraints.deserialize({"class_name": "NoSuch", "config": {}})
+
+
+def test_an_axis_and_bounds_are_needed():
+    with pytest.raises(ValueError, match="`axis`"):
+        constraints.UnitNorm(axis=())
+    with pytest.raises(ValueError, match="`max_value`"):
+        constraints.MaxNorm(None)

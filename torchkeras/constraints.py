@@ -14,6 +14,7 @@ import torch
 
 from .config import epsilon
 from .dtypes import as_tensor, to_torch
+from .naming import check_some_axis
 from .registry import Namespace, builtin
 
 __all__ = [
@@ -77,6 +78,13 @@ def _rescale(
     return (w * (desired(norms) / (norms + epsilon()))).to(dtype)
 
 
+def _bound(name: str, value: float) -> float:
+    """A bound of a norm, as it was given; `None` would be none to torch."""
+    if value is None:
+        raise ValueError(f"`{name}` must be a number. Received: {name}=None")
+    return value
+
+
 @builtin("keras.constraints.MaxNorm", "keras.constraints.max_norm")
 class MaxNorm(Constraint):
     """Scale down what has a norm above a maximum.
@@ -93,7 +101,8 @@ class MaxNorm(Constraint):
     _arguments = ("max_value", "axis")
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
-        self.max_value = max_value
+        self.max_value = _bound("max_value", max_value)
+        check_some_axis(type(self).__name__, axis)
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
@@ -128,6 +137,7 @@ class UnitNorm(Constraint):
     _arguments = ("axis",)
 
     def __init__(self, axis: Axis = 0) -> None:
+        check_some_axis(type(self).__name__, axis)
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
@@ -159,9 +169,10 @@ class MinMaxNorm(Constraint):
         rate: float = 1.0,
         axis: Axis = 0,
     ) -> None:
-        self.min_value = min_value
-        self.max_value = max_value
+        self.min_value = _bound("min_value", min_value)
+        self.max_value = _bound("max_value", max_value)
         self.rate = rate
+        check_some_axis(type(self).__name__, axis)
         self.axis = axis
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from .config import at_clear_session, get_global_attribute
 
 __all__ = [
     "auto_name",
+    "check_some_axis",
     "current_path",
     "explain",
     "get_object_name",
@@ -194,3 +195,15 @@ def explain(message: str, fix: str | None = None, **facts: Any) -> str:
     if fix:
         lines.append(f"Fix: {fix}")
     return "\n".join(lines)
+
+
+def check_some_axis(owner: str, axis: Any) -> None:
+    """Refuse an empty list of axes, which torch takes for all of them and NumPy for none.
+
+    Raises:
+        ValueError: It is one.
+
+    >>> check_some_axis("Softmax", (0, 1))
+    """
+    if isinstance(axis, (list, tuple)) and not axis:
+        raise ValueError(f"{owner}: `axis` must name at least one axis. Received: axis={axis!r}")

@@ -597,7 +597,8 @@ _ERRORS: tuple[Reason, ...] = (
         r"|Found invalid dimension|must be a number or None)|UnknownNameError: Could not locate",
     ),
     Reason(
-        "A name that cannot be one is refused where it is given; Keras refuses it at the next call.",
+        "A name that cannot be one is refused where it is given; Keras refuses it at the next"
+        " call.",
         source=r"\.name = \"a/b\"",
         theirs=r"^a/b$|ValueError: Argument `name` must be",
         ours=r"ValueError: Argument `name` of \w+ must be",

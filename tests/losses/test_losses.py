@@ -323,6 +323,12 @@ def test_names_are_strings_without_slashes():
     assert losses.Huber(name={}).name.startswith("huber")  # nothing is no name
 
 
+def test_an_axis_is_needed():
+    for cls in (losses.CosineSimilarity, losses.Dice, losses.CategoricalFocalCrossentropy):
+        with pytest.raises(ValueError, match="`axis`"):
+            cls(axis=())
+
+
 def test_one_class_warns():
     with pytest.warns(SyntaxWarning, match="single class"):
         losses.CategoricalCrossentropy()(torch.ones(2, 1), torch.ones(2, 1))

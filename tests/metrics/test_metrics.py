@@ -320,6 +320,15 @@ def test_shape_errors_name_the_metric_and_the_shapes(name, y_true, y_pred):
     assert name in message.lower() and str(y_pred) in message and str(y_true) in message
 
 
+def test_arguments_of_wrong_kinds_are_named():
+    with pytest.raises(ValueError, match="`axis`"):
+        metrics.PearsonCorrelation(axis=[])
+    with pytest.raises(ValueError, match="`num_regressors`"):
+        metrics.R2Score(num_regressors=float("nan"))
+    with pytest.raises(TypeError, match="`thresholds`"):
+        metrics.AUC(thresholds=["a"])
+
+
 def test_no_class_is_among_the_best_none():
     y_pred = torch.rand(2, 2)
     assert metrics.TopKCategoricalAccuracy(k=0)(torch.eye(2), y_pred) == 0.0

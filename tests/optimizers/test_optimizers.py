@@ -694,3 +694,14 @@ def test_cuda_loss_scale_without_waiting(cls, options):
         results.append([*variables, *optimizer.variables])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a.data, b.data.cpu(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_inner_optimizer_is_one():
+    with pytest.raises(TypeError, match="`inner_optimizer`"):
+        optimizers.LossScaleOptimizer(["sgd"])
+
+
+def test_nesterov_may_be_none():
+    weight = Variable([1.0])
+    optimizers.SGD(0.5, momentum=0.9, nesterov=None).apply([torch.ones(1)], [weight])
+    assert weight.item() == 0.5

@@ -192,3 +192,9 @@ def test_subclass_with_more_attributes_keeps_its_config():
 
     mine = Mine(0.1, 10, 0.5)
     assert Mine.from_config(mine.get_config()).get_config() == mine.get_config()
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "a/b"])
+def test_names_are_strings(wrong):
+    with pytest.raises(ValueError, match="`name`"):
+        schedules.CosineDecay(0.1, 4, name=wrong)

@@ -107,7 +107,7 @@ class KernelLayer(LoRA):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments; the adapters' only where they are set."""
         config = super().get_config()
-        for name in ("lora_rank", "lora_alpha"):
-            if config.get(name) is None:
-                config.pop(name, None)
+        if not config.get("lora_rank"):
+            config.pop("lora_rank", None)
+            config.pop("lora_alpha", None)
         return config

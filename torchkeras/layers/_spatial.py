@@ -271,6 +271,11 @@ def conv_transpose_output_shape(
     """Shape that a transposed convolution gives; unknown axes stay `None`."""
     last = data_format == "channels_last"
     spatial = shape[1:-1] if last else shape[2:]
+    if len(spatial) != len(kernel_size):
+        raise ValueError(
+            f"A transposed convolution over {len(kernel_size)} axes expected inputs of rank"
+            f" {len(kernel_size) + 2}. Received: input_shape={tuple(shape)}"
+        )
     extra = (None,) * len(kernel_size) if output_padding is None else output_padding
     sizes: list[int | None] = []
     windows = zip(kernel_size, strides, dilation_rate, extra, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..activations import KERNELS, relu
 from ..activations import get as get_activation
 from ..constraints import get as get_constraint
 from ..initializers import get as get_initializer
-from ..naming import explain
+from ..naming import check_some_axis, explain
 from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from .input_spec import InputSpec
@@ -203,6 +203,8 @@ class PReLU(_Elementwise):
         self.alpha_initializer = get_initializer(alpha_initializer)
         self.alpha_regularizer = get_regularizer(alpha_regularizer)
         self.alpha_constraint = get_constraint(alpha_constraint)
+        if isinstance(shared_axes, (str, Mapping)):
+            raise TypeError(f"PReLU: `shared_axes` must be integers. Received: {shared_axes!r}")
         if shared_axes is not None:
             shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
             for axis in shared_axes:
@@ -249,7 +251,7 @@ class PReLU(_Elementwise):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs, negative ones scaled by `alpha`."""
         alpha = self.alpha
-        if self._joined is None or inputs.dtype is not alpha.dtype:
+        if self._joined is None or inputs.dtype is not alpha.dtype or inputs.dim() < 2:
             return torch.relu(inputs) - alpha * torch.relu(-inputs)
         if inputs.dim() == 2:
             return torch.prelu(inputs, alpha)
@@ -287,7 +289,7 @@ class Softmax(_Elementwise):
     """Exponentials normalized to sum 1.
 
     Args:
-        axis: Axis, or axes taken together, that sum to 1.
+        axis: Axis, or axes taken together, that sum to 1; `None`: all, the batch's too.
         kwargs: Arguments of `Layer`.
     Shapes:
         inputs: any. mask: broadcastable to `inputs`, not larger; True means "use". Result: as
@@ -300,10 +302,13 @@ class Softmax(_Elementwise):
         [0.5, 0.5]
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] | None = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
-        if isinstance(axis, (list, tuple)):
+        check_some_axis("Softmax", axis)
+        if axis is None:
+            self._softmax = _whole_softmax
+        elif isinstance(axis, (list, tuple)):
             self._softmax = (
                 functools.partial(torch.softmax, dim=axis[0])
                 if len(axis) == 1
@@ -334,6 +339,10 @@ class Softmax(_Elementwise):
                     mask_shape=tuple(mask.shape),
                 )
             )
+
+
+def _whole_softmax(x: Tensor) -> Tensor:
+    return torch.softmax(x.flatten(), 0).view(x.shape)
 
 
 def _joint_softmax(x: Tensor, dim: tuple[int, ...]) -> Tensor:

@@ -327,6 +327,7 @@ class GroupedQueryAttention(ProjectedAttention):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        check_positive(self, num_query_heads=num_query_heads)
         if num_query_heads % num_key_value_heads:
             raise ValueError(
                 explain(

@@ -97,7 +97,10 @@ class CallPlan:
                 if not isinstance(x, Tensor):
                     # Numbers by position the full call refuses.
                     nested = type(x) in (list, tuple) and self._is_plain(x, masked)
-                    if x is not None and not nested:
+                    if x is None:
+                        if len(args) > self.signature.before_training:
+                            return False
+                    elif not nested:
                         return False
                 elif (cast is not None and x.dtype is not cast and x.is_floating_point()) or (
                     not masked and getattr(x, "_keras_mask", None) is not None

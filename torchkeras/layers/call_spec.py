@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,6 +63,9 @@ class CallSignature:
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         self._by_name = all(p.kind in named for p in parameters)
         self._by_position = sum(p.kind is named[0] for p in parameters)
+        # How many arguments by position come before `training`, if it may be given so.
+        places = [i for i, p in enumerate(parameters) if p is training and p.kind is named[0]]
+        self.before_training = places[0] if places else math.inf
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         rest = self.names[1:]
         alone = self._by_name and self._by_position and self._defaults.keys() >= set(rest)

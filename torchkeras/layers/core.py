@@ -351,6 +351,11 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         self.partial_output_shape = (
             (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         )
+        if 0 in self.partial_output_shape:
+            raise ValueError(
+                "EinsumDense: the sizes in `output_shape` must be positive. Received:"
+                f" output_shape={output_shape}"
+            )
         self.bias_axes = bias_axes
         self.gptq_unpacked_column_size = gptq_unpacked_column_size
         self._keep_quantization(quantization_config)
@@ -503,7 +508,7 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         """Constructor arguments; a regularizer of the activity is always listed, as in Keras."""
         config = super().get_config()
         config.setdefault("activity_regularizer", None)
-        if config.get("gptq_unpacked_column_size") is None:
+        if not config.get("gptq_unpacked_column_size"):
             config.pop("gptq_unpacked_column_size", None)
         return config
 
@@ -579,9 +584,12 @@ class Lambda(Layer):
                 f"Lambda: `function` must be callable. Received: {function!r} of type"
                 f" {type(function).__name__}"
             )
+        if arguments and not isinstance(arguments, Mapping):
+            raise TypeError(f"Lambda: `arguments` must be a dict. Received: {arguments!r}")
         self.arguments = arguments or {}
         self.function = function
         self.mask = mask
+        self._makes_mask = callable(mask)
         self.supports_masking = mask is not None
         self._output_shape = output_shape
         names = _parameter_names(function)
@@ -604,7 +612,7 @@ class Lambda(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return what the `mask` argument says."""
-        return self.mask(inputs, mask) if callable(self.mask) else self.mask
+        return self.mask(inputs, mask) if self._makes_mask else self.mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return what the `output_shape` argument says, or infer it.

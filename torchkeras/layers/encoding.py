@@ -299,7 +299,12 @@ class Discretization(DataLayer):
 
     @bin_boundaries.setter
     def bin_boundaries(self, value: Any) -> None:
-        boundaries = None if value is None else Constant(np.asarray(value, dtype="float64"))
+        try:
+            boundaries = None if value is None else Constant(np.asarray(value, dtype="float64"))
+        except ValueError as error:
+            raise ValueError(
+                f"Discretization: `bin_boundaries` must be numbers. Received: {value!r}"
+            ) from error
         self.__dict__.update(_given_boundaries=value, _boundaries=boundaries)
 
     @property

@@ -9,6 +9,7 @@ tensors stay on their device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,21 @@ def hashed(values: Tensor | Sequence[bytes], count: int, key: Sequence[int] | No
     return buckets(words, count)
 
 
+def _whole_bins(layer: DataLayer, num_bins: Any) -> int:
+    """The number of bins as an integer; `1e3` is one.
+
+    Raises:
+        ValueError: It is none, or not positive.
+    """
+    whole = isinstance(num_bins, Real) and num_bins == num_bins // 1
+    if not whole or num_bins <= 0:
+        raise ValueError(
+            f"The `num_bins` for `{type(layer).__name__}` cannot be `None` or non-positive values,"
+            f" and must be an integer. Received: num_bins={num_bins!r}."
+        )
+    return num_bins if isinstance(num_bins, int) else int(num_bins)
+
+
 @builtin("keras.layers.Hashing")
 class Hashing(DataLayer):
     """Puts strings or integers into a fixed number of bins by their hashes.
@@ -115,11 +131,7 @@ class Hashing(DataLayer):
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = "int64" if output_mode == "int" else floatx()
         super().__init__(**kwargs)
-        if num_bins is None or num_bins <= 0:
-            raise ValueError(
-                "The `num_bins` for `Hashing` cannot be `None` or non-positive values. Received:"
-                f" num_bins={num_bins}."
-            )
+        num_bins = _whole_bins(self, num_bins)
         if output_mode == "int" and self.dtype_policy.name not in ("int32", "int64"):
             raise ValueError(
                 'When `output_mode="int"`, `dtype` should be an integer type, "int32" or "int64".'
@@ -231,7 +243,7 @@ class HashedCrossing(DataLayer):
         super().__init__(name=name, dtype=dtype)
         refuse_sparse(sparse)
         check_option(output_mode, ("int", "one_hot"), "output_mode", "HashedCrossing")
-        self.num_bins = num_bins
+        self.num_bins = _whole_bins(self, num_bins)
         self.output_mode = output_mode
         self.sparse = sparse
 

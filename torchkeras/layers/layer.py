@@ -467,6 +467,10 @@ class Layer(Quantizing, CallEffects, Operation):
         spec = CallSpec(self, args, kwargs)
         if not alone and not self._allow_non_tensor_positional_args:
             self._check_positional(args)
+        place = self._call_signature.before_training
+        if len(args) > place:  # from there on by name, as `training` is handed on
+            names = self._call_signature.names[place:]
+            args, kwargs = args[:place], {**kwargs, **dict(zip(names, args[place:], strict=False))}
         assert_input_compatibility(self.input_spec, spec.first, self.name)
         outer_training, outer_arguments = CONTEXT.training, CONTEXT.arguments
         with self._name_scope():

@@ -35,6 +35,8 @@ class Masking(Layer):
         super().__init__(**kwargs)
         if isinstance(mask_value, dict) and mask_value.get("config") is not None:
             mask_value = deserialize_keras_object(mask_value)  # a tensor, as files hold it
+        if isinstance(mask_value, str):
+            raise TypeError(f"Masking: `mask_value` must be a number. Received: {mask_value!r}")
         self.mask_value = mask_value
         self.supports_masking = True
         self._build_at_init()

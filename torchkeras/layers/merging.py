@@ -439,7 +439,11 @@ class Dot(Merge):
         a, b = input_shape
         if a is not None and b is not None:
             i, j = self._axis_pair(len(a), len(b))
-            if i >= len(a) or j >= len(b) or a[i] != b[j]:
+            if i >= len(a) or j >= len(b):
+                raise self._error(
+                    "`axes` must be axes of the inputs", axes=self.axes, input_shape=input_shape
+                )
+            if a[i] != b[j]:
                 raise self._error(
                     "the inputs differ in size along `axes`",
                     axes=self.axes,

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..constraints import get as get_constraint
 from ..dtypes import to_torch
 from ..initializers import get as get_initializer
-from ..naming import explain
+from ..naming import check_some_axis, explain
 from ..registry import builtin
 from ..regularizers import get as get_regularizer
 from ..variables import Variable
@@ -231,7 +231,7 @@ class GroupNormalization(Normalizing):
             )
         super().__init__(**kwargs)
         self.groups = int(groups)
-        self.axis = axis
+        self.axis = int(axis) if isinstance(axis, numbers.Integral) else axis
         self.epsilon = epsilon
         self.center = center
         self.scale = scale
@@ -326,7 +326,7 @@ class RMSNormalization(Normalizing):
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = int(axis) if isinstance(axis, numbers.Integral) else axis
         self.epsilon = epsilon
 
     def build(self, input_shape: Shape) -> None:
@@ -383,7 +383,7 @@ class UnitNormalization(Normalizing):
         what = "Invalid value for `axis` argument: expected an int or a list/tuple of ints"
         self.axis = _integer_axes(self, axis, what)
         self.supports_masking = True
-        self._dim = axis if isinstance(axis, int) else tuple(axis)
+        self._dim = self.axis if isinstance(self.axis, int) else tuple(self.axis)
         self._build_at_init()
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -394,8 +394,9 @@ class UnitNormalization(Normalizing):
 
 def _integer_axes(layer: Layer, axis: Any, what: str) -> int | list[int]:
     """Return `axis` as the layer keeps it: an integer, or a list of them; else raise `what`."""
-    if isinstance(axis, int):
-        return axis
+    check_some_axis(type(layer).__name__, axis)
+    if isinstance(axis, numbers.Integral):
+        return int(axis)
     if isinstance(axis, (list, tuple)):
         return list(axis)
     raise TypeError(explain(f"{type(layer).__name__} '{layer.name}': {what}.", given=repr(axis)))

@@ -451,8 +451,10 @@ def _output_size(value: Any, rank: int) -> tuple[int, ...]:
         ValueError: It is a sequence of another length than one, for one axis.
     """
     if isinstance(value, int):
-        return (value,) * rank
+        value = (value,) * rank
     if isinstance(value, (tuple, list)) and len(value) == rank:
+        if 0 in value:
+            raise ValueError(f"`output_size` must be positive. Received: output_size={value}")
         return tuple(value)
     wrong_length = rank == 1 and isinstance(value, (tuple, list))
     raise (ValueError if wrong_length else TypeError)(

@@ -40,6 +40,9 @@ class Rescaling(DataLayer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        for name, value in (("scale", scale), ("offset", offset)):
+            if isinstance(value, str):
+                raise TypeError(f"Rescaling: `{name}` must be a number. Received: {value!r}")
         self.__dict__.update(scale=scale, offset=offset)
         self.supports_masking = True
         self._numbers = isinstance(scale, (int, float)) and isinstance(offset, (int, float))

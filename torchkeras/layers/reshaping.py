@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -112,7 +113,11 @@ class Reshape(_Rearrangement):
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         target = tuple(target_shape)
-        sizes = [size for size in target if isinstance(size, int)]
+        if not all(size is None or isinstance(size, Integral) for size in target):
+            raise TypeError(
+                f"Reshape: `target_shape` must be of integers. Received: {target_shape!r}"
+            )
+        sizes = [size for size in target if size is not None]
         if any(size < -1 for size in sizes):
             raise self._error(
                 "each size must be a non-negative integer, or -1 for what is left. Received:"

@@ -98,6 +98,8 @@ class RNN(Layer):
         **kwargs: Any,
     ) -> None:
         if isinstance(cell, (list, tuple)):
+            if not cell:
+                raise ValueError(f"RNN: `cell` must hold at least one cell. Received: {cell!r}")
             cell = StackedRNNCells(cell)
         for name in ("call", "state_size"):
             if name not in dir(cell):
@@ -134,6 +136,14 @@ class RNN(Layer):
         self._drops = False
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        if len(sequences_shape) < 3:
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__} '{self.name}': there are no time steps.",
+                    input_shape=tuple(sequences_shape),
+                    expected="(batch, timesteps, ...)",
+                )
+            )
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((sequences_shape[0], *sequences_shape[2:]))
             self.cell.built = True

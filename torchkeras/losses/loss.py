@@ -27,7 +27,7 @@ from torch import Tensor
 from ..config import default_device, floatx
 from ..dtype_policies import get as get_dtype_policy
 from ..dtypes import readable, to_torch
-from ..naming import auto_name, explain
+from ..naming import auto_name, check_some_axis, explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..tree import flatten, is_nested, map_structure, map_structure_up_to
 
@@ -491,6 +491,7 @@ class FunctionLoss(LossFunctionWrapper):
 
     def __init__(self, fn: Callable[..., Any], **kwargs: Any) -> None:
         super().__init__(fn, **kwargs)
+        check_some_axis(type(self).__name__, kwargs.get("axis"))
         for name, value in self._fn_kwargs.items():
             setattr(self, name, value)
 

@@ -7,7 +7,7 @@ Sources: Davis & Goadrich 2006 (interpolated PR curve), Flach & Kull 2015 (preci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -99,6 +99,10 @@ class AUC(ConfusionMetric):
         self.summation_method = _one_of("summation_method", summation_method, AUCSummationMethod)
         self._init_from_thresholds = thresholds is not None
         if thresholds is not None:
+            if isinstance(thresholds, (str, Mapping)) or any(
+                isinstance(value, str) for value in thresholds
+            ):
+                raise TypeError(f"AUC: `thresholds` must be numbers. Received: {thresholds!r}")
             inner = sorted(float(value) for value in thresholds)
             even = is_even([0.0, *inner, 1.0])
             num_thresholds = len(inner) + 2

@@ -27,6 +27,7 @@ from ..losses.loss import (
     to_tensor,
     weight_error,
 )
+from ..naming import check_some_axis
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..variables import READING
 from .metric import Deferred, Metric
@@ -328,6 +329,7 @@ class FunctionMetric(MeanMetricWrapper):
 
     def __init__(self, fn: Callable[..., Any], direction: str, **kwargs: Any) -> None:
         super().__init__(fn, **kwargs)
+        check_some_axis(type(self).__name__, kwargs.get("axis"))
         for name, value in self._fn_kwargs.items():
             setattr(self, name, value)
         self._direction = direction

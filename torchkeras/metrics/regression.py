@@ -176,7 +176,7 @@ class R2Score(Metric):
                 "R2Score: Invalid value for argument `class_aggregation`. Expected one of"
                 f" {options}. Received: {class_aggregation!r}"
             )
-        if num_regressors < 0:
+        if not num_regressors >= 0:  # not a number, either
             raise ValueError(
                 "R2Score: Invalid value for argument `num_regressors`. Expected a value >= 0."
                 f" Received: {num_regressors!r}"

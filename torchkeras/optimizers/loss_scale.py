@@ -84,6 +84,11 @@ class LossScaleOptimizer(Optimizer):
             raise ValueError(
                 f"LossScaleOptimizer does not support arguments: `{'`, `'.join(kwargs)}`."
             )
+        if not isinstance(inner_optimizer, Optimizer):
+            raise TypeError(
+                "LossScaleOptimizer: `inner_optimizer` must be an optimizer. Received:"
+                f" {inner_optimizer!r}"
+            )
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.initial_scale = initial_scale

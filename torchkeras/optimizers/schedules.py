@@ -126,7 +126,7 @@ class ExponentialDecay(_Schedule):
         self.decay_steps = _positive("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
-        self.name = name
+        self.name = _checked_name(name)
 
     def __call__(self, step: Any) -> torch.Tensor:
         exponent = _as_step(step, self.initial_learning_rate) / self.decay_steps
@@ -166,7 +166,7 @@ class InverseTimeDecay(_Schedule):
         self.decay_steps = _positive("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
-        self.name = name
+        self.name = _checked_name(name)
 
     def __call__(self, step: Any) -> torch.Tensor:
         units = _as_step(step, self.initial_learning_rate) / self.decay_steps
@@ -206,7 +206,7 @@ class PiecewiseConstantDecay(_Schedule):
             )
         self.boundaries = boundaries
         self.values = values
-        self.name = name
+        self.name = _checked_name(name)
 
     def __call__(self, step: Any) -> torch.Tensor:
         step = _as_tensor(step)
@@ -251,7 +251,7 @@ class PolynomialDecay(_Schedule):
         self.end_learning_rate = end_learning_rate
         self.power = power
         self.cycle = cycle
-        self.name = name
+        self.name = _checked_name(name)
 
     def __call__(self, step: Any) -> torch.Tensor:
         step = _as_step(step, self.initial_learning_rate)
@@ -297,7 +297,7 @@ class CosineDecay(_Schedule):
         self.initial_learning_rate = initial_learning_rate
         self.decay_steps = _positive("decay_steps", decay_steps)
         self.alpha = alpha
-        self.name = name
+        self.name = _checked_name(name)
         self.warmup_target = warmup_target
         self.warmup_steps = warmup_steps
 
@@ -353,7 +353,7 @@ class CosineDecayRestarts(_Schedule):
         self._t_mul = t_mul
         self._m_mul = m_mul
         self.alpha = alpha
-        self.name = name
+        self.name = _checked_name(name)
 
     def __call__(self, step: Any) -> torch.Tensor:
         fraction = _as_step(step, self.initial_learning_rate) / self.first_decay_steps
@@ -440,6 +440,15 @@ def as_number(rate: Any) -> float | torch.Tensor:
     if isinstance(rate, torch.Tensor) and rate.device.type != "cpu":
         return rate
     return float(rate.detach() if isinstance(rate, torch.Tensor) else rate)
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or "/" in name:
+        raise ValueError(
+            "Argument `name` of a schedule must be a string and cannot contain character `/`."
+            f" Received: name={name!r}"
+        )
+    return name
 
 
 def _positive(name: str, value: Any) -> Any:

@@ -107,7 +107,7 @@ class SGD(Optimizer):
             momentum=self.momentum if momenta else 0.0,
             lr=rate,
             dampening=dampening,
-            nesterov=self.nesterov and bool(momenta),
+            nesterov=bool(self.nesterov and momenta),
             maximize=False,
             is_first_step=False,
         )
