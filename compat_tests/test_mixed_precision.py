@@ -4,6 +4,7 @@ The layers are those of the table in `test_layers_files.py`, which is complete.
 """
 
 import keras
+import numpy as np
 import pytest
 from test_layers_files import LAYERS, LIBRARIES, build, example, variables_of
 
@@ -51,3 +52,23 @@ def test_layers(name):
     for policy in POLICIES:
         theirs = dtypes(keras, policy, LINES[name])
         assert dtypes(torchkeras, policy, LINES[name]) == theirs, policy
+
+
+@pytest.mark.parametrize("dtype", ["float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda k, dtype: k.layers.Dense(2, dtype=dtype),
+        lambda k, dtype: k.layers.BatchNormalization(dtype=dtype),
+        lambda k, dtype: k.layers.AlphaDropout(0.5, seed=1, dtype=dtype),
+    ],
+)
+def test_whole_numbers_give_the_dtype_of_the_layer(make, dtype):
+    x = np.array([[1, 2], [3, 5]], "int64")
+    found = []
+    for library in LIBRARIES.values():
+        library.utils.set_random_seed(0)
+        y = make(library, dtype)(x, training=True)
+        found.append((text(y.dtype), library.ops.convert_to_numpy(library.ops.cast(y, "float32"))))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3)

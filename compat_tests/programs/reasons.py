@@ -285,7 +285,22 @@ _DATA: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `draws`.
-_DRAWS: tuple[Reason, ...] = ()
+_DRAWS: tuple[Reason, ...] = (
+    Reason(
+        "The symbolic output of a user's layer has the dtype that its call gives; Keras's stand-ins"
+        " for weights inside leave out the cast to the compute dtype, and say float32.",
+        source=r"class Custom\(",
+        theirs=r"^float32$",
+        ours=r"^b?float16$",
+    ),
+    Reason(
+        "Whole numbers are normalized in the layer's compute dtype, as its symbolic output says;"
+        " Keras rounds the results to whole numbers again, or gives float32.",
+        source=r"(RMS|Unit|Spectral)Normalization\(",
+        theirs=r"^y\d (u?int\d+|float32) \(",
+        ours=r"^y\d b?float\d+ \(",
+    ),
+)
 
 # Found by the programs of `lives`.
 _H5 = r"load_model\('\w+\.h5'"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import epsilon as config_epsilon
+from ..dtypes import to_torch
 from ..graph.context import CONTEXT
 from ..initializers import get as get_initializer
 from ..naming import explain
@@ -167,6 +168,8 @@ class BatchNormalization(Normalizing):
         weights = self.gamma, self.beta, self.moving_mean, self.moving_variance
         x, statistics = inputs, weights[2:]
         if x.dtype is not statistics[0].dtype or x.dtype in _HALF:
+            if not x.is_floating_point():
+                return self._unfused(inputs, train, mask)
             x, *weights = self._widened(x, *weights)
         if self._flatten:
             x = x.reshape(-1, inputs.shape[2])
@@ -186,7 +189,6 @@ class BatchNormalization(Normalizing):
 
     def _widened(self, x: Tensor, *weights: Tensor | None) -> tuple[Tensor | None, ...]:
         """Input and weights in dtypes that torch's kernel combines: equal, or half and float32."""
-        x = x if x.is_floating_point() else x.float()
         wide = torch.promote_types(x.dtype, torch.float32)
         return (x, *(None if weight is None else weight.to(wide) for weight in weights))
 
@@ -232,7 +234,7 @@ class BatchNormalization(Normalizing):
         factor = (factor if gamma is None else factor * gamma).view(shape)
         x = (x - mean.view(shape)) * factor
         x = x if beta is None else x + beta.view(shape)
-        return x.to(inputs.dtype) if inputs.is_floating_point() else x
+        return x.to(inputs.dtype if inputs.is_floating_point() else to_torch(self.compute_dtype))
 
     def _moments(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the mean and variance of each channel in a batch; subclasses may override it."""

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..activations import KERNELS, linear
-from ..dtypes import result_type, to_torch
 from ..graph.keras_tensor import KerasTensor
 from ..initializers import VarianceScaling
 from ..naming import explain
@@ -47,7 +46,7 @@ Shape = Sequence["int | None"]
 
 def _matched(x: Tensor, *weights: Tensor | None) -> list[Tensor | None]:
     """`x` and the weights in the dtype they promote to; an integer `x` becomes floating."""
-    dtype = to_torch(result_type(x.dtype, weights[0].dtype))
+    dtype = torch.promote_types(x.dtype, weights[0].dtype)
     return [None if t is None else t.to(dtype) for t in (x, *weights)]
 
 

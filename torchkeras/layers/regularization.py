@@ -400,6 +400,7 @@ class AlphaDropout(_Noise):
             shape = tuple(n if given is None else given for n, given in pairs)
         generator = generator_for(self.seed_generator, inputs.device)
         draws = torch.rand(shape, generator=generator, dtype=to_torch(None), device=inputs.device)
+        inputs = inputs if inputs.is_floating_point() else inputs.to(draws.dtype)
         kept = (draws >= self.rate).to(inputs.dtype)
         scale = ((1 - self.rate) * (1 + self.rate * _SELU_LIMIT**2)) ** -0.5
         offset = -scale * _SELU_LIMIT * self.rate
