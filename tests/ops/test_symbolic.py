@@ -285,3 +285,21 @@ def test_a_tensor_that_is_left_out_is_none_in_the_graph():
     y = ops.batch_normalization(kt(None, 3), np.zeros(3), np.ones(3), -1, scale=kt(3))
     arguments = y._keras_history.operation._inbound_nodes[0].arguments
     assert len(arguments.args) == 5 and arguments.args[3] is None and not arguments.kwargs
+
+
+def test_sizes_of_matrices_that_are_not_known():
+    assert ops.solve(kt(3, 3), kt(None)).shape == (3,)
+    assert ops.solve_triangular(kt(3, 3), kt(None, 2)).shape == (3, 2)
+    assert ops.cdist(kt(2, None), kt(4, 3)).shape == (2, 4)
+    assert ops.lstsq(kt(None, 2), kt(4, 2)).shape == (2, 2)  # torch has no kernel without data
+    with pytest.raises(ValueError):
+        ops.lstsq(kt(3, 2), kt(4, 2))
+    images, numbers = kt(4, 5, None), np.ones(2, "float32")
+    moved = ops.image.scale_and_translate(images, (6, 7, 2), numbers, numbers, (0, 1), "linear")
+    assert moved.shape == (6, 7, 2)
+
+
+def test_arrays_in_graphs_are_converted_as_elsewhere():
+    """torch computes with its wider unsigned dtypes in few places; `as_tensor` makes signed ones."""
+    x, numbers = Input((2,), dtype="uint16"), np.array([1, 3], "uint16")
+    assert Model(x, ops.less_equal(x, numbers))(np.array([[2, 2]], "uint16")).tolist() == [[0, 1]]

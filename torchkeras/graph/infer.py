@@ -173,21 +173,24 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     Raises:
         Exception: Whatever the function raises on tensors without data, if it fails on zeros too.
     """
+    device = torch.device("meta")
     try:
-        return _infer(function, args, kwargs, torch.device("meta"))
+        return _infer(function, args, kwargs, device)
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        meta = torch.device("meta")
-        attempts: list[tuple[torch.device, _Bound, tuple[int, int]]]
-        attempts = [(default_device(), {}, _STAND_INS)]
-        if type(error) in (RuntimeError, SizeMismatch):  # torch tells of sizes by the former
-            attempts.append((meta, {}, _DIVISIBLE))
-            attempts += ((meta, bound, _STAND_INS) for bound in _bindings(args, kwargs))
-        for device, bound, stand_ins in attempts:
+        first: Exception = error
+    try:
+        return _infer(function, args, kwargs, default_device())
+    except Exception as error:
+        if isinstance(first, NotImplementedError):  # of a kernel, which says nothing of the sizes
+            first, device = error, default_device()
+    if type(first) in (RuntimeError, SizeMismatch):  # torch tells of sizes by the former
+        ways = ((bound, _STAND_INS) for bound in _bindings(args, kwargs))
+        for bound, stand_ins in itertools.chain([({}, _DIVISIBLE)], ways):
             try:
                 return _infer(function, args, kwargs, device, bound, stand_ins)
             except Exception:  # the first error is the one that tells
                 continue
-        raise error from None
+    raise first from None
 
 
 def infer_elementwise(

@@ -14,11 +14,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
-from ..dtypes import readable
+from ..dtypes import as_tensor
 from ..naming import explain
 from ..tree import flatten, map_structure
 from .code import Code
@@ -310,8 +309,7 @@ class Lowering:
         if isinstance(value, torch.nn.Parameter):
             self.constants.register_parameter(key, value)
         elif isinstance(value, torch.Tensor) or hasattr(value, "__array__"):
-            array = value if isinstance(value, torch.Tensor) else readable(np.asarray(value))
-            self.constants.register_buffer(key, torch.as_tensor(array), persistent=False)
+            self.constants.register_buffer(key, as_tensor(value), persistent=False)
         else:  # of a layer, the weights are not the model's
             object.__setattr__(self.constants, key, value)
         return self._target.get_attr(f"_constants.{key}")

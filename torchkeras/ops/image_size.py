@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..dtypes import result_type
+from ..graph.context import CONTEXT
 from ..graph.infer import known_shape
 from ..graph.operation import op
 from .common import as_tensor
@@ -416,6 +417,9 @@ def scale_and_translate(
     """
     check_choice("method", method, _KERNELS)
     images = as_tensor(images)
+    if CONTEXT.meta and isinstance(output_shape, (list, tuple)):
+        pairs = zip(images.shape, known_shape(images), output_shape, strict=True)
+        images = images.new_empty([b if a is None and b else size for size, a, b in pairs])
     dtype = result_type(*(getattr(x, "dtype", float) for x in (scale, translation)))
     scale, translation = as_tensor(scale, dtype, images), as_tensor(translation, dtype, images)
     integer = not images.is_floating_point()

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..graph.infer import SizeMismatch
 from ..graph.operation import op
 from .common import as_tensor
 from .image_common import IMAGE_PATH, as_images, check_choice, in_batches, in_floats
@@ -320,7 +321,7 @@ def perspective_transform(
                 f" Received: {name}.shape={tuple(points.shape)}"
             )
     if start.shape != end.shape:
-        raise ValueError(
+        raise SizeMismatch(
             "start_points and end_points must have the same shape. Received:"
             f" start_points.shape={tuple(start.shape)}, end_points.shape={tuple(end.shape)}"
         )

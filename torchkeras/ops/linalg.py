@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph.infer import SizeMismatch
 from ..graph.operation import op
 from ..tree import map_structure
 from .common import Axes, as_floating, as_tensor, as_tensors, check_known
@@ -231,7 +232,7 @@ def _equation(a: Any, b: Any) -> tuple[Tensor, Tensor]:
         raise ValueError("Expected input `b` to have rank >= 1. Received a scalar.")
     rows = b.shape[-2] if b.ndim == a.ndim else b.shape[-1]
     if b.ndim in (a.ndim, a.ndim - 1) and rows != a.shape[-1]:
-        raise ValueError(
+        raise SizeMismatch(
             "`b` must have as many rows as `a` has columns."
             f" Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}"
         )

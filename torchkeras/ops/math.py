@@ -242,7 +242,7 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
             f"cdist: expected at least 2 axes. Received: {tuple(x.shape)} and {tuple(y.shape)}"
         )
     if x.shape[-1] != y.shape[-1]:
-        raise ValueError(
+        raise SizeMismatch(
             "cdist: the last axes must be of one size."
             f" Received: {tuple(x.shape)} and {tuple(y.shape)}"
         )
@@ -384,7 +384,7 @@ def _window(window: Any, length: int, like: Tensor) -> Tensor:
         return kernel(length, periodic=True, **options)
     window = as_tensor(window, like.dtype, like)
     if tuple(window.shape) != (length,):
-        raise ValueError(
+        raise SizeMismatch(
             f"The shape of `window` must be equal to ({length},). Received: {tuple(window.shape)}"
         )
     return window

@@ -440,7 +440,7 @@ def sparse_categorical_crossentropy(
         target = target.squeeze(axis)
     axis = axis % output.ndim
     if target.shape != output.shape[:axis] + output.shape[axis + 1 :]:
-        raise ValueError(
+        raise SizeMismatch(
             "Arguments `target` and `output` must have the same shape up until the last dimension:"
             f" target.shape={tuple(target.shape)}, output.shape={tuple(output.shape)}"
         )
