@@ -91,7 +91,7 @@ def _square(w: Writer, rank: int = 3) -> Shape:
 def _definite(w: Writer) -> str:
     """A symmetric matrix without zero or equal eigenvalues."""
     x = w.array((3, 3), w.wide())
-    return f"ops.matmul({x}, ops.transpose({x})) + 2 * np.eye(3, dtype='float32')"
+    return f"ops.matmul({x}, ops.transpose({x})) + 2 * ops.eye(3)"
 
 
 @calls("cholesky", "eigh", "logdet", "slogdet")
