@@ -190,13 +190,14 @@ def test_data_that_cannot_be_split(data):
             library.utils.split_dataset(data, 0.5)
 
 
-def test_split_of_a_tensorflow_dataset():
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_split_of_a_tensorflow_dataset(shuffle):
     tensorflow = pytest.importorskip("tensorflow")
     x, y = np.arange(10.0), np.arange(10, 20)
     data = tensorflow.data.Dataset.from_tensor_slices((x, y)).batch(4)
-    left, right = utils.split_dataset(data, 0.7)
+    left, right = utils.split_dataset(data, 0.7, shuffle=shuffle, seed=1)
     assert isinstance(left, tensorflow.data.Dataset)
-    expected = keras.utils.split_dataset(data, 0.7)
+    expected = keras.utils.split_dataset(data, 0.7, shuffle=shuffle, seed=1)
     for ours, theirs in zip((left, right), expected, strict=True):
         batches = [[v.numpy().tolist() for v in batch] for batch in ours]
         assert batches == [[v.numpy().tolist() for v in batch] for batch in theirs]

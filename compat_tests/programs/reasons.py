@@ -159,16 +159,16 @@ _DATA: tuple[Reason, ...] = (
     Reason(
         "A generator goes on where it stopped, and one that has ended yields no more; Keras begins"
         " each further epoch and validation with the two batches that it had looked at.",
-        source=r"(?s)def batches\(\).*epochs=2",
-        theirs=r"^(train|test|history|evaluated|predicted)[\s.]",
-        ours=r"^(train|test|history|evaluated|predicted)[\s.]",
+        source=r"(?s)def batches\(\).*epochs=2.*callbacks=\[told\]",
+        theirs=r"^worn [\d.e-]+$|\(more output: worn [\d.e-]+\)$",
+        ours=r"^ran to its end$",
     ),
     Reason(
         "An epoch of a `PyDataset` has each of its batches once; with workers, Keras leaves batches"
         " in its queue when it looks at the first, and the next epoch begins with those.",
-        source=r"(?s)Batches\(workers=2.*model\.(fit|evaluate)\(",
-        theirs=r"^(train|test|history|evaluated|predicted)[\s.]",
-        ours=r"^(train|test|history|evaluated|predicted)[\s.]",
+        source=r"trained\(Batches\(workers=2",
+        theirs=r"^as with one False$",
+        ours=r"^as with one True$",
     ),
     Reason(
         "`to_categorical` gives floats for tensors too, and counts the classes where it is not"
@@ -194,8 +194,8 @@ _DATA: tuple[Reason, ...] = (
         " beginning and the end; Keras hands torch sizes that do not add up, and no generator, by"
         " which it shuffles all the same.",
         source=r"split_dataset\(",
-        theirs=r"Sum of input lengths does not equal|^(element|part) ",
-        ours=r"^ran to its end$|^(element|part) ",
+        theirs=r"Sum of input lengths does not equal|^kept False$",
+        ours=r"^ran to its end$|^kept True$",
     ),
     Reason(
         "Data without samples is refused with what its shapes are; Keras fails in `predict` at a"

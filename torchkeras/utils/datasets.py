@@ -9,6 +9,7 @@ Sources: `keras.utils` for names, defaults and which samples there are.
 from __future__ import annotations
 
 import importlib
+import random
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def split_dataset(
         right_size: Likewise.
         shuffle: Draw the samples of the parts at random. Else the left part is the beginning, the
             right one the end.
-        seed: For the draw; by default torch's generator goes on.
+        seed: For the draw; by default torch's generator goes on, or Python's for a
+            `tf.data.Dataset`.
         preferred_backend: `"torch"` or `"tensorflow"`, which needs that package. Default:
             `"tensorflow"` for a `tf.data.Dataset`, else `"torch"`.
 
@@ -72,7 +74,10 @@ def split_dataset(
     samples = _samples(dataset, is_tensorflow)
     left, right = _split_sizes(left_size, right_size, len(samples))
     order: Any = range(len(samples))
-    if shuffle:
+    if shuffle and (is_tensorflow or preferred_backend == "tensorflow"):  # drawn as there
+        order = list(order)
+        random.Random(random.randint(0, 10**6) if seed is None else seed).shuffle(order)
+    elif shuffle:
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         order = torch.randperm(len(samples), generator=generator).tolist()
     parts = Subset(samples, order[:left]), Subset(samples, order[-right:])

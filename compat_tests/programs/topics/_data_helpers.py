@@ -33,8 +33,23 @@ def utilities(draw: Draw) -> str:
     left, right = draw.one(["0.5", "0.25", "2"]), draw.one(["None", "0.25", "1"])
     if draw.chance():
         left, right = right, left
-    split = f"left_size={left}, right_size={right}, shuffle={draw.one([True, False])}, seed=1"
+    shuffle = draw.chance()
+    split = f"left_size={left}, right_size={right}, shuffle={shuffle}, seed=1"
     of = draw.one(["a", "(a, b)", "[a, b]", "{'a': a, 'b': b}", "a.tolist()"])
+    if draw.chance(0.3):
+        of = draw.one(
+            ["tf.data.Dataset.from_tensor_slices(a)", "tf.data.Dataset.from_tensor_slices((a, b))"]
+        )
+    parts = "show_batches(left)\nshow_batches(right)"
+    if not shuffle and "tf." not in of:
+        # Keras on torch shuffles all the same.
+        parts = (
+            "split = [[np.asarray(v).tolist() for v in row] for row in (*left, *right)]\n"
+            f"kept = [list(map(np.ndarray.tolist, row)) for row in"
+            f" {'zip(a, b)' if 'b' in of else 'zip(a)'}]\n"
+            "print('rows', sorted(split) if len(split) == len(kept) else len(split))\n"
+            "print('kept', split == kept[:len(left)] + kept[len(kept) - len(right):])"
+        )
     unpacked = draw.one(["a", "(a,)", "(a, b)", "(a, b, a)", "[a, b]"])
     packed = draw.one(["a", "a, b", "a, b, a", "[a]", "[a], b", "(a,)", "a, None, b"])
     strange = draw.one(["(a, b, a, b)", "()", "{}", "None"])
@@ -59,11 +74,11 @@ def utilities(draw: Draw) -> str:
         f"attempt('unpacked', lambda: keras.utils.unpack_x_y_sample_weight({strange}))",
         f"show('packed', keras.utils.pack_x_y_sample_weight({packed}))",
         f"left, right = keras.utils.split_dataset({of}, {split})\n"
-        "print(len(left), len(right))\nshow_batches(left)\nshow_batches(right)",
+        f"print(len(left), len(right))\n{parts}",
         f"attempt('split', lambda: keras.utils.split_dataset(a, left_size={size}))",
     ]
     chosen_calls = draw.some(calls, 2, 5)
-    helper = [_SHOW_BATCHES] if any("show_batches" in c for c in chosen_calls) else []
+    helper = [_SHOW_BATCHES] if any("show_batches(" in c for c in chosen_calls) else []
     return assemble(
         *helper,
         f"a, b = numbers({rows}, 3), whole({rows}, 2, seed=1)",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..drawing import Draw
 
-__all__ = ["SOURCES", "Form", "Source", "form", "model", "source"]
+__all__ = [
+    "SOURCES",
+    "Form",
+    "Source",
+    "form",
+    "generator",
+    "model",
+    "py_dataset",
+    "source",
+    "with_workers",
+]
 
 _FLOATS = ("float32", "float32", "float64", "float16")
 # Keras on torch trains from unsigned 16 and 32 bits as from their signed neighbours.
@@ -195,19 +205,18 @@ def _slices(form: Form, start: str, size: int) -> str:
     return f"keras.tree.map_structure(lambda v: v[{start}:{start} + {size}], {parts})"
 
 
-def _generator(draw: Draw, form: Form) -> Source:
+def generator(draw: Draw, form: Form, endless: bool | None = None) -> Source:
     size = draw.whole(1, 4)
-    endless = draw.chance(0.4)
+    endless = draw.chance(0.4) if endless is None else endless
     body = f"for i in range(0, {form.rows}, {size}):\n        yield {_slices(form, 'i', size)}"
     if endless:
         body = "while True:\n        " + body.replace("\n", "\n    ")
     return Source(f"def batches():\n    {body}", "batches()", steps=endless)
 
 
-def _py_dataset(draw: Draw, form: Form) -> Source:
+def py_dataset(draw: Draw, form: Form) -> Source:
     size = draw.whole(1, 4)
     count = -(-form.rows // size)
-    options = draw.one(["", "", "workers=2", "workers=2, max_queue_size=3"])
     ends = ""
     if draw.chance(0.3):
         ends = "\n    def on_epoch_end(self):\n        print('an epoch ends')"
@@ -217,8 +226,14 @@ def _py_dataset(draw: Draw, form: Form) -> Source:
         "    def __getitem__(self, index):\n"
         f"        i = index * {size}\n"
         f"        return {_slices(form, 'i', size)}{ends}\n"
-        f"data = Batches({options})"
+        "data = Batches()"
     )
+
+
+def with_workers(draw: Draw, source: Source) -> Source:
+    """The same source, where it is a `PyDataset` with two workers."""
+    options = draw.one(["workers=2", "workers=2, max_queue_size=3"])
+    return replace(source, source=source.source.replace("Batches()", f"Batches({options})"))
 
 
 def _pandas(draw: Draw, form: Form) -> Source:
@@ -272,8 +287,8 @@ SOURCES = {
     "arrays": _arrays,
     "tf": _tf,
     "loader": _loader,
-    "generator": _generator,
-    "py_dataset": _py_dataset,
+    "generator": generator,
+    "py_dataset": py_dataset,
     "pandas": _pandas,
     "hugging_face": _hugging_face,
 }

@@ -64,7 +64,7 @@ def _fitting(draw: Draw) -> str:
     shared = [] if source.batched else [f"batch_size={draw.whole(1, 5)}"]
     once = source.arguments == "batches()" and not source.steps
     fit = ["verbose=0", *shared]
-    if not once or draw.chance(0.2):
+    if not once:
         fit.insert(0, "epochs=2")
     steps = draw.whole(1, 3)
     if source.steps or (not once and draw.chance(0.15)):
@@ -95,6 +95,11 @@ def _fitting(draw: Draw) -> str:
     inputs = source.arguments if source.batched else form.inputs
     calls.append(f"show('predicted', model.predict({inputs}, {rest}))")
     chosen = draw.shuffled(calls) if draw.chance(0.4) else draw.some(calls, 1)
+    if "data = Batches()" in source.source and draw.chance():
+        # Only a built model is trained by Keras on each batch once, see `_with_workers`.
+        weights = f", sample_weight={form.weights}" if form.weights else ""
+        chosen.insert(0, f"model.test_on_batch({form.inputs}, {form.targets}{weights})")
+        source = _data_sources.with_workers(draw, source)
     openly = draw.chance(0.15)
     written = (_data_sources.model(draw, form), form.arrays, source.source, *chosen)
     return _assemble(*written, loaded=source.batched, openly=openly)
@@ -104,6 +109,8 @@ def _predicting(draw: Draw) -> str:
     """`predict` from data without targets, or with them."""
     form = _data_sources.form(draw, targets=draw.chance(0.3))
     source = _data_sources.source(draw, form)
+    if draw.chance():
+        source = _data_sources.with_workers(draw, source)
     limits = [] if source.batched else [f"batch_size={draw.whole(1, 5)}"]
     if source.steps or draw.chance(0.2):
         limits = ["steps=2"]
@@ -269,10 +276,74 @@ def _wrong(draw: Draw) -> str:
     return _assemble(plain, *shown)
 
 
+def _worn(draw: Draw) -> str:
+    """A generator that ends before the last epoch does."""
+    form = Form("a", "y", "", "a, y = numbers(7, 3), numbers(7, 2, seed=1)", 7)
+    source = _data_sources.generator(draw, form, endless=False)
+    fit = f"{source.arguments}, epochs=2, verbose=0, callbacks=[told]"
+    # The whole of the first epoch, and with arrays all but the second validation, is compared.
+    last = "'loss'" if draw.chance(0.4) else "'val_loss'"
+    if last == "'val_loss'":
+        fit = f"a, y, validation_data={fit}"
+    elif draw.chance(0.3):
+        fit += f", steps_per_epoch={draw.one([5, 9])}"
+    return _assemble(
+        "def tell(epoch, logs):\n    for name in logs:\n"
+        f"        show('worn' if epoch and name == {last} else f'epoch {{epoch}} {{name}}',"
+        " logs[name])",
+        "told = keras.callbacks.LambdaCallback(on_epoch_end=tell)",
+        "model = keras.Sequential([layers.Dense(2)])\nmodel.compile('sgd', 'mse')",
+        form.arrays,
+        source.source,
+        f"model.fit({fit})",
+    )
+
+
+def _shared_generator(draw: Draw) -> str:
+    """A generator that several calls go on with; Keras draws two batches before each."""
+    form = _data_sources.form(draw, targets=True)
+    source = _data_sources.generator(draw, form, endless=True)
+    calls = [
+        f"show('history', model.fit(data, steps_per_epoch={draw.whole(2, 4)},"
+        f" epochs={draw.whole(1, 2)}, verbose=0).history)",
+        f"show('evaluated', model.evaluate(data, steps={draw.whole(2, 4)}, verbose=0))",
+        f"show('predicted', model.predict(data, steps={draw.whole(2, 4)}, verbose=0))",
+    ]
+    lines = [draw.one(calls) for _ in range(draw.whole(2, 4))]
+    written = (_data_sources.model(draw, form), form.arrays, source.source)
+    return _assemble(*written, "data = batches()", *lines, loaded=True)
+
+
+def _with_workers(draw: Draw) -> str:
+    """A `PyDataset` with workers, which trains as with one, and that one as Keras's."""
+    form = Form("a", "y", "", "a, y = numbers(9, 3), numbers(9, 2, seed=1)", 9)
+    source = _data_sources.py_dataset(draw, form)
+    several = _data_sources.with_workers(draw, source)
+    several = several.source.rpartition("data = ")[2]
+    shuffle = draw.one(["", ", shuffle=False"])
+    one = source.source.rpartition("\n")[0]
+    return _assemble(
+        "class Watched(keras.Sequential):\n"
+        "    def train_step(self, data):\n        seen.append(float(data[1][0, 0]))\n"
+        "        return super().train_step(data)\n"
+        "    def test_step(self, data):\n        seen.append(float(data[1][0, 0]))\n"
+        "        return super().test_step(data)",
+        form.arrays,
+        one,
+        "def trained(data):\n    keras.utils.set_random_seed(1)\n"
+        "    model = Watched([layers.Dense(2)])\n    model.compile('sgd', 'mse')\n"
+        f"    history = model.fit(data, epochs=2, verbose=0{shuffle}).history\n"
+        "    return history, model.evaluate(data, verbose=0)",
+        "seen = []\none = trained(Batches())\nshow('one', (one, seen))\nfirst, seen = seen, []\n"
+        f"several = trained({several})\nprint('as with one', (one, first) == (several, seen))",
+    )
+
+
 def program(draw: Draw) -> str:
     """Write a program."""
     kinds = [_fitting] * 6 + [_predicting] * 2 + [_on_batch] * 2 + [_uneven, _own_steps, _wrong]
     kinds += [_data_helpers.utilities, _data_helpers.adapted] * 2
+    kinds += [_worn, _shared_generator, _with_workers]
     kinds += [_data_helpers.folders, _data_helpers.pipeline, _data_helpers.windows]
     written = draw.one(kinds)(draw)
     return written if written.startswith("import") else _assemble(written)

@@ -302,3 +302,13 @@ def test_training(steps):
     assert model.predict(dataset.take(2), verbose=0).shape == (16, 1)
     exact = model.evaluate(x, y, verbose=0)
     assert model.evaluate(dataset, verbose=0) == pytest.approx(exact, rel=1e-5)
+
+
+def test_splits_of_batches():
+    """As with TensorFlow, the samples are split, and put into batches of the same size again."""
+    data = Dataset.range(5).map(lambda v: (v, -v)).batch(2)
+    for made in (data, Dataset.from_tensor_slices(np.arange(5)).padded_batch(2)):
+        left, right = torchkeras.utils.split_dataset(
+            made, right_size=2, preferred_backend="torch", shuffle=False
+        )
+        assert len(left) == 3 and len(right) == 2

@@ -550,7 +550,7 @@ class Dataset:
             drop_remainder: Whether to leave out a smaller last batch.
             num_parallel_calls, deterministic: Ignored.
         """
-        return Dataset(nodes.Batched(self._node, int(batch_size), bool(drop_remainder)))
+        return _of_batches(nodes.Batched(self._node, int(batch_size), bool(drop_remainder)))
 
     def padded_batch(
         self,
@@ -569,7 +569,7 @@ class Dataset:
             padding_values: By default zeros and empty strings.
             drop_remainder: Whether to leave out a smaller last batch.
         """
-        return Dataset(
+        return _of_batches(
             nodes.PaddedBatches(
                 self._node, int(batch_size), padded_shapes, padding_values, drop_remainder
             )
@@ -628,6 +628,13 @@ class Dataset:
             buffer_size: How many to keep ready; `AUTOTUNE` for a few.
         """
         return Dataset(nodes.Prefetched(self._node, int(buffer_size)))
+
+
+def _of_batches(node: Any) -> Dataset:
+    """A dataset of batches, which says how large they are; `split_dataset` takes them apart."""
+    dataset = Dataset(node)
+    dataset._batch_size = node.size
+    return dataset
 
 
 def assume_size(count: int) -> Callable[[Dataset], Dataset]:

@@ -448,26 +448,26 @@ class Batched(Node):
         super().__init__(parent)
         if size < 1:
             raise ValueError(f"batch_size must be positive. Received: {size}")
-        self._size = size
+        self.size = size
         self.drop_remainder = drop_remainder
 
     def elements(self) -> Iterator[Any]:
         rows = self.parent.rows()
         if rows is not None:
-            return steps.batched_rows(rows, self._size, self.drop_remainder)
+            return steps.batched_rows(rows, self.size, self.drop_remainder)
         return map(self._joined, self._groups())
 
     def _groups(self) -> Iterator[list[Any]]:
-        return groups(self.parent.elements(), self._size, self.drop_remainder)
+        return groups(self.parent.elements(), self.size, self.drop_remainder)
 
     def _joined(self, elements: list[Any]) -> Any:
         return steps.stacked(elements)
 
     def count(self) -> int:
-        return count_batches(self.parent.count(), self._size, self.drop_remainder)
+        return count_batches(self.parent.count(), self.size, self.drop_remainder)
 
     def make_spec(self) -> Any:
-        size = self._size if self.drop_remainder else None
+        size = self.size if self.drop_remainder else None
         return map_structure(lambda s: TensorSpec([size, *s.shape], s.dtype), self.parent.spec)
 
 
