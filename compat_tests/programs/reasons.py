@@ -38,6 +38,33 @@ _LAYERS: tuple[Reason, ...] = (
         theirs=r"got an unexpected keyword argument '(trainable|dtype)'",
         ours=r"^ran to its end$",
     ),
+    Reason(
+        "A tensor `@` a weight of another float dtype is `ops.matmul`, on data as on symbolic"
+        " tensors; Keras leaves data to torch, which refuses to mix dtypes.",
+        source=r"(?s)x @ self\.\w+.*dtype='float64'",
+        theirs=r"RuntimeError: (?s:.*)expected m1 and m2 to have the same dtype, but got: float",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "The symbolic result of a layer in mixed precision has the dtype that it has on data; Keras"
+        " infers it without casting the weights.",
+        source=r"dtype='mixed_(b?float16)'",
+        theirs=r"^symbolic \(.*\) float32$",
+        ours=r"^symbolic \(.*\) b?float16$",
+    ),
+    Reason(
+        "A subclass's `call` may leave out what the `build` that it inherits has a default for.",
+        source=r"(?s)class Mine\(layers\.MultiHeadAttention\).*def call\(self, query, value, \*\*",
+        theirs=r"received `build\(\)` argument `key_shape`, but `call\(\)` does not have",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "`.h5` files with operation layers open; Keras cannot read what it wrote.",
+        source=r"load_model\('model\.h5'",
+        theirs=r"ValueError: Only input tensors may be passed as positional arguments"
+        r"|TypeError: .*too many positional arguments",
+        ours=r"^ran to its end$",
+    ),
 )
 
 # Found by the programs of `models`.

@@ -33,6 +33,25 @@ class Probe(Layer):
         return x
 
 
+class Listed(Layer):
+    def build(self, input_shape):
+        self.ws = []
+        self.ws.append(self.add_weight((1,), "glorot_uniform", name="w"))
+
+
+def test_a_second_build_that_fails_keeps_the_weights_and_draws_a_seed_as_in_keras():
+    layer = Listed(name="l")
+    layer.build((1, 2))
+    set_seed(1)
+    with pytest.raises(ValueError, match="already built"):
+        layer.build((1, 2))
+    assert [w.path for w in layer.weights] == ["l/w"] and layer.ws == []
+    after = make_default_seed()
+    set_seed(1)
+    make_default_seed()
+    assert make_default_seed() == after
+
+
 def test_it_is_a_module_whose_weights_are_parameters():
     layer = Linear(2, name="l")
     assert not layer.built and layer.weights == []

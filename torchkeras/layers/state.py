@@ -175,7 +175,11 @@ class LayerState(torch.nn.Module):
         if not self._may_hold(*(flatten(value) if isinstance(value, CONTAINERS) else (value,))):
             self.__dict__[name] = value
             return
-        self._modules.pop(name, None)
+        former = self._modules.pop(name, None)
+        if self._state_locked and isinstance(former, Tracked):
+            # A built layer keeps its weights, such as when `build` is called once more and fails.
+            for module in (former, *containers_in(former)):
+                self._stray_weights.extend(module._parameters.values())
         self._parameters.pop(name, None)
         self.__dict__.pop(name, None)
         if not isinstance(value, CONTAINERS):
@@ -398,8 +402,6 @@ class LayerState(torch.nn.Module):
         self._require_init()
         if args:
             shape, initializer, dtype = _positional(args, shape, initializer, dtype)
-        if self._state_locked:
-            raise self._locked_error()
         if shape is None:
             shape = ()
         elif isinstance(shape, int):
@@ -407,10 +409,13 @@ class LayerState(torch.nn.Module):
         dtype = self.variable_dtype if dtype is None else standardize_dtype(dtype)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
+        initializer = get_initializer(initializer)  # draws a seed; in Keras before it refuses
+        if self._state_locked:
+            raise self._locked_error()
         # Not `_name_scope`: a weight made in `__init__` does not settle where the layer belongs.
         with _NO_SCOPE if is_scope_of(self) else name_scope(self.name, caller=self):
             weight = Variable(
-                get_initializer(initializer),
+                initializer,
                 shape=shape,
                 dtype=dtype,
                 trainable=trainable,

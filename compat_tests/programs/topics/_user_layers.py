@@ -31,11 +31,17 @@ class UserLayer:
     restorable: bool
     counts: bool = False
 
-    def called(self, draw: Draw, layer: str, x: str) -> str:
-        """A call of `layer` on the tensor, array or symbolic tensor `x`."""
+    def called(self, draw: Draw, layer: str, x: str, told: bool = True) -> str:
+        """A call of `layer` on the tensor, array or symbolic tensor `x`.
+
+        Args:
+            draw: Where choices come from.
+            layer, x: Expressions.
+            told: Whether it may say that this is training or is not.
+        """
         arguments = {
             "one": [x],
-            "training": [x, f"{x}, training={draw.one([True, False, None])}"],
+            "training": [x, f"{x}, training={draw.one([True, False, None] if told else [None])}"],
             "mask": [x],
             "keyword": [x, f"{x}, scale=0.5", f"{x}, scale=2.0"],
             "two": [f"{x}, {x}", f"{x}, other={x}"],

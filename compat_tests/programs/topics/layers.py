@@ -9,8 +9,10 @@ from ._user_layers import UserLayer, user_layer
 
 __all__ = ["program", "user_layer"]
 
+# Keras writes the stand-in of its inference, 83, for sizes that are not known.
+_UNKNOWN = ".replace('[83, ', '[null, ')"
 # Keras notes masks that were not given as arguments of the call, so not of layers that take masks.
-_CONFIG = "attempt('config', lambda: json.dumps(model.get_config(), sort_keys=True))"
+_CONFIG = f"attempt('config', lambda: json.dumps(model.get_config(), sort_keys=True){_UNKNOWN})"
 _ONE = ("one", "training", "mask", "keyword")
 _LOOKS = (
     "show_weights('weights', layer)",
@@ -20,7 +22,8 @@ _LOOKS = (
     "attempt('parameters', lambda: layer.count_params())",
     "print('trained', [w.path for w in layer.trainable_weights])",
     "print('kept', [w.path for w in layer.non_trainable_weights])",
-    "attempt('config', lambda: json.dumps(layer.get_config(), sort_keys=True, default=str))",
+    "attempt('config', lambda: json.dumps(layer.get_config(), sort_keys=True, default=str)"
+    f"{_UNKNOWN})",
     "attempt('build config', lambda: json.dumps(layer.get_build_config()))",
     "print('built', layer.built, layer.compute_dtype, layer.supports_masking)",
     "print('repr', repr(layer).split()[0])",
@@ -73,7 +76,7 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
             f"{make}model = keras.Sequential([keras.Input(({width},)), {before}, layer, {after}])"
         )
     if style == "shared":
-        once = layer.called(draw, "layer", "x")
+        once = layer.called(draw, "layer", "x", told=False)  # which programs of `training` do
         return (
             f"{make}inputs = keras.Input(({width},))\nx = inputs\nx = {once}\n"
             f"x = {once} + {before}(inputs)\n"
@@ -89,7 +92,8 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
         )
     inner = (
         f"{make}inputs = keras.Input(({width},))\nx = {before}(inputs)\n"
-        f"x = {layer.called(draw, 'layer', 'x')}\nx = {after}(x)\nmodel = keras.Model(inputs, x)"
+        f"x = {layer.called(draw, 'layer', 'x', told=False)}\nx = {after}(x)\n"
+        "model = keras.Model(inputs, x)"
     )
     if style == "nested":
         inner += (
