@@ -32,8 +32,8 @@ _LAYERS: tuple[Reason, ...] = (
         ours=r"^shape (tuple|list|dict) \d|^ran to its end$",
     ),
     Reason(
-        "The config that is derived from a constructor has only what that constructor takes;"
-        " Keras adds `trainable` and `dtype`, and the class cannot be made from it.",
+        "A class whose constructor takes no `trainable` or `dtype` is made again from its derived"
+        " config, which holds them; Keras's cannot be.",
         source=r"def __init__\(self, units(?!.*\*\*kwargs)",
         theirs=r"got an unexpected keyword argument '(trainable|dtype)'",
         ours=r"^ran to its end$",
@@ -88,13 +88,6 @@ _MODELS: tuple[Reason, ...] = (
         source=r"super\(\).__init__\((inputs|\*args)",
         theirs=r'^config \'\{"dtype": .*, "name": "\w+", "trainable": (true|false)\}\'$',
         ours=r'^config \'\{"dtype": .*("units": \d+|"input_layers": ).*\}\'$',
-    ),
-    Reason(
-        "The config of a class without `get_config` holds only what its constructor takes; Keras's"
-        " holds more, and cannot be made into a model again.",
-        source=r"def __init__\(self\):",
-        theirs=r'^config \'\{"dtype": \{[^{}]*\{[^{}]*\}[^{}]*\}, "trainable": (true|false)\}\'$',
-        ours=r"^config '\{\}'$",
     ),
     Reason(
         "`clone_model` keeps the class of a functional subclass, and the methods with it; Keras"
@@ -344,9 +337,9 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "A layer that keeps a function by name saves it by name, to be offered when loading; Keras"
-        " refuses to save any but numbers and text.",
-        source=r"Keeper\((numbers|np\.tanh)\)",
+        "A layer that keeps a function saves it by name, to be offered when loading, or the code of"
+        " a lambda, for `safe_mode=False`; Keras refuses to save any but numbers and text.",
+        source=r"Keeper\((numbers|np\.tanh|lambda)",
         theirs=r"^(config|save|json|clone) raises NotImplementedError",
         ours=r"^(config list|save None|json True|clone '\w+')",
     ),

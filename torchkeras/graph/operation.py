@@ -211,13 +211,7 @@ class Operation:
         try:
             return cls(**config)
         except Exception as error:
-            raise TypeError(
-                explain(
-                    f"Error when deserializing class '{cls.__name__}': {error}",
-                    config=config,
-                    fix="define `from_config` where the constructor takes other arguments.",
-                )
-            ) from error
+            raise refused_config(cls, config, error) from error
 
     @property
     def input(self) -> Any:
@@ -280,15 +274,26 @@ def check_config(cls: type, config: Any) -> None:
         )
 
 
+def refused_config(cls: type, config: Any, error: Exception) -> TypeError:
+    """Return what to raise where a constructor refuses a config."""
+    return TypeError(
+        explain(
+            f"Error when deserializing class '{cls.__name__}': {error}",
+            config=config,
+            fix="define `from_config` where the constructor takes other arguments.",
+        )
+    )
+
+
 def init_config(
-    obj: Any, drop: tuple[str, ...] = ("name",), only_named: bool = False
+    obj: Any, drop: tuple[str, ...] = ("name",), allow_unnamed: bool = False
 ) -> dict[str, Any]:
     """Return the arguments that the constructor of `obj` was called with, by name.
 
     Args:
         obj: What was made.
         drop: Names to leave out.
-        only_named: Whether to leave out what went to `*args` and `**kwargs`.
+        allow_unnamed: Whether to leave out positional arguments without names, not to refuse them.
 
     Raises:
         NotImplementedError: It takes positional arguments without names.
@@ -301,13 +306,12 @@ def init_config(
     for i, (key, parameter) in enumerate(signature.parameters.items()):
         if i == 0 or key in drop:
             continue
-        if only_named and parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            continue
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = bound.arguments[key].items()
             config.update((k, v) for k, v in extra if k not in drop)
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            if bound.arguments[key]:
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+            given = parameter.kind is parameter.POSITIONAL_ONLY or bound.arguments[key]
+            if given and not allow_unnamed:
                 raise NotImplementedError(
                     f"{type(obj).__name__} takes positional arguments without names, so its config"
                     " cannot be derived. Define `get_config` and `from_config`."

@@ -30,6 +30,7 @@ from .augmentation_color import (
 )
 from .augmentation_geometric import RandomRotation, RandomShear, RandomTranslation
 from .augmentation_histogram import AutoContrast, Equalization
+from .configs import make_from
 from .data_layer import DataLayer
 from .layer import Layer, get_keras_mask
 
@@ -95,7 +96,8 @@ class Pipeline(DataLayer):
                     fix="pass what `get_config()` returned.",
                 )
             )
-        return cls(**{**config, "layers": [deserialize_keras_object(item) for item in layers]})
+        made = [deserialize_keras_object(item) for item in layers]
+        return make_from(cls, {**config, "layers": made})
 
 
 class _Policy(ImageLayer):

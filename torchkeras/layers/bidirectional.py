@@ -10,7 +10,7 @@ from torch import Tensor
 from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
-from .configs import serialize_value
+from .configs import make_from, serialize_value
 from .layer import Layer
 from .recurrent import GRU, LSTM, kernel_allowed
 
@@ -264,7 +264,7 @@ class Bidirectional(Layer):
         for name in ("layer", "backward_layer"):
             if config.get(name) is not None:
                 config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
-        return cls(**config)
+        return make_from(cls, config)
 
 
 def _copy(layer: Layer, direction: str, **changes: Any) -> Any:

@@ -83,6 +83,8 @@ def recorded_build(build: Callable[..., None]) -> Callable[..., None]:
             self.__dict__["_build_shapes"] = shapes
             self.built = True
             self._adopt_stray_weights()
+            if self._freezes_built and not self.trainable:
+                self.trainable = False
             self._lock_state()
         finally:
             self.__dict__["_building"] = False

@@ -25,6 +25,7 @@ from ..registry import builtin
 from ..tree import flatten
 from ._kernel import keep_options, make_weight
 from ._spatial import Padding, SpatialLayer, conv_output_shape, given_arguments, promoted
+from .configs import make_from
 from .input_spec import InputSpec
 from .recurrent_cells import DropoutRNNCell, Step
 from .rnn import RNN, WEIGHT_OPTIONS, mirrors_cell
@@ -403,7 +404,7 @@ class ConvLSTM(RNN):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> ConvLSTM:
         """Make the layer from its config."""
-        return cls(**config)
+        return make_from(cls, config)
 
 
 class _RankedConvLSTM(ConvLSTM):

@@ -34,7 +34,7 @@ from ..tree import flatten, map_shape_structure, map_structure
 from ._kernel import KernelLayer
 from .building import keep_settings
 from .call_spec import ignores_training
-from .configs import base_config
+from .configs import base_config, make_from
 from .input_spec import InputSpec
 from .layer import Layer
 from .quantized_kernel import QuantizedKernel
@@ -667,7 +667,7 @@ class Lambda(Layer):
         shape = config.get("output_shape")
         if isinstance(shape, list) and all(s is None or isinstance(s, int) for s in shape):
             config["output_shape"] = tuple(shape)
-        return cls(**config)
+        return make_from(cls, config)
 
 
 def _parameter_names(function: Callable[..., Any]) -> Sequence[str]:

@@ -22,6 +22,7 @@ from ..naming import explain, nearest
 from ..registry import builtin
 from ._constant import Constant
 from .adapting import batches, is_array
+from .configs import make_from
 from .data_layer import DataLayer
 
 __all__ = ["CategoryEncoding", "Discretization", "check_option", "encode", "encoded_shape"]
@@ -419,7 +420,7 @@ class Discretization(DataLayer):
         config = dict(config)
         adapted = config.get("num_bins") is not None
         boundaries = config.pop("bin_boundaries", None) if adapted else None
-        layer = cls(**config)
+        layer = make_from(cls, config)
         if boundaries is not None:
             layer.bin_boundaries = boundaries
         return layer

@@ -29,7 +29,7 @@ from ..graph.context import CONTEXT
 from ..graph.infer import known_shape, real_mode
 from ..graph.keras_tensor import KerasTensor, any_symbolic
 from ..graph.masks import get_keras_mask, set_keras_mask
-from ..graph.operation import Node, Operation, check_config, checked_name
+from ..graph.operation import Node, Operation, check_config, checked_name, refused_config
 from ..graph.remat import RematMode, get_current_remat_mode, rematerialized
 from ..naming import current_path, explain, nearest
 from ..registry import builtin
@@ -54,7 +54,7 @@ from .call_spec import (
     signature_of,
     specs_of,
 )
-from .configs import layer_config
+from .configs import layer_config, make_from, read_arguments
 from .effects import CallEffects
 from .input_spec import InputSpec, assert_input_compatibility
 from .quantizing import Quantizing
@@ -109,6 +109,8 @@ class Layer(Quantizing, CallEffects, Operation):
     # the batch), "channels_first", or "inputs" for the order of the inputs. See `Dropout`.
     _keras_memory: str | None = None
     _call_plan: CallPlan | None = None
+    # Whether what `build` makes is frozen, since the layer comes from the config of a frozen one.
+    _freezes_built = False
     # Arguments that are handed on to the layers inside, whether or not `call` takes them.
     _call_context_args: frozenset[str] = frozenset({"training"})
     # Set where a layer is made in a `RematScope`.
@@ -753,7 +755,11 @@ class Layer(Quantizing, CallEffects, Operation):
             policy = deserialize_policy(config["dtype"])
             plain = not isinstance(policy, DTypePolicyMap) and policy.quantization_mode is None
             config = {**config, "dtype": policy.name if plain else policy}
-        return super().from_config(config)
+        config = read_arguments(cls, config)  # whose names, if unknown, are reported as they are
+        try:
+            return make_from(cls, config)
+        except Exception as error:
+            raise refused_config(cls, config, error) from error
 
     # Copies leave the graph that the layer was called in behind.
 

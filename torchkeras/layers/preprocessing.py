@@ -16,6 +16,7 @@ from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
 from ._constant import Constant
 from .adapting import batches
+from .configs import make_from
 from .data_layer import DataLayer
 
 __all__ = ["Normalization", "Rescaling"]
@@ -82,7 +83,7 @@ class Rescaling(DataLayer):
             config[name] = deserialize_keras_object(
                 config.get(name, 0.0), custom_objects=custom_objects
             )
-        return cls(**config)
+        return make_from(cls, config)
 
 
 @builtin("keras.layers.Normalization")

@@ -30,6 +30,7 @@ from ..dtypes import to_torch
 from ..naming import explain
 from ..registry import builtin
 from ._constant import Constant
+from .configs import make_from
 from .input_spec import InputSpec
 from .recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
 from .recurrent_ops import by_operator, has_operator
@@ -342,7 +343,7 @@ class _OwnCellRNN(RNN):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> RNN:
         """Make the layer from its config."""
-        return cls(**config)
+        return make_from(cls, config)
 
 
 def _options(weights: Sequence[Tensor], directions: int = 1) -> tuple[Any, ...]:

@@ -28,6 +28,7 @@ from ..random import dropout as random_dropout
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..regularizers import get as get_regularizer
 from ..tree import flatten
+from .configs import make_from
 from .layer import Layer
 
 __all__ = ["DropoutRNNCell", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -605,7 +606,7 @@ class StackedRNNCells(Layer):
             deserialize_keras_object(cell, custom_objects=custom_objects)
             for cell in config["cells"]
         ]
-        return cls(cells, **{key: value for key, value in config.items() if key != "cells"})
+        return make_from(cls, {k: v for k, v in config.items() if k != "cells"}, cells)
 
 
 def output_size(cell: Any) -> int:

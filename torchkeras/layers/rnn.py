@@ -21,6 +21,7 @@ from ..naming import explain, name_scope
 from ..registry import builtin, deserialize_keras_object
 from ..tree import flatten, map_structure, pack_sequence_as
 from ..variables import Variable
+from .configs import make_from
 from .layer import Layer
 from .recurrent_cells import (
     DropoutRNNCell,
@@ -385,7 +386,7 @@ class RNN(Layer):
     ) -> RNN:
         """Make the layer, cell included, from its config."""
         cell = deserialize_keras_object(config["cell"], custom_objects=custom_objects)
-        return cls(cell, **{key: value for key, value in config.items() if key != "cell"})
+        return make_from(cls, {k: v for k, v in config.items() if k != "cell"}, cell)
 
 
 def _has_dropout(cell: Any) -> bool:

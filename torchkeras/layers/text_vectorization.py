@@ -24,7 +24,7 @@ from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
 from .adapting import batches, is_array
-from .configs import base_config
+from .configs import base_config, make_from
 from .data_layer import DataLayer
 from .encoding import check_option, encode, refuse_sparse
 from .index_lookup import standardize_output_mode
@@ -404,7 +404,7 @@ class TextVectorization(DataLayer):
                 config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
         if isinstance(config["ngrams"], list):
             config["ngrams"] = tuple(config["ngrams"])
-        return cls(**config)
+        return make_from(cls, config)
 
 
 def _check_ngrams(ngrams: Any) -> None:

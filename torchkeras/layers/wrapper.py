@@ -10,6 +10,7 @@ from torch import Tensor
 from ..naming import explain
 from ..registry import builtin, deserialize_keras_object
 from ..tree import flatten
+from .configs import make_from
 from .layer import Layer
 
 __all__ = ["TimeDistributed", "Wrapper"]
@@ -59,7 +60,7 @@ class Wrapper(Layer):
     ) -> Wrapper:
         """Make the wrapper, and the layer inside, from its config."""
         layer = deserialize_keras_object(config["layer"], custom_objects=custom_objects)
-        return cls(layer, **{key: value for key, value in config.items() if key != "layer"})
+        return make_from(cls, {k: v for k, v in config.items() if k != "layer"}, layer)
 
 
 @builtin("keras.layers.TimeDistributed")

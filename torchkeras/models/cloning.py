@@ -7,8 +7,14 @@ from typing import Any
 
 from ..graph.keras_tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
+from ..layers.configs import objects_within
 from ..naming import explain
-from ..registry import SafeModeScope, deserialize_keras_object, serialize_keras_object
+from ..registry import (
+    CustomObjectScope,
+    SafeModeScope,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
 from ..tree import assert_same_structure, flatten, lists_to_tuples, map_structure
 from .functional import Functional, constructs_functional
 from .model import Model
@@ -81,8 +87,8 @@ def clone_model(
             )
         )
     # By way of a full config, which says also how to build and to compile it.
-    known = {type(model).__name__: type(model)}
-    return deserialize_keras_object(serialize_keras_object(model), known, safe_mode=False)
+    with SafeModeScope(False):
+        return deserialize_keras_object(serialize_keras_object(model), objects_within(model))
 
 
 def _revived(model: Functional) -> Model | None:
@@ -93,7 +99,7 @@ def _revived(model: Functional) -> Model | None:
     """
     if type(model).get_config is Functional.get_config and constructs_functional(type(model)):
         return None
-    with SafeModeScope(False):
+    with SafeModeScope(False), CustomObjectScope(objects_within(model)):
         try:
             return type(model).from_config(model.get_config())
         except TypeError:
@@ -128,7 +134,9 @@ class _Cloner:
         is_layer = isinstance(layer, Layer)
         if self.clone_function is not None and is_layer and not isinstance(layer, InputLayer):
             return self.clone_function(layer)
-        with SafeModeScope(False):  # lambdas and modules in the config are of this very program
+        known = objects_within(layer) if is_layer else {}
+        # Lambdas and modules in the config are of this very program.
+        with SafeModeScope(False), CustomObjectScope(known):
             return type(layer).from_config(layer.get_config())
 
 

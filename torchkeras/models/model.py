@@ -18,6 +18,7 @@ from ..graph.infer import infer_spec
 from ..graph.keras_tensor import KerasTensor
 from ..graph.operation import check_config
 from ..layers import Layer
+from ..layers.configs import make_from, read_arguments
 from ..naming import explain, nearest
 from ..quantizers.config import Filters, QuantizationConfig
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
@@ -471,8 +472,9 @@ class Model(Trainer, Layer):
         check_config(cls, config)
         if {"name", "layers", "input_layers", "output_layers"} <= config.keys():
             return Model._functional_class.from_config.__func__(cls, config, custom_objects)
+        config = read_arguments(cls, config)
         try:
-            return cls(**config)
+            return make_from(cls, config)
         except TypeError as error:
             raise TypeError(
                 explain(
