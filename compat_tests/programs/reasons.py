@@ -280,21 +280,81 @@ _DRAWS: tuple[Reason, ...] = (
 
 # Found by the programs of `lives`.
 _H5 = r"load_model\('\w+\.h5'"
+_BUILT_BY_SHAPE = (
+    "A subclassed model that is built by a shape has its weights then, for files and optimizers;"
+    " Keras makes none in its layers, saves none, and loads none without a word."
+)
 _LIVES: tuple[Reason, ...] = (
     Reason(
         "A compiled model opens from `.h5`; Keras reads the name of a loss or metric in its own"
         " file as a class and refuses it.",
         source=_H5,
         theirs=r"ValueError: Could not deserialize 'keras\.(metrics|losses)\.\w+' because it is"
-        r" not a KerasSaveable subclass",
-        ours=r"^ran to its end$",
+        r" not a KerasSaveable subclass|^unknown raises ValueError ",
+        ours=r"^ran to its end$|^unknown '\w+'$",
     ),
     Reason(
         "A model from `.h5` trains on; Keras builds its optimizer for the weights that lie on the"
         " model itself, not in its layers, which then are unknown to it.",
         source=_H5,
-        theirs=r"^line \d+: ValueError: Unknown variable: <Variable path=",
+        theirs=r"^line \d+: ValueError: Unknown variable: <Variable path=|^optimizer list 2$"
+        r"|^ Total params: |^ Optimizer params: 2 ",
+        ours=r"^ran to its end$|^optimizer list \d+$|^ (Total|Optimizer) params: ",
+    ),
+    Reason(
+        "A loss that `compile` was given by name is named in the config of a model from `.h5` too;"
+        " Keras's holds the function.",
+        source=_H5,
+        theirs=r'^ *"loss": \{$|^ *"class_name": "function",$',
+        ours=r'^ *"loss": "\w+",$|^ *"loss_weights": ',
+    ),
+    Reason(
+        "A model of a dict of inputs opens from `.h5` as it was; Keras's cannot be called.",
+        source=_H5,
+        theirs=r"^line \d+: TypeError: too many positional arguments",
         ours=r"^ran to its end$",
+    ),
+    Reason(
+        "Saving to `.h5` leaves a model as it is; Keras takes the optimizer out of what it says"
+        " afterwards of how the model was compiled.",
+        source=r"model\.save\('\w+\.h5'",
+        theirs=r'^ *"run_eagerly": ',
+        ours=r'^ *"optimizer": \{$',
+    ),
+    Reason(
+        _BUILT_BY_SHAPE,
+        source=r"model\.build\(\(None, \d+\)\)\n((?!model\().*\n)*?.*"
+        r"(model\.load_weights\(|load_model\(|optimizer\.build\()",
+        theirs=r"^(predicted|history|loss|evaluated|weights)[. ]|^line \d+: ValueError: (A total of"
+        r" \d+ objects could not be loaded|Unknown variable: <Variable path=)",
+        ours=r"^(predicted|history|loss|evaluated|weights)[. ]|^ran to its end$",
+    ),
+    Reason(
+        _BUILT_BY_SHAPE,
+        source=r"(?s)class Net\d+\(keras\.Model\):.*load_model\('m\.keras'",
+        theirs=r"^line \d+: ValueError: A total of \d+ objects could not be loaded",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A copy of a model goes on with the generators of its layers as they are; Keras gives the"
+        " copy new seeds.",
+        source=r"(Dropout\w*|Noise)\((?s:.*)(deepcopy|pickle)",
+        theirs=r"^loss of the twin(\.0)? ",
+        ours=r"^loss of the twin(\.0)? ",
+    ),
+    Reason(
+        "A copy of a model whose optimizer was not used yet has it unused as well; Keras's has its"
+        " variables, and counts them in the summary.",
+        source=r"(?s)copy\.deepcopy\(model\).*\.summary\(",
+        theirs=r"^ (Total|Optimizer) params: ",
+        ours=r"^ Total params: |^(?! Optimizer params: )",
+    ),
+    Reason(
+        "A copy of quantized layers with adapters computes what they do; Keras merges the adapters"
+        " into the few bits of the kernel.",
+        source=r"(?s)(quantize\(.*enable_lora|enable_lora.*quantize)\(.*(deepcopy|pickle)",
+        theirs=r"^(loss of the )?twin",
+        ours=r"^(loss of the )?twin",
     ),
     Reason(
         "One loss for all of several outputs takes a weight for each of them; Keras counts the loss"
@@ -312,9 +372,11 @@ _LIVES: tuple[Reason, ...] = (
     ),
     Reason(
         "What a second `compile` leaves out, and the model goes on using, is in files and copies.",
-        source=r"(?s)\.compile\(.*metrics=.*\.compile\(|load_model\(",
-        theirs=r'^(loss|evaluated|loss of the twin) [\d.e-]+$|^ *"metrics": null',
-        ours=r'^(loss|evaluated|loss of the twin) list 2$|^ *"metrics": \[',
+        source=r"(?s)\.compile\(.*metrics=.*\.compile\(|load_model\(|model_from_json\(",
+        theirs=r'^(loss|evaluated|loss of the twin) [\d.e-]+$|^ *"metrics": null'
+        r'|^ *"(optimizer|run_eagerly)": |^(history|more) dict \[\'loss\'\]$',
+        ours=r'^(loss|evaluated|loss of the twin) list 2$|^ *"metrics": \['
+        r"|^ *\{$|^(history|more) dict \[('\w+', )?'loss'(, '\w+')?\]$",
     ),
     Reason(
         "`.h5` files with operation layers open; Keras cannot read what it wrote.",

@@ -1,5 +1,7 @@
 """`Dense`, `EinsumDense`, `Identity`, `Lambda` against plain torch."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +127,14 @@ def test_lambda_code_runs_only_on_request():
     layer = deserialize_keras_object(config, safe_mode=False)
     assert layer(torch.ones(1)).tolist() == [3.0]
     assert layer.compute_output_shape((None, 2)) == (None, 2)
+
+
+def test_lambdas_are_pickled():
+    factor = 3.0
+    layer = layers.Lambda(lambda x, shift=1.0: factor * x + shift, output_shape=lambda s: s)
+    again = pickle.loads(pickle.dumps(layer))
+    assert again(torch.ones(2)).tolist() == [4.0, 4.0]
+    assert again.compute_output_shape((2, 5)) == (2, 5) and again.name == layer.name
 
 
 def test_lambda_shape_that_cannot_be_inferred():

@@ -41,6 +41,16 @@ def test_arrays_come_back(tmp_path, place):
             assert len(store.get("other")) == 0 and store
 
 
+def test_half_precision_in_any_layout(tmp_path):
+    value = (
+        torch.arange(8.0).bfloat16().as_strided((2, 4, 1), (4, 1, 8))
+    )  # as kernels of convolutions lie
+    with H5IOStore(tmp_path / "a.h5", mode="w") as store:
+        store.make("k")["0"] = value
+    with H5IOStore(tmp_path / "a.h5", mode="r") as store:
+        assert torch.equal(store.get("k")["0"], value)
+
+
 def test_entry_at_the_top(tmp_path):
     with H5IOStore(tmp_path / "a.h5", mode="w") as store:
         store.make("")["0"] = A

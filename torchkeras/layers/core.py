@@ -669,6 +669,30 @@ class Lambda(Layer):
             config["output_shape"] = tuple(shape)
         return make_from(cls, config)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        for key in ("function", "mask", "_output_shape", "_init_arguments"):
+            state[key] = map_structure(_in_pickle, state[key])
+        return state
+
+
+class _Code:
+    """A lambda in a pickle: read back from its byte code, since it has no name to be found by."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_code, (dump_code(self.function),)
+
+
+def _in_pickle(value: Any) -> Any:
+    return _Code(value) if _is_lambda(value) else value
+
+
+def _is_lambda(value: Any) -> bool:
+    return inspect.isfunction(value) and value.__name__ == "<lambda>"
+
 
 def _parameter_names(function: Callable[..., Any]) -> Sequence[str]:
     try:
@@ -678,7 +702,7 @@ def _parameter_names(function: Callable[..., Any]) -> Sequence[str]:
 
 
 def _function_config(function: Callable[..., Any]) -> Any:
-    if inspect.isfunction(function) and function.__name__ == "<lambda>":
+    if _is_lambda(function):
         code, defaults, closure = dump_code(function)
         return {
             "class_name": "__lambda__",

@@ -54,8 +54,8 @@ def to_array(value: Any) -> tuple[np.ndarray, str | None]:
     opaque = _OPAQUE.get(value.dtype)
     if opaque is None:
         return value.resolve_conj().resolve_neg().numpy(), None
-    raw = value.contiguous().view(torch.uint8).numpy()
-    return raw.reshape(-1).view(f"V{value.element_size()}").reshape(value.shape), opaque
+    raw = value.contiguous().reshape(-1).view(torch.uint8).numpy()  # of stride 1, whatever its axes
+    return raw.view(f"V{value.element_size()}").reshape(value.shape), opaque
 
 
 def write_array(group: Any, key: str, array: np.ndarray, opaque: str | None) -> None:

@@ -114,7 +114,7 @@ def test_values_in_spite_of_gradients(installed):
     x = torch.ones(2, requires_grad=True) * 2
     assert x.numpy().tolist() == [2, 2] and np.asarray(x).dtype == np.float32
     assert np.mean(x) == 2 and np.stack([x, x]).shape == (2, 2)
-    assert float(x.sum()) == 4.0
+    assert float(x.sum()) == 4.0 == float(x.sum().bfloat16())
     total = x.sum().numpy()
     assert f"{total:.1f}" == "4.0" and round(total, 1) == 4.0 and {total: 1}[4.0] == 1
     assert repr(total) == repr(np.float32(4.0))

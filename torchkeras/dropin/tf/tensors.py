@@ -412,7 +412,7 @@ _TENSOR_METHODS: dict[str, Any] = {
     "__array_ufunc__": _array_ufunc,
     "__array_function__": _array_function,
     # Without torch's warning about the gradient.
-    "__float__": lambda self: float(_torch_numpy(self, force=True)[()]),
+    "__float__": lambda self: float(to_numpy(self)[()]),
     "assign": _assigned(torch.Tensor.copy_),
     "assign_add": _assigned(torch.Tensor.add_),
     "assign_sub": _assigned(torch.Tensor.sub_),
