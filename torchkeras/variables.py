@@ -33,8 +33,10 @@ from .naming import auto_name, current_path, explain
 from .tree import map_structure
 
 __all__ = [
+    "FREEZING",
     "READING",
     "CastVariable",
+    "Freezing",
     "Reading",
     "Variable",
     "itself",
@@ -86,6 +88,19 @@ class Reading(threading.local):
 
 
 READING = Reading()
+
+
+class Freezing:
+    """What is frozen and thawed in this process, as far as a running `fit` has to know.
+
+    Attributes:
+        version: Grows when `trainable` of a layer or weight is set.
+    """
+
+    version = 0
+
+
+FREEZING = Freezing()
 
 
 class Variable(torch.nn.Parameter):
@@ -256,6 +271,7 @@ class Variable(torch.nn.Parameter):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        FREEZING.version += 1
         self._trainable = bool(value)
         if self.is_floating_point() or self.is_complex():
             self.requires_grad_(self._trainable)

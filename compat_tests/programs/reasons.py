@@ -139,6 +139,12 @@ _TRAINING: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
+        "Configs of `Huber` hold its `delta`, and of `CosineSimilarity` its `axis`; Keras's do not.",
+        source=r"losses\.(Huber\(delta|CosineSimilarity\(axis)=",
+        theirs=r'^ *"name": |^again float',
+        ours=r'^ *"(delta|axis)": |^again float',
+    ),
+    Reason(
         "Convolutions with one filter train on few rows; in Keras torch refuses the memory of their"
         " gradient.",
         source=r"layers\.\w*Conv\w*\(",

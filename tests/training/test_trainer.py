@@ -891,3 +891,23 @@ def test_layers_that_the_first_batch_builds_are_trained(deferred):
     before = bias.item()
     model.train_on_batch(X, Y)
     assert bias.item() != before
+
+
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_train_batch_begin", "on_train_batch_end"])
+def test_callbacks_freeze_and_thaw(hook):
+    def toggle(self, at, logs=None):
+        self.model.layers[0].trainable = at >= 1
+        kernels.append(self.model.layers[0].kernel.numpy().copy())
+
+    kernels = []
+    model = Sequential([L.Input((4,)), L.Dense(2), L.Dense(1)])
+    model.compile(optimizers.SGD(0.1), "mse")
+    toggler = type("Toggler", (callbacks.Callback,), {hook: toggle})()
+    model.fit(X[:9], Y[:9], batch_size=3, epochs=3, verbose=0, callbacks=[toggler])
+    moved = [bool((a != b).any()) for a, b in zip(kernels, kernels[1:], strict=False)]
+    if hook == "on_epoch_begin":
+        assert moved == [False, True]
+    elif hook == "on_train_batch_begin":
+        assert moved == [False, True, True] * 2 + [False, True]
+    else:  # the first batch of all ran before the first hook
+        assert moved == [False, True, True] * 2 + [False, True]

@@ -23,7 +23,7 @@ from ..naming import current_path, explain, is_scope_of, name_scope
 from ..random import SeedGenerator
 from ..regularizers import get as get_regularizer
 from ..tree import flatten
-from ..variables import Variable, itself
+from ..variables import FREEZING, Variable, itself
 from .tracking import (
     CONTAINERS,
     Tracked,
@@ -644,6 +644,7 @@ class LayerState(torch.nn.Module):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         value = bool(value)
+        FREEZING.version += 1
         self.__dict__["_trainable"] = value
         for weight in self._trainable_variables:
             if isinstance(weight, Variable):

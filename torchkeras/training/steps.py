@@ -21,6 +21,7 @@ from ..graph.context import ADDING, CONTEXT
 from ..naming import explain
 from ..ops.core import convert_to_numpy
 from ..tree import flatten, map_structure
+from ..variables import FREEZING
 from .data import unpack_x_y_sample_weight
 from .jit import (
     Compile,
@@ -148,6 +149,7 @@ class _LossStep:
 
     def find_variables(self) -> None:
         """Look at the weights of the model; they may have changed since a step was last made."""
+        self.frozen_at = FREEZING.version
         self.variables = self.model.trainable_weights
         self.penalized = any(
             getattr(variable, "regularizer", None) is not None for variable in self.variables
@@ -242,6 +244,7 @@ class TrainStep(_LossStep):
 
     def is_stale(self) -> bool:
         """Whether other weights are to be trained by now."""
+        self.frozen_at = FREEZING.version
         now = self.model.trainable_weights
         return [id(weight) for weight in now] != [id(weight) for weight in self.variables]
 

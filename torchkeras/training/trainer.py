@@ -25,6 +25,7 @@ from ..graph.context import CONTEXT
 from ..graph.infer import infer_spec
 from ..naming import explain
 from ..tree import map_structure
+from ..variables import FREEZING
 from .compiling import Compiled, open_spec_of, spec_of
 from .data import (
     class_weight_to_sample_weights,
@@ -168,6 +169,13 @@ class Trainer(Compiled):
             train_function = between_merges(train_function, self, replicas)
         self.__dict__["train_function"] = train_function
         return train_function
+
+    def _train_function_of_now(self) -> Callable[[Any], Any]:
+        """Return what runs for each batch, also where a callback has frozen or thawed weights."""
+        step = self._settled_train_step
+        if step is not None and step.frozen_at != FREEZING.version:
+            self.make_train_function()
+        return self.train_function
 
     def make_test_function(self, force: bool = False) -> Callable[[Any], Any]:
         """Decide what runs for each batch of `evaluate`."""
@@ -406,7 +414,8 @@ class Trainer(Compiled):
     ) -> dict[str, Any]:
         """Update on each batch of an epoch, and return its logs."""
         switch_mode(self, True)
-        train_function = self.train_function
+        train_function = self._train_function_of_now()
+        frozen_at, followed = FREEZING.version, callbacks.follows_batches("train")
         outer_training = CONTEXT.training
         # An epoch that is gone on with has results, even if no batch of it is left.
         logs: Any = StepLogs(self) if iterator.done else {}
@@ -416,9 +425,12 @@ class Trainer(Compiled):
             replicas.begin_epoch(self, callbacks)
             agree = replicas.agreement_on_stops()
         try:
-            in_spells = _may_take_spells(train_function, callbacks, "train")
+            # In spells, nothing happens between two batches: no callback, no user's step.
+            in_spells = getattr(train_function, "takes_spells", False) and not followed
             for first, last, batches in grouped(iterator, in_spells):
                 callbacks.on_train_batch_begin(first)
+                if followed and frozen_at != FREEZING.version:
+                    train_function, frozen_at = self._train_function_of_now(), FREEZING.version
                 logs = train_function(batches)
                 callbacks.on_train_batch_end(last, logs)
                 if agree is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..drawing import Draw, assemble
 
-__all__ = ["loop", "optimization"]
+__all__ = ["RATES", "loop", "optimization"]
 
 _PRINTER = """
 class Printer(keras.callbacks.Callback):
@@ -172,7 +172,7 @@ def loop(draw: Draw) -> str:
     return assemble(*lines)
 
 
-_RATES = (
+RATES = (
     "0.01",
     "0.05",
     "keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5, staircase=True)",
@@ -202,7 +202,7 @@ _SPECIFIC = {
 def optimization(draw: Draw) -> str:
     """An optimizer, its arguments, its variables, and its state in use."""
     name = draw.one([*_SPECIFIC])
-    rate = draw.one(_RATES)
+    rate = draw.one(RATES)
     options = draw.some(
         [
             "weight_decay=0.05" if name != "AdamW" else "",

@@ -144,7 +144,7 @@ def _losses(draw: Draw) -> str:
         _arrays(kind, shape, draw.whole(0, 40)),
         f"loss = {_called(name, 'losses', arguments)}",
         "show('loss', loss(y, p))",
-        "print(loss.get_config())" if draw.chance(0.4) else "",
+        "print(as_json(loss.get_config()))" if draw.chance(0.4) else "",
     ]
     # Fewer axes of weights fit by chance only.
     rows = str(shape[0]) + ("" if len(shape) < 3 else draw.one([", 1", f", {shape[1]}"]))
@@ -185,7 +185,7 @@ def _metrics(draw: Draw) -> str:
     lines += [
         "print(metric.name, metric.dtype, [(v.path, tuple(v.shape)) for v in metric.variables])",
         "show('state', [keras.ops.convert_to_numpy(v) for v in metric.variables])",
-        "print(metric.get_config())" if draw.chance(0.4) else "",
+        "print(as_json(metric.get_config()))" if draw.chance(0.4) else "",
         "metric.reset_state()\nshow('reset', metric.result())" if draw.chance(0.4) else "",
         "show('called', metric(y, p))" if draw.chance(0.5) else "",
     ]

@@ -6,6 +6,7 @@ import re
 
 from .. import pieces
 from ..drawing import HANDOVER, Draw, assemble
+from ._combinations import WRITERS
 from ._loops import loop, optimization
 from ._measures import measure
 
@@ -15,7 +16,7 @@ __all__ = ["program"]
 def program(draw: Draw) -> str:
     """Write a program."""
     writers = [_transfer, _transfer, _contexts, _freezing, loop, loop, optimization, measure]
-    return draw.one(writers)(draw)
+    return draw.one([*writers, *WRITERS])(draw)
 
 
 def _normalizing(draw: Draw, width: int) -> str:
@@ -114,6 +115,8 @@ def _freeze(draw: Draw, model: str) -> list[str]:
         "    if isinstance(layer, layers.BatchNormalization):\n        layer.trainable = False",
         f"for layer in {model}._flatten_layers(include_self=False, recursive=True):\n"
         "    layer.trainable = not layer.name.startswith('first')",
+        f"for layer in {model}.layers:\n    for inner in getattr(layer, 'layers', []):\n"
+        f"        inner.trainable = {draw.one(['True', 'False'])}",
     ]
     return draw.some(options, 0, 2)
 
