@@ -471,6 +471,15 @@ class Layer(Quantizing, CallEffects, Operation):
             self._check_positional(args)
         place = self._call_signature.before_training
         if len(args) > place:  # from there on by name, as `training` is handed on
+            if is_tensor(args[place]):
+                raise TypeError(
+                    explain(
+                        f"Layer '{self.name}' (of type {type(self).__name__}) was given a tensor"
+                        " for `training`.",
+                        given=f"{len(args)} positional arguments",
+                        fix="pass several inputs as a list.",
+                    )
+                )
             names = self._call_signature.names[place:]
             args, kwargs = args[:place], {**kwargs, **dict(zip(names, args[place:], strict=False))}
         assert_input_compatibility(self.input_spec, spec.first, self.name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -63,6 +64,11 @@ class EpochIterator:
             sizes = {"batches": adapter.num_batches, "rows": adapter.num_rows}
             replicas.processes.check_equal("numbers of batches or rows", sizes)
         steps_per_epoch = steps_per_epoch or None  # 0 means all there are, as in Keras
+        if steps_per_epoch is not None and not isinstance(steps_per_epoch, Integral):
+            raise TypeError(
+                f"A number of steps must be an integer. Received: {steps_per_epoch!r}. Divide by"
+                " `//` to get one."
+            )
         if steps_per_epoch is not None and steps_per_epoch < 0:
             raise ValueError(f"A number of steps cannot be negative. Received: {steps_per_epoch}")
         limit = max_steps_per_epoch()

@@ -3,9 +3,11 @@
 # ruff: noqa: E501 (tables of source)
 from __future__ import annotations
 
-from ..drawing import Draw, assemble
+import textwrap
 
-__all__ = ["program"]
+from ..drawing import Draw
+
+__all__ = ["statements"]
 
 _LAYER = """
 class Mine(layers.Layer):
@@ -123,10 +125,24 @@ show_weights("w", model)
 """
 
 
-def program(draw: Draw) -> str:
-    """A class with a mistake, and its use as a layer or a model."""
+# What a slip leaves behind shows in a class without one.
+_RIGHT = """
+keras.utils.set_random_seed(1)
+right = keras.Sequential([keras.Input((3,)), Right(2, name="right")], name="after")
+right.compile("sgd", "mse")
+show("after", right.fit(numbers(4, 3), numbers(4, 2), verbose=0).history)
+show_weights("after", right)
+"""
+
+
+def statements(draw: Draw) -> tuple[str, str, str]:
+    """A class with a mistake, its use as a layer or a model, and the use of a right one."""
     old, new = draw.one(_SLIPS)
-    source = _LAYER.strip().replace(old, new)
+    right = _LAYER.strip()
+    source = right.replace(old, new)
+    use = draw.one(_USES)
     if draw.chance(0.25):
-        return assemble(source.replace("layers.Layer", "keras.Model"), _FOR_MODELS)
-    return assemble(source, draw.one(_USES))
+        source, use = source.replace("layers.Layer", "keras.Model"), _FOR_MODELS
+    # Named, since what is refused may have taken a number.
+    right = right.replace("class Mine", "class Right").replace("(units)", "(units, name='inner')")
+    return f"{source}\n{right}", textwrap.dedent(use), _RIGHT

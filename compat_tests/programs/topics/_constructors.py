@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..drawing import Draw, assemble
+from ..drawing import Draw
 
-__all__ = ["ODD", "SUBJECTS", "Subject", "program"]
+__all__ = ["ODD", "SUBJECTS", "Subject", "parameters", "statements"]
 
 # One argument is given one of these. Odd ones, such as `2.5` for a number of units or a list for a
 # tuple, Keras takes now and then; what comes of them is compared too.
@@ -233,10 +233,10 @@ show("history", history.history)
 """
 
 
-def program(draw: Draw) -> str:
-    """A program that makes an object with one argument wrong, and uses it."""
+def statements(draw: Draw) -> tuple[str, str, str]:
+    """An object made with one argument wrong, and its use; then one made right."""
     subject = draw.one(SUBJECTS)
-    given = dict(subject.arguments)
+    given, config = dict(subject.arguments), ""
     kind = draw.whole(1, 20)
     if kind == 1:  # what is needed is missing
         needed = draw.some(list(given), min(1, len(given)), 1)
@@ -254,10 +254,13 @@ def program(draw: Draw) -> str:
         if names:
             name, value = draw.one(names), draw.one(ODD)
             given[name] = value
-            if value in PLAIN and subject.face != "callbacks":
-                config = f'show("config", made.get_config().get("{name}"))'
-                return assemble(f"made = {subject.make(given)}", subject.use, config)
-    return assemble(f"made = {subject.make(given)}", subject.use)
+            # What a layer is a config of is a dict, the keys of which have no order.
+            if value in PLAIN and subject.face != "callbacks" and name != "backward_layer":
+                config = f'\nshow("config", made.get_config().get("{name}"))'
+    again = f"keras.utils.set_random_seed(1)\nmade = {subject.make(subject.arguments)}"
+    use = subject.use.replace('show_weights("made", made)', 'show("again", made.get_weights())')
+    wrong = f"made = {subject.make(given)}\n{subject.use}{config}"
+    return "", wrong, f"{again}\n{use}"
 
 
 def _subjects() -> list[Subject]:
