@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from .compare import Difference
+from .error_reasons import ERRORS
 from .op_reasons import OPS
-from .reason import MADE, Reason
+from .reason import Reason
 
 __all__ = ["REASONS", "Reason", "reason_for"]
 
@@ -413,198 +414,6 @@ _LIVES: tuple[Reason, ...] = (
     ),
 )
 
-# Found by the programs of `errors`.
-# What torch and Python say by themselves about an argument of a type that does not fit.
-_RAW = (
-    r"invalid combination|unsupported operand|argument '|can't multiply|can't convert|not callable"
-    r"|not supported between|bad operand|expected str, bytes|must be|not iterable|not bool"
-)
-_TEACHES = r"(given|received|Received|expected|must|Fix|cannot|Cannot|Unknown|unknown|got)\b"
-_ERRORS: tuple[Reason, ...] = (
-    Reason(
-        "Where Keras fails by accident within its own code or within torch's, torchkeras raises a"
-        " ValueError or TypeError that says what was given and what was expected.",
-        theirs=r"^line \d+: (AttributeError|KeyError|IndexError|UnboundLocalError|RuntimeError"
-        r"|NotImplementedError|OverflowError|AssertionError|ZeroDivisionError|TypeError): ",
-        ours=rf"(?s)^line \d+: (ValueError|TypeError|FileFormatError|OutputNameError"
-        rf"|UnknownNameError): (?!.*({_RAW.replace('|must be', '')})).*{_TEACHES}",
-        both_raise=True,
-    ),
-    Reason(
-        "An argument that is wrong is refused where it is given, not at its first use.",
-        source=MADE,
-        theirs=r"^line \d+: (ValueError|TypeError)",
-        ours=rf"(?s)^line \d+: (ValueError|TypeError|UnknownNameError): .*({_TEACHES}|is not)",
-        both_raise=True,
-    ),
-    Reason(
-        "A value of a type that nothing can be computed with is a TypeError, as in Python; Keras"
-        " fails in making a tensor or an axis of it, with a ValueError that names neither.",
-        theirs=r"ValueError: (?s:.*)(Invalid dtype: (str|object)|Unsupported dtype for PyTorch"
-        r"|unsupported type|`value` must be an integer|could not be broadcast|is ambiguous"
-        r"|at most one unknown dimension|Cannot convert '|KerasTensor is symbolic)",
-        ours=rf"(?s)^line \d+: TypeError: .*({_RAW}|support)",
-        both_raise=True,
-    ),
-    Reason(
-        "A sequence where one number belongs fails within torch or Python on both sides, in another"
-        " of their functions.",
-        theirs=r"^line \d+: (TypeError|RuntimeError|AttributeError): (?s:.*)(unsupported operand"
-        r"|only integer|can't|must be|size of tensor|Tensor list must|maximum size|has no attribute"
-        r"|can only concatenate|\[0m)",
-        ours=rf"(?s)^line \d+: (RuntimeError: (The size of tensor|Tensor list must have)"
-        rf"|TypeError: .*({_RAW}|not a sequence|can only concatenate))",
-        both_raise=True,
-    ),
-    Reason(
-        "A class's own mistake in `build` or `call` is raised as it is; Keras hides it behind a"
-        " RuntimeError about building.",
-        theirs=r"RuntimeError: Unable to automatically build the model",
-        ours=r"^line \d+: (TypeError|AttributeError|NameError|NotImplementedError|KeyError"
-        r"|AssertionError|ValueError|ZeroDivisionError): ",
-        both_raise=True,
-    ),
-    Reason(
-        "A name that is unknown, or a setting that cannot be, is refused by `compile` and `fit`;"
-        " Keras takes it and does something else, or fails later.",
-        source=r"mean_sqared|catgorical|acuracy|nonsense|loss=3|steps_per_execution=0|=1\.5|=-0\.5"
-        r"|perhaps|clone_model\((3|None)|shape=\(3,\)",
-        theirs=r"^ran to its end|^line \d+: ValueError",
-        ours=r"(Unknown (loss|metric)|Could not interpret this (loss|metric)|`steps_per_execution`"
-        r"|leaves no samples|`shuffle` must be|`clone_model` clones|names an output that the model"
-        r"|Unrecognized keyword arguments passed to Functional"
-        r"|unexpected keyword argument 'nonsense'|The initial value has shape"
-        r"|to a shape\. Found invalid dimension 'n')",
-    ),
-    Reason(
-        "A constructor refuses what cannot be; Keras takes it and does something else.",
-        source=MADE,
-        theirs=r"^ran to its end|^y |^line",
-        ours=r"(ValueError|TypeError): (?s:.*)(`attention_axes` must be|Unknown `data_format` value"
-        r"|Cannot build a (regularizer|constraint|initializer)|`padding` (argument )?must be"
-        r"|initializer returned another shape|Could not locate class|works on strings"
-        r"|RandomFlip: `mode`|`encoding` must be|`ignore_class` must be|should verify"
-        r"|Threshold values must|argument should be a number|should have a defined dimension"
-        r"|Found invalid dimension|must be a number or None)|UnknownNameError: Could not locate",
-    ),
-    Reason(
-        "A name that cannot be one is refused where it is given; Keras refuses it at the next"
-        " call.",
-        source=r"\.name = \"a/b\"",
-        theirs=r"^a/b$|ValueError: Argument `name` must be",
-        ours=r"ValueError: Argument `name` of \w+ must be",
-    ),
-    Reason(
-        "NumPy's integers are integers, also for `batch_size` and the sizes of layers.",
-        source=r"np\.int64",
-        theirs=r"ValueError: .*(integer|Received)",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "`BatchNormalization(synchronized=True)` is there.",
-        source=r"synchronized=",
-        theirs=r"synchronized=True is only supported|is ambiguous",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "`True` is no size: layers refuse it, or take it for 1 and write 1 into their configs.",
-        source=r"=True",
-        theirs=r"^(ran to its end|config\S* .*True|config tuple|line \d+: TypeError)",
-        ours=r"(bool|'True'|^config\S* .*1|^ran to its end)",
-    ),
-    Reason(
-        "Configs hold plain numbers, lists and tuples, which go into files as they are.",
-        theirs=r"^config\S* (.*(tensor\(|np\.|True)|Tracked|float32)",
-        ours=r"^config\S* ",
-    ),
-    Reason(
-        "Attributes may be set before `super().__init__()`, and it is missed at the first use.",
-        theirs=r"cannot assign module before Module.__init__|forgot to call",
-        ours=r"^ran to its end|you forgot to call `super\(\).__init__\(\)`",
-    ),
-    Reason(
-        "A weight is the attribute of its name, whoever kept it: it is a parameter of a module.",
-        source=r"\n        self\.add_weight\(",
-        theirs=r"has no attribute 'scale'|Unable to automatically build",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "The weight of the old value in a moving average is refused outside of [0, 1); Keras goes"
-        " on with numbers that grow without bound, or fails in dividing by zero.",
-        source=rf"{MADE}optimizers\.\w+\(.*(beta_[12]|rho)=",
-        theirs=r"^(v |ran to its end|line \d+: (\w+Error))",
-        ours=r"^line \d+: (ValueError|TypeError): `(adam_beta_[12]|beta_[12]|rho)` must be ",
-    ),
-    Reason(
-        "A sequence for a number is a TypeError, where Keras broadcasts it.",
-        source=rf"{MADE}(losses|metrics|optimizers|constraints|initializers)\.\S+\(.*"
-        r"(?<!boundaries)(?<!values)(?<!thresholds)(?<!_ids)(?<!axis)=[\[(]",
-        theirs=r"^ran to its end",
-        ours=r"^line \d+: TypeError: ",
-    ),
-    Reason(
-        "`Reshape`, `Hashing` and the augmentations refuse letters and sequences for numbers.",
-        source=rf"{MADE}layers\.\w+\(.*(target_shape='|mask_value=[\[(]|value_range=\(1, 2, 3)",
-        theirs=r"^ran to its end",
-        ours=r"^line \d+: TypeError: (reshape|where|clamp)\(\)",
-    ),
-    Reason(
-        "Numbers that are infinite or NaN on both sides are not compared further.",
-        source=rf"{MADE}(layers\.BatchNormalization\(.*epsilon=-|optimizers\.Muon\(.*muon_)",
-        theirs=r"\b(inf|nan)\b",
-        ours=r"\b(inf|nan)\b",
-    ),
-    Reason(
-        "A smoothing outside of [0, 1] gives a loss, as on Keras's other backends.",
-        source=r"label_smoothing=",
-        theirs=r"RuntimeError: all elements of target should be between",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "The axis of an IoU is that of the scores; class numbers have none. No threshold gives no"
-        " result.",
-        source=rf"{MADE}metrics\.(\w*IoU\(.*axis=|\w+\(thresholds=(\[\]|\(\)))",
-        theirs=r"^(result|line \d+: (IndexError|TypeError|ValueError|RuntimeError))",
-        ours=r"^(result|ran to its end)",
-    ),
-    Reason(
-        "Keras's own lookups without a vocabulary and symbolic draws fail within TensorFlow or"
-        " torch without a message; here they give the unknown token's number, and draws.",
-        source=r"StringLookup\(\)|TextVectorization\(\)|MixUp\(",
-        theirs=r"(RuntimeError|NotImplementedError): Exception encountered",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "A class number beyond the classes is a row of zeros in `ops.one_hot`, as on Keras's other"
-        " backends.",
-        theirs=r"Class values must be smaller than num_classes",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "A layer without `call` is told so.",
-        theirs=r"'NoneType' object is not subscriptable|has no positional argument",
-        ours=r"NotImplementedError: .*does not have a `call` method",
-    ),
-    Reason(
-        "Model files are known by what they hold, whatever their suffix.",
-        source=r"os\.rename",
-        theirs=r"(File format not supported|File not found|file signature not found)",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "An optimizer's class stands for the optimizer with its defaults, as with losses.",
-        source=r"compile\(keras\.optimizers\.SGD,",
-        theirs=r"Could not interpret optimizer identifier: <class",
-        ours=r"^ran to its end",
-    ),
-    Reason(
-        "A whole number is a shape of one axis, and a number is a loss.",
-        source=r"shape=shape\[-1\]|add_loss\(3\)",
-        theirs=r"ValueError: (Cannot convert '\d+' to a shape|`add_loss\(\)` can only)",
-        ours=r"^ran to its end",
-    ),
-)
-
 REASONS: tuple[Reason, ...] = (
     *_LAYERS,
     *_MODELS,
@@ -613,7 +422,7 @@ REASONS: tuple[Reason, ...] = (
     *_DRAWS,
     *_LIVES,
     *OPS,
-    *_ERRORS,
+    *ERRORS,
 )
 
 

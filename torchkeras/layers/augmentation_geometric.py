@@ -10,6 +10,7 @@ Sources: `keras.layers` (names, numbers drawn for a seed, formulas, configs).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -58,6 +59,14 @@ def _per_box(x: Tensor, boxes: Tensor) -> Tensor:
     return per_image(x, boxes.ndim).to(boxes.dtype)
 
 
+def _checked_fill(layer: Any, value: float) -> float:
+    if not isinstance(value, Real):
+        raise TypeError(
+            f"{type(layer).__name__}: `fill_value` must be a number. Received: {value!r}"
+        )
+    return value
+
+
 class _Warp(GeometricLayer):
     """What the affine layers share: how pixels are mixed and what lies outside."""
 
@@ -69,7 +78,7 @@ class _Warp(GeometricLayer):
         _check("fill_mode", fill_mode, _FILL_MODES)
         _check("interpolation", interpolation, _INTERPOLATIONS)
         self.fill_mode = fill_mode
-        self.fill_value = fill_value
+        self.fill_value = _checked_fill(self, fill_value)
         self.interpolation = interpolation
         self._set_seed(seed)
 
@@ -518,7 +527,7 @@ class RandomPerspective(GeometricLayer):
             )
         _check("interpolation", interpolation, _INTERPOLATIONS)
         self.scale = scale
-        self.fill_value = fill_value
+        self.fill_value = _checked_fill(self, fill_value)
         self.interpolation = interpolation
         self._set_seed(seed)
 

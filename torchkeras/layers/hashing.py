@@ -9,7 +9,7 @@ tensors stay on their device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,10 @@ class Hashing(DataLayer):
             )
         refuse_sparse(sparse)
         self.num_bins = num_bins
+        if isinstance(mask_value, Real) and not isinstance(mask_value, Integral):
+            raise TypeError(
+                f"Hashing: `mask_value` must be an integer or a string. Received: {mask_value!r}"
+            )
         self.mask_value = mask_value
         self.salt = salt_key(salt, "Hashing")
         self.output_mode = output_mode

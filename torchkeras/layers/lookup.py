@@ -7,6 +7,7 @@ the vocabulary with all special indices.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,15 @@ class IntegerLookup(IndexLookup):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        for argument, token in (("mask_token", mask_token), ("oov_token", oov_token)):
+            if token is not None and not isinstance(token, Integral):
+                raise TypeError(
+                    f"IntegerLookup: `{argument}` must be an integer. Received: {token!r}"
+                )
+        if isinstance(vocabulary, Real):
+            raise TypeError(
+                f"IntegerLookup: `vocabulary` must be a list of integers. Received: {vocabulary!r}"
+            )
         if vocabulary_dtype != "int64":
             raise ValueError(
                 "Only `vocabulary_dtype='int64'` is supported. Received:"

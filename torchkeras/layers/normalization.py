@@ -388,7 +388,8 @@ class UnitNormalization(Normalizing):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the normalized inputs."""
-        x = inputs if inputs.is_floating_point() else inputs.to(to_torch(self.compute_dtype))
+        floats = torch.is_floating_point(inputs)
+        x = inputs if floats else inputs.to(to_torch(self.compute_dtype))
         return F.normalize(x, dim=self._dim)
 
 

@@ -79,10 +79,8 @@ class Rescaling(DataLayer):
     ) -> Rescaling:
         """Rebuild the layer; scale and offset may be arrays."""
         config = dict(config)
-        for name in ("scale", "offset"):
-            config[name] = deserialize_keras_object(
-                config.get(name, 0.0), custom_objects=custom_objects
-            )
+        for name in config.keys() & {"scale", "offset"}:
+            config[name] = deserialize_keras_object(config[name], custom_objects=custom_objects)
         return make_from(cls, config)
 
 

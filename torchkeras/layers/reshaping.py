@@ -130,7 +130,7 @@ class Reshape(_Rearrangement):
         self.target_shape = target
         self._exact = -1 not in target and None not in target
         self._target = [-1 if size is None else size for size in target]
-        self._build_at_init()
+        self.built = True  # and open to further layers, as Keras's
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the target shape."""
@@ -195,7 +195,7 @@ class Permute(_Rearrangement):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs with reordered axes."""
-        return inputs.permute(self._order)
+        return torch.permute(inputs, self._order)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the reordered shape."""

@@ -11,6 +11,7 @@ It is turned into the variables when somebody looks. Other thresholds are compar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -459,6 +460,11 @@ class _AtConstraint(ConfusionMetric):
         if not 0 <= value <= 1:
             raise ValueError(
                 f"{kind}: `{self.argument}` must be in the range [0, 1]. Received: {value!r}"
+            )
+        if not isinstance(num_thresholds, Integral):
+            raise TypeError(
+                f"{kind}: Argument `num_thresholds` must be an integer > 0."
+                f" Received: {num_thresholds!r}"
             )
         if num_thresholds <= 0:
             raise ValueError(

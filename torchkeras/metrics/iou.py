@@ -156,6 +156,8 @@ class BinaryIoU(IoU):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
+        if isinstance(threshold, (str, Sequence)):
+            raise TypeError(f"BinaryIoU: `threshold` must be a number. Received: {threshold!r}")
         super().__init__(2, target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 

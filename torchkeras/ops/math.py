@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -423,7 +424,7 @@ def stft(
     x = as_tensor(x)
     if x.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"stft: expected `float32` or `float64`. Received: x.dtype={x.dtype}")
-    if not isinstance(sequence_stride, int) or sequence_stride <= 0:
+    if not isinstance(sequence_stride, Integral) or sequence_stride <= 0:
         raise ValueError(
             "stft: `sequence_stride` must be a positive integer."
             f" Received: sequence_stride={sequence_stride}"
@@ -473,7 +474,7 @@ def istft(
         >>> istft(spectrum, 4, 2, 4).shape
         torch.Size([8])
     """
-    if not isinstance(sequence_stride, int) or sequence_stride <= 0:
+    if not isinstance(sequence_stride, Integral) or sequence_stride <= 0:
         raise ValueError(
             "istft: `sequence_stride` must be a positive integer."
             f" Received: sequence_stride={sequence_stride}"

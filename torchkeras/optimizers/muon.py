@@ -80,6 +80,7 @@ class Muon(Optimizer):
         "adam_weight_decay",
         "rms_rate",
     )
+    _list_names: ClassVar = ("exclude_layers",)
     _slot_names: ClassVar = ("momentums", "adam_velocities")
 
     def __init__(

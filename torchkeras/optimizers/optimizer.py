@@ -66,6 +66,8 @@ class Optimizer(OptimizerState):
 
     # Attributes that `get_config` adds to the base class's.
     _config_names: ClassVar[tuple[str, ...]] = ()
+    # Those of them that are no numbers.
+    _list_names: ClassVar[tuple[str, ...]] = ()
     # Names of the attributes that hold the slots `_update_group` finds in `group.slots`.
     _slot_names: ClassVar[tuple[str, ...]] = ()
 
@@ -166,6 +168,12 @@ class Optimizer(OptimizerState):
         Args:
             variables: The trainable variables, in the order in which gradients will come.
         """
+        for name in self._config_names:
+            value = getattr(self, name)
+            if isinstance(value, (str, Sequence, Mapping)) and name not in self._list_names:
+                raise TypeError(
+                    f"{type(self).__name__}: `{name}` must be a number. Received: {name}={value!r}"
+                )
         self._trainable_variables = list(variables)
         self._reset_plans()
         if self.use_ema:
