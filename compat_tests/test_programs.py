@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import pytest
@@ -17,7 +20,7 @@ from compat_tests.programs.drawing import HANDOVER, Draw, assemble, parts_of
 from compat_tests.programs.engines import Failure, Transcript
 from compat_tests.programs.reasons import REASONS
 from compat_tests.programs.reducing import reduced
-from compat_tests.programs.topics import TOPICS
+from compat_tests.programs.topics import TOPICS, _constructors
 from compat_tests.programs.topics._op_table import CALLS, ELSEWHERE
 
 
@@ -136,3 +139,26 @@ def test_every_op_is_called_or_left_out_for_a_reason() -> None:
     assert not names - set(CALLS) - set(ELSEWHERE)
     assert not set(CALLS) & set(ELSEWHERE)
     assert not (set(CALLS) | set(ELSEWHERE)) - names, "names that Keras does not have"
+
+
+def _public_classes(face: ModuleType, path: str = "") -> Iterator[tuple[str, type]]:
+    """The classes of Keras's public modules, by their paths after `keras.`."""
+    for name in dir(face):
+        found = getattr(face, name)
+        if name.startswith("_") or name in ("backend", "applications", "datasets", "src"):
+            continue
+        if isinstance(found, type):
+            yield f"{path}{name}", found
+        elif isinstance(found, ModuleType) and found.__name__.startswith("keras."):
+            yield from _public_classes(found, f"{path}{name}.")
+
+
+def test_every_class_is_made_wrongly_or_left_out_for_a_reason() -> None:
+    names = {}
+    for name, cls in _public_classes(keras):
+        names.setdefault(cls, set()).add(name)
+    made = {operator.attrgetter(f"{s.face}.{s.name}")(keras) for s in _constructors.SUBJECTS}
+    left_out = {name for text in _constructors.ELSEWHERE.values() for name in text.split()}
+    missing = [known for cls, known in names.items() if cls not in made and not known & left_out]
+    assert not missing
+    assert left_out <= set().union(*names.values()), "names that Keras does not have"

@@ -300,6 +300,6 @@ def test_sizes_of_matrices_that_are_not_known():
 
 
 def test_arrays_in_graphs_are_converted_as_elsewhere():
-    """torch computes with its wider unsigned dtypes in few places; `as_tensor` makes signed ones."""
+    """torch computes with wide unsigned dtypes in few places; `as_tensor` makes signed ones."""
     x, numbers = Input((2,), dtype="uint16"), np.array([1, 3], "uint16")
     assert Model(x, ops.less_equal(x, numbers))(np.array([[2, 2]], "uint16")).tolist() == [[0, 1]]

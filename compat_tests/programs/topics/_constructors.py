@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..drawing import Draw
 
-__all__ = ["ODD", "SUBJECTS", "Subject", "parameters", "statements"]
+__all__ = ["ELSEWHERE", "ODD", "SUBJECTS", "Subject", "parameters", "statements"]
 
 # One argument is given one of these. Odd ones, such as `2.5` for a number of units or a list for a
 # tuple, Keras takes now and then; what comes of them is compared too.
@@ -67,6 +67,7 @@ _LAYERS = {
         Lambda(function=lambda_x_2x) LeakyReLU() Masking() Normalization(mean=0.5,variance=2.0) PReLU()
         RMSNormalization() ReLU() RepeatVector(n=2) Rescaling(scale=0.5) Reshape(target_shape=(2,2))
         Permute(dims=(1,)) Softmax() UnitNormalization()
+        Pipeline(layers=[keras.layers.Rescaling(0.5)])
         EinsumDense(equation='ab,bc->ac',output_shape=3,bias_axes='c')
         SpectralNormalization(layer=keras.layers.Dense(2)) Discretization(bin_boundaries=[-1.0,0.5])
     """,
@@ -97,6 +98,7 @@ _LAYERS = {
         Cropping3D() ZeroPadding3D() UpSampling3D() SpatialDropout3D(rate=0.5)
     """,
     _FILM: "ConvLSTM2D(filters=2,kernel_size=2)",
+    "numbers(2, 2, 3, 3, 3, 2)": "ConvLSTM3D(filters=2,kernel_size=2)",
     _WHOLE: """
         CategoryEncoding(num_tokens=5) Embedding(input_dim=5,output_dim=2)
         ReversibleEmbedding(input_dim=5,output_dim=2) Hashing(num_bins=3)
@@ -193,14 +195,24 @@ _SCHEDULES = """
     PolynomialDecay(initial_learning_rate=0.1,decay_steps=4)
 """
 _INITIALIZERS = """
-    Constant() GlorotNormal() GlorotUniform() HeNormal() HeUniform() LecunNormal() LecunUniform()
+    Constant() Ones() Zeros() GlorotNormal() GlorotUniform() HeNormal() HeUniform() LecunNormal() LecunUniform()
     Orthogonal() RandomNormal() RandomUniform() TruncatedNormal() VarianceScaling() Identity()
 """
 _REGULARIZERS = "L1() L1L2() L2() OrthogonalRegularizer()"
-_CONSTRAINTS = "MaxNorm() MinMaxNorm() UnitNorm()"
+_CONSTRAINTS = "MaxNorm() MinMaxNorm() UnitNorm() NonNeg()"
+_RANDOM = "SeedGenerator(seed=3)"
+_POLICIES = """
+    DTypePolicy(name='mixed_float16') FloatDTypePolicy(name='mixed_bfloat16')
+    QuantizedDTypePolicy(mode='int8',source_name='float32')
+    QuantizedFloat8DTypePolicy(mode='float8',source_name='float32')
+    Int4DTypePolicy(mode='int4/8',source_name='float32')
+    GPTQDTypePolicy(mode='gptq/4/8',source_name='float32')
+    AWQDTypePolicy(mode='awq/4/8',source_name='float32')
+"""
+_QUANTIZERS = "AbsMaxQuantizer(axis=-1)"
 _CALLBACKS = """
     BackupAndRestore(backup_dir='backup') CSVLogger(filename='log.csv') EarlyStopping(monitor='loss')
-    LambdaCallback() LearningRateScheduler(schedule=lambda_x_2x) ReduceLROnPlateau(monitor='loss')
+    LambdaCallback() LearningRateScheduler(schedule=lambda_x_2x) ReduceLROnPlateau(monitor='loss') ProgbarLogger()
     ModelCheckpoint(filepath='kept.keras',monitor='loss') SwapEMAWeights() TerminateOnNaN()
 """
 
@@ -225,6 +237,20 @@ show("rate", made.learning_rate)
 _USE_SCHEDULE = "for step in (0, 1, 3, 9):\n    show('rate', made(step))"
 _USE_INITIALIZER = 'show("value", made((3, 3)))'
 _USE_WEIGHT = 'show("value", made(keras.ops.convert_to_tensor(numbers(3, 3))))'
+_USE_SEED = """
+show("draw", keras.random.uniform((2,), seed=made))
+show("next", made.next())
+"""
+_USE_POLICY = """
+print(made.name, made.compute_dtype, made.variable_dtype, made.quantization_mode)
+layer = keras.layers.Dense(2, dtype=made)
+show("y", layer(numbers(2, 3)))
+"""
+_USE_QUANTIZER = """
+quantized, scale = made(keras.ops.convert_to_tensor(numbers(3, 3)), axis=-1)
+show("y", quantized)
+show("scale", scale)
+"""
 _USE_CALLBACK = """
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
@@ -274,6 +300,9 @@ def _subjects() -> list[Subject]:
         ("regularizers", {"": _REGULARIZERS}, _USE_WEIGHT),
         ("constraints", {"": _CONSTRAINTS}, _USE_WEIGHT),
         ("callbacks", {"": _CALLBACKS}, _USE_CALLBACK),
+        ("random", {"": _RANDOM}, _USE_SEED),
+        ("dtype_policies", {"": _POLICIES}, _USE_POLICY),
+        ("quantizers", {"": _QUANTIZERS}, _USE_QUANTIZER),
     ]
     subjects = []
     for face, table, use in tables:
@@ -288,6 +317,41 @@ def _subjects() -> list[Subject]:
 
 
 SUBJECTS = _subjects()
+
+# Why a public class of Keras's is not among them.
+ELSEWHERE = {
+    "a base class, which users write subclasses of: `layers`, `models` and `_classes` do": """
+        Function Operation callbacks.Callback constraints.Constraint initializers.Initializer
+        layers.Layer layers.Wrapper losses.Loss metrics.Metric models.Model models.Sequential
+        optimizers.Optimizer optimizers.schedules.LearningRateSchedule quantizers.Quantizer
+        quantizers.QuantizationConfig regularizers.Regularizer distillation.DistillationLoss
+        utils.Sequence
+    """,
+    "made wrongly in `_mistakes`": "Variable layers.InputLayer layers.InputSpec",
+    "a scope or a symbol, of which nothing is computed": """
+        KerasTensor RematScope StatelessScope SymbolicScope name_scope utils.custom_object_scope
+        tree.MAP_TO_NONE
+    """,
+    "made by `fit` or a table of its own": """
+        callbacks.CallbackList callbacks.History optimizers.OptimizerMap optimizers.MultiOptimizer
+        dtype_policies.DTypePolicyMap
+    """,
+    "needs a server, a package that is not installed, or several processes": """
+        callbacks.OrbaxCheckpoint callbacks.RemoteMonitor callbacks.TensorBoard layers.FlaxLayer
+        layers.JaxLayer layers.TFSMLayer export.ExportArchive distribution.DataParallel
+        distribution.DeviceMesh distribution.LayoutMap distribution.ModelParallel
+        distribution.TensorLayout
+    """,
+    "has tests of its own in `compat_tests` and `tests`": """
+        distillation.Distiller distillation.FeatureDistillation distillation.LogitsDistillation
+        layers.TorchModuleWrapper layers.MaxNumBoundingBoxes initializers.stft
+        quantizers.AWQConfig quantizers.GPTQConfig quantizers.Float8QuantizationConfig
+        quantizers.Int4QuantizationConfig quantizers.Int8QuantizationConfig saving.KerasFileEditor
+        utils.Config utils.FeatureSpace utils.Progbar wrappers.SKLearnClassifier
+        wrappers.SKLearnRegressor wrappers.SKLearnTransformer
+    """,
+    "a name that only raises": "optimizers.legacy.SGD",
+}
 
 # What each layer takes besides.
 _OF_LAYERS = ("name", "dtype", "trainable", "activity_regularizer")
