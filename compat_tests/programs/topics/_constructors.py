@@ -363,6 +363,8 @@ def parameters(face: str, name: str) -> tuple[str, ...]:
     classes = _classes(face.split(".")[0])
     node = classes[name]
     while (init := _constructor(node)) is None:
+        if not node.bases:
+            return ()
         node = classes[_last_name(node.bases[0])]
     names = [a.arg for a in (*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs)][1:]
     if face == "layers":
