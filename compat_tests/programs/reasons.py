@@ -138,7 +138,8 @@ _TRAINING: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "Configs of `Huber` hold its `delta`, and of `CosineSimilarity` its `axis`; Keras's do not.",
+        "Configs of `Huber` hold its `delta`, and of `CosineSimilarity` its `axis`; Keras's do"
+        " not.",
         source=r"losses\.(Huber\(delta|CosineSimilarity\(axis)=",
         theirs=r'^ *"name": |^again float',
         ours=r'^ *"(delta|axis)": |^again float',
