@@ -6,12 +6,23 @@ fault in the same program stays a fault.
 
 from __future__ import annotations
 
+import re
+
 from .compare import Difference
 from .error_reasons import ERRORS
 from .op_reasons import OPS
 from .reason import Reason
 
 __all__ = ["REASONS", "Reason", "reason_for"]
+
+
+def _same_but_dtypes_of_results(difference: Difference) -> bool:
+    """Whether two configs differ only in the dtypes that they note for the results of calls."""
+    one, other = (
+        re.sub(r'"dtype": "\w+", "keras_history"', "", text)
+        for text in (difference.expected, difference.actual)
+    )
+    return one == other
 
 
 # Found by the programs of `layers`.
@@ -50,6 +61,14 @@ _LAYERS: tuple[Reason, ...] = (
         source=r"dtype='mixed_(b?float16)'",
         theirs=r"^symbolic \(.*\) float32$",
         ours=r"^symbolic \(.*\) b?float16$",
+    ),
+    Reason(
+        "The symbolic result of a layer in mixed precision has the dtype that it has on data; Keras"
+        " infers it without casting the weights.",
+        source=r"dtype='mixed_(b?float16)'",
+        theirs=r"^config '\{",
+        ours=r"^config '\{",
+        further=_same_but_dtypes_of_results,
     ),
     Reason(
         "A subclass's `call` may leave out what the `build` that it inherits has a default for.",

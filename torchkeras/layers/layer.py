@@ -263,9 +263,9 @@ class Layer(Quantizing, CallEffects, Operation):
             input_shape: The shape of the first input of `call`, `None` where unknown. With several
                 inputs, name the parameters `<argument>_shape`.
         """
-        self.__dict__["_build_shapes"] = {"input_shape": input_shape}
         self.built = True
         if not self._building:  # else a subclass goes on building
+            self.__dict__["_build_shapes"] = {"input_shape": input_shape}
             with self._name_scope():
                 self.__dict__["_path"] = current_path()
             self._lock_state()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..drawing import Draw
 
-__all__ = ["UserLayer", "user_layer"]
+__all__ = ["ONE", "UserLayer", "user_layer"]
 
 
 @dataclass
@@ -18,10 +18,11 @@ class UserLayer:
         source: The definition of the class.
         kind: The name of the class.
         make: The expression that makes one.
-        signature: How `call` is written: `one`, `training`, `mask`, `keyword`, `two`, `optional`,
-            `list`, `dict`.
+        signature: How `call` is written: `one`, `training`, `mask`, `keyword`, `number`, `choice`,
+            `two`, `optional`, `list`, `dict`.
         restorable: Whether a config brings the layer back.
         counts: Whether calls change weights.
+        inner: The expression that makes the layer it is given, part of `make`; or nothing.
     """
 
     source: str
@@ -30,6 +31,7 @@ class UserLayer:
     signature: str
     restorable: bool
     counts: bool = False
+    inner: str = ""
 
     def called(self, draw: Draw, layer: str, x: str, told: bool = True) -> str:
         """A call of `layer` on the tensor, array or symbolic tensor `x`.
@@ -44,6 +46,8 @@ class UserLayer:
             "training": [x, f"{x}, training={draw.one([True, False, None] if told else [None])}"],
             "mask": [x],
             "keyword": [x, f"{x}, scale=0.5", f"{x}, scale=2.0"],
+            "number": [x, f"{x}, times=3"],
+            "choice": [x, f"{x}, how='times'", f"{x}, by={{'much': 0.5}}"],
             "two": [f"{x}, {x}", f"{x}, other={x}"],
             "optional": [x, f"{x}, None", f"{x}, {x}", f"{x}, other={x}"],
             "list": [f"[{x}, {x}]", f"({x}, {x})"],
@@ -127,7 +131,7 @@ def _add_layers(draw: Draw, body: _Body) -> None:
     name = draw.name("part")
     first, second = _inner(draw), _inner(draw)
     kinds = ["one", "one", "list", "append", "dict", "nested", "twice", "deleted", "shared"]
-    kind = draw.one([*kinds, "sequential", "loop", "alias"])
+    kind = draw.one([*kinds, "sequential", "loop", "alias", "functional"])
     # Keras's gradients of one of two weights of the same path add up from step to step.
     if f"layers.{_NAMED}" in (first, second):
         once = kind in ("one", "alias") and not body.named
@@ -149,6 +153,10 @@ def _add_layers(draw: Draw, body: _Body) -> None:
         ],
         "shared": [f"self.{name} = {first}", f"self.{name}_all = [self.{name}, self.{name}]"],
         "sequential": [f"self.{name} = keras.Sequential([{first}, {second}])"],
+        "functional": [
+            "inputs = keras.Input((self.units,))",
+            f"self.{name} = keras.Model(inputs, {first}(inputs) + inputs)",
+        ],
         "loop": [f"for i in range(2):\n    setattr(self, f'{name}_{{i}}', {first})"],
         "alias": [f"self.{name} = {first}", f"self.{name}_again = self.{name}"],
     }  # fmt: skip
@@ -215,11 +223,18 @@ _PARTS = (
     (_add_seed, 0.5), (_add_setting, 1),
 )  # fmt: skip
 
+# Signatures with one tensor.
+ONE = ("one", "training", "mask", "keyword", "number", "choice")
 _SIGNATURES = {
     "one": ("x", []),
     "training": ("x, training=None", ["if training:\n    x = x * 2.0"]),
     "mask": ("x, mask=None", []),
     "keyword": ("x, *, scale=1.0", ["x = x * scale"]),
+    "number": ("x, times=2", ["x = x * times"]),
+    "choice": (
+        "x, how='plus', *, by=None",
+        ["x = x + 1.0 if how == 'plus' else x * 2.0", "if by is not None:\n    x = x * by['much']"],
+    ),
     "two": ("x, other", ["x = x + other"]),
     "optional": ("x, other=None", ["if other is not None:\n    x = x + other"]),
     "list": ("inputs", ["x, other = inputs", "x = x - 0.5 * other"]),
@@ -275,21 +290,20 @@ def user_layer(
         body.call.append("x = x * self.factor")
         items.append("'factor': self.factor")
         made += draw.some(["factor=0.25"])
-    restore = []
+    restore, inner = [], ""
     if config == "inner":  # a layer comes as an argument
         arguments.append("inner=None")
         kept.append("self.inner = inner")
         body.call.append("if self.inner is not None:\n    x = self.inner(x)")
-        made.append(
-            draw.one(
-                [
-                    f"inner=layers.Dense({width})",
-                    "inner=layers.Activation('tanh')",
-                    f"inner=keras.Sequential([layers.Dense({width}, activation='tanh')])",
-                    "inner=layers.BatchNormalization()",
-                ]
-            )
+        inner = draw.one(
+            [
+                f"layers.Dense({width})",
+                "layers.Activation('tanh')",
+                f"keras.Sequential([layers.Dense({width}, activation='tanh')])",
+                "layers.BatchNormalization()",
+            ]
         )
+        made.append(f"inner={inner}")
         habit = draw.one(["automatic", "saved", "saved", "as it is"] if not exact else ["saved"])
         if habit == "automatic":
             config = "none"
@@ -318,7 +332,9 @@ def user_layer(
     if given == "**kwargs" and draw.chance(0.1):
         made.append("activity_regularizer='l2'")
     if given == "**kwargs" and draw.chance(0.1):
-        made.append(draw.one(["trainable=False", "dtype='float64'", "dtype='mixed_bfloat16'"]))
+        # In mixed precision Keras assigns to the copy of a weight that it has cast.
+        mixed = [] if body.counts else ["dtype='mixed_bfloat16'"]
+        made.append(draw.one(["trainable=False", "dtype='float64'", *mixed]))
     if given and draw.chance(0.3):
         made.append(f"name={draw.name('mine')!r}")
     if given != "**kwargs" and config in ("extended", "updated", "inner"):
@@ -341,11 +357,20 @@ def user_layer(
         methods.append(_method(f"def build(self, {shapes}):", lines or ["pass"]))
     head, start = _SIGNATURES[signature]
     methods.append(_method(f"def call(self, {head}):", [*start, *body.call, "return x"]))
-    if draw.chance(0.2) and signature in ("one", "training", "mask", "keyword"):
+    if draw.chance(0.2) and signature in ONE:
         methods.append(
-            _method(
-                "def compute_output_shape(self, input_shape):",
-                [draw.one(["return input_shape", "return (*input_shape[:-1], self.units)"])],
+            draw.one(
+                [
+                    _method("def compute_output_shape(self, input_shape):", ["return input_shape"]),
+                    _method(
+                        "def compute_output_shape(self, input_shape):",
+                        ["return (*input_shape[:-1], self.units)"],
+                    ),
+                    _method(
+                        "def compute_output_spec(self, x, **kwargs):",
+                        ["return keras.KerasTensor(x.shape, dtype=self.compute_dtype)"],
+                    ),
+                ]
             )
         )
     text = ", ".join(items)
@@ -368,4 +393,5 @@ def user_layer(
              f"@keras.saving.register_keras_serializable('mine', '{kind}Kind')\n"]
         )  # fmt: skip
     source = f"{decorator}class {kind}({base}):\n" + "\n".join(methods)
-    return UserLayer(source, kind, f"{kind}({', '.join(made)})", signature, restorable, body.counts)
+    make = f"{kind}({', '.join(made)})"
+    return UserLayer(source, kind, make, signature, restorable, body.counts, inner)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from .. import pieces
 from ..drawing import HANDOVER, Draw, assemble
 from ._layer_kinds import special
-from ._user_layers import UserLayer, user_layer
+from ._user_layers import ONE, UserLayer, user_layer
 
 __all__ = ["program", "user_layer"]
 
-# Keras writes the stand-in of its inference, 83, for sizes that are not known.
-_UNKNOWN = ".replace('[83, ', '[null, ')"
+
+def _config_of(what: str, more: str = "") -> str:
+    # Keras writes the stand-in of its inference for sizes that are not known, or the first batch's.
+    text = f"json.dumps({what}.get_config(), sort_keys=True{more})"
+    return f"""attempt('config', lambda: re.sub('shape": .[0-9]+,', 'shape": [null,', {text}))"""
+
+
 # Keras notes masks that were not given as arguments of the call, so not of layers that take masks.
-_CONFIG = f"attempt('config', lambda: json.dumps(model.get_config(), sort_keys=True){_UNKNOWN})"
-_ONE = ("one", "training", "mask", "keyword")
+_CONFIG = _config_of("model")
 _LOOKS = (
     "show_weights('weights', layer)",
     "print('paths', layer.path, [v.path for v in layer.variables])",
@@ -22,8 +26,7 @@ _LOOKS = (
     "attempt('parameters', lambda: layer.count_params())",
     "print('trained', [w.path for w in layer.trainable_weights])",
     "print('kept', [w.path for w in layer.non_trainable_weights])",
-    "attempt('config', lambda: json.dumps(layer.get_config(), sort_keys=True, default=str)"
-    f"{_UNKNOWN})",
+    _config_of("layer", ", default=str"),
     "attempt('build config', lambda: json.dumps(layer.get_build_config()))",
     "print('built', layer.built, layer.compute_dtype, layer.supports_masking)",
     "print('repr', repr(layer).split()[0])",
@@ -52,7 +55,7 @@ def _alone(draw: Draw) -> str:
     ]
     if not layer.restorable:
         steps[-1] = f"attempt('again', lambda: {layer.kind}.from_config(layer.get_config()).built)"
-    if layer.signature in _ONE:
+    if layer.signature in ONE:
         steps.append(f"attempt('shape', lambda: layer.compute_output_shape((None, {width})))")
         steps.append(f"attempt('built', lambda: layer.build((None, {width})))")
         steps.append(f"layer.build((2, {width}))\nshow_weights('built', layer)")
@@ -71,7 +74,7 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
     before, after = (draw.one(["layers.Dense({w})", "layers.Identity()"]) for _ in range(2))
     before, after = before.format(w=width), after.format(w=draw.whole(1, 3))
     make = f"layer = {layer.make}\n"
-    if style == "sequential" and layer.signature in _ONE:
+    if style == "sequential" and layer.signature in ONE:
         return (
             f"{make}model = keras.Sequential([keras.Input(({width},)), {before}, layer, {after}])"
         )
@@ -81,6 +84,14 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
             f"{make}inputs = keras.Input(({width},))\nx = inputs\nx = {once}\n"
             f"x = {once} + {before}(inputs)\n"
             "model = keras.Model(inputs, x)"
+        )
+    if style == "functional" and layer.inner and "name=" not in layer.make and draw.chance():
+        make = layer.make.replace(f"inner={layer.inner}", "inner=part")  # the same for two layers
+        calls = [layer.called(draw, name, "x", told=False) for name in ("first", "layer")]
+        return (
+            f"part = {layer.inner}\nfirst = {make}\nlayer = {make}\n"
+            f"inputs = keras.Input(({width},))\nx = {before}(inputs)\n"
+            f"x = {calls[0]}\nx = {calls[1]}\nmodel = keras.Model(inputs, {after}(x))"
         )
     if style == "subclass":
         return (
@@ -137,7 +148,7 @@ def _saved(draw: Draw) -> str:
     made = _in_model(draw, layer, width, subclassed=False)
     forms = ["keras", "keras", "keras", "weights.h5", "json"]
     # Keras builds layers of an `.h5` file from one shape.
-    form = draw.one(forms + ["h5"] * (layer.signature in _ONE))
+    form = draw.one(forms + ["h5"] * (layer.signature in ONE))
     use = f"x = numbers({rows}, {width})"
     # Keras cannot read the loss of an `.h5` file from its short name.
     fitted = (
