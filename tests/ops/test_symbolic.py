@@ -303,3 +303,26 @@ def test_arrays_in_graphs_are_converted_as_elsewhere():
     """torch computes with wide unsigned dtypes in few places; `as_tensor` makes signed ones."""
     x, numbers = Input((2,), dtype="uint16"), np.array([1, 3], "uint16")
     assert Model(x, ops.less_equal(x, numbers))(np.array([[2, 2]], "uint16")).tolist() == [[0, 1]]
+
+
+def test_sizes_that_are_not_needed_stay_unknown():
+    """An unknown size is set to a known one only where no other fits."""
+    kernel = kt(None, 2, 3)  # as many steps as one likes: the first number that fits proves nothing
+    assert ops.conv(kt(None, 5, 2), kernel).shape == (None, None, 3)
+    depthwise, pointwise = kt(2, 2, 2), kt(None, None, None)
+    assert ops.separable_conv(kt(None, 5, None), depthwise, pointwise).shape == (None, 4, None)
+    images = kt(None, None, 4, None)
+    assert ops.image.rgb_to_hsv(images).shape == (None, None, 4, 3)
+    assert ops.image.rgb_to_grayscale(images).shape == (None, None, 4, 1)
+
+
+def test_configs_have_the_data_format_of_their_session():
+    x = Input((4, 4, 2))
+    assert ops.max_pool(x, 2)._keras_history.operation.data_format == "channels_last"
+
+
+@pytest.mark.parametrize("op", [ops.cbrt, ops.deg2rad, ops.rad2deg])
+def test_int64_becomes_float64(op):
+    assert op(torch.tensor([8])).dtype == torch.float64
+    assert op(kt(2, dtype="int64")).dtype == "float64"
+    assert op(torch.tensor([8], dtype=torch.int32)).dtype == torch.float32

@@ -11,6 +11,7 @@ split in halves), and then unknown sizes are set to known ones, also to those of
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -187,9 +188,15 @@ def infer_spec(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         ways = ((bound, _STAND_INS) for bound in _bindings(args, kwargs))
         for bound, stand_ins in itertools.chain([({}, _DIVISIBLE)], ways):
             try:
-                return _infer(function, args, kwargs, device, bound, stand_ins)
+                result = _infer(function, args, kwargs, device, bound, stand_ins)
             except Exception:  # the first error is the one that tells
                 continue
+            for axis, size in bound.items():  # what other sizes would change stays unknown
+                for another in (size + 1, max(size - 1, 1)):
+                    with contextlib.suppress(Exception):
+                        other = _infer(function, args, kwargs, device, {**bound, axis: another})
+                        result = map_structure(_known_in_both, result, other)
+            return result
     raise first from None
 
 
@@ -352,6 +359,16 @@ def _materialize(
             tensor._keras_mask = _materialize(x._keras_mask, device, made, bound)
         made[id(x)] = tensor
     return made[id(x)]
+
+
+def _known_in_both(one: Any, other: Any) -> Any:
+    """Return a result with the sizes that it has for other sizes of the arguments too."""
+    if not isinstance(one, KerasTensor) or one.shape == other.shape:
+        return one
+    shape = (a if a == b else None for a, b in zip(one.shape, other.shape, strict=True))
+    spec = KerasTensor(tuple(shape), one.dtype, sparse=one.sparse)
+    spec._keras_mask = one._keras_mask
+    return spec
 
 
 def _merge(first: Any, second: Any = None) -> Any:

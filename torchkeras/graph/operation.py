@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
+from ..config import standardize_data_format
 from ..dtypes import standardize_dtype
 from ..naming import auto_name, explain, to_snake_case
 from ..tree import flatten
@@ -441,8 +442,8 @@ def _make_op(
         if "Tensor" in annotation:
             tensors.append(key)
         elif parameter.kind is not parameter.VAR_KEYWORD:
-            if annotation in _SETTLE:
-                settle[key] = _SETTLE[annotation]
+            if rule := _SETTLE.get(annotation, _SETTLE.get(key)):
+                settle[key] = rule
             if "Callable" in annotation:
                 functions.append(key)
             required = parameter.default is parameter.empty
@@ -484,6 +485,8 @@ def _make_op(
             for k, v in bound.items()
             if k in config and not any_symbolic(v)
         }
+        if "data_format" in config:  # that of this session, in others too
+            settings.setdefault("data_format", standardize_data_format(None))
         operation = cls(**settings)
         inputs: list[Any] = []
         extra: dict[str, Any] = {}
@@ -532,10 +535,11 @@ def _plain_shape(shape: Any) -> Any:
         return (shape,) if isinstance(shape, int) else shape
 
 
-# How a setting is written into a config, by its annotation.
+# How a setting is written into a config, by its annotation or its name.
 _SETTLE: dict[str, Callable[[Any], Any]] = {
     "DType": lambda dtype: None if dtype is None else standardize_dtype(dtype),
     "Shape": _plain_shape,
+    "data_format": standardize_data_format,
 }
 
 

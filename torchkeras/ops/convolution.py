@@ -212,6 +212,10 @@ def separable_conv(
         torch.Size([1, 1, 4])
     """
     x = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    pointwise_kernel = as_tensor(pointwise_kernel)
+    if CONTEXT.meta:  # its windows are of one step, also where their sizes are not known
+        window = [1 if size is None else size for size in known_shape(pointwise_kernel)[:-2]]
+        pointwise_kernel = pointwise_kernel.new_empty(*window, *pointwise_kernel.shape[-2:])
     return conv(x, pointwise_kernel, data_format=data_format)
 
 

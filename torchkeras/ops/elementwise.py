@@ -81,6 +81,12 @@ __all__ = [
 _MATH = "keras.src.ops.math."
 
 
+def _wide(x: Any) -> Tensor:
+    """Return `x` as a tensor, `int64` as `float64`."""
+    x = as_tensor(x)
+    return x.double() if x.dtype is torch.int64 else x
+
+
 def _unary(
     name: str,
     kernel: Callable[[Tensor], Tensor],
@@ -109,7 +115,7 @@ bitwise_invert = _unary("bitwise_invert", torch.bitwise_not, "Each bit flipped; 
 bitwise_not = _unary("bitwise_not", torch.bitwise_not, "Each bit flipped; not, for booleans.")
 cos = _unary("cos", torch.cos, "The cosine.")
 cosh = _unary("cosh", torch.cosh, "The hyperbolic cosine.")
-deg2rad = _unary("deg2rad", torch.deg2rad, "Degrees as radians.")
+deg2rad = _unary("deg2rad", torch.deg2rad, "Degrees as radians.", _wide)
 erf = _unary("erf", torch.erf, "The error function.", path=_MATH)
 erfc = _unary("erfc", torch.erfc, "`1 - erf(x)`, exact for large `x`.", path=_MATH)
 erfinv = _unary("erfinv", torch.erfinv, "The inverse of `erf` on (-1, 1).", path=_MATH)
@@ -128,7 +134,7 @@ log1p = _unary("log1p", torch.log1p, "`log(1 + x)`, exact for small `x`.")
 log2 = _unary("log2", torch.log2, "The logarithm to base 2.")
 logical_not = _unary("logical_not", torch.logical_not, "Whether it is false (zero).")
 negative = _unary("negative", torch.neg, "`-x`.")
-rad2deg = _unary("rad2deg", torch.rad2deg, "Radians as degrees.")
+rad2deg = _unary("rad2deg", torch.rad2deg, "Radians as degrees.", _wide)
 reciprocal = _unary("reciprocal", torch.reciprocal, "`1 / x`.")
 rsqrt = _unary("rsqrt", torch.rsqrt, "`1 / sqrt(x)`.", path=_MATH)
 sign = _unary("sign", torch.sign, "-1, 0 or 1.")
@@ -230,7 +236,7 @@ def cbrt(x: Tensor) -> Tensor:
         >>> cbrt([-8.0, 27.0]).round().tolist()
         [-2.0, 3.0]
     """
-    x = as_floating(x)
+    x = as_floating(_wide(x))
     return torch.sign(x) * torch.abs(x) ** (1.0 / 3.0)
 
 

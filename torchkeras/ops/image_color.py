@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph.context import CONTEXT
+from ..graph.infer import known_shape
 from ..graph.operation import op
 from .image_common import IMAGE_PATH, as_images, channel_axis
 
@@ -20,6 +22,8 @@ def _color_planes(images: Any, data_format: str | None) -> tuple[Tensor, int]:
         raise ValueError(
             f"Invalid images dtype: expected float dtype. Received: images.dtype={images.dtype}"
         )
+    if CONTEXT.meta and known_shape(images)[axis] is None:
+        images = images.narrow(axis, 0, 3)
     if images.shape[axis] != 3:
         raise ValueError(
             "Input images must have 3 channels, but received images with"
@@ -46,6 +50,8 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
         torch.Size([1, 1, 1])
     """
     images, axis = as_images(images), channel_axis(data_format)
+    if CONTEXT.meta and known_shape(images)[axis] is None:
+        images = images.narrow(axis, 0, 1)
     if images.shape[axis] == 1:
         return images.clone()
     if images.shape[axis] != 3:

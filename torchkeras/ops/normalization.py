@@ -340,6 +340,8 @@ def dot_product_attention(
             result = F.scaled_dot_product_attention(query, key, value, **options)
     else:
         result = F.scaled_dot_product_attention(query, key, value, **options)
+    if CONTEXT.meta:  # the batch of the keys is not always known
+        result = result.new_empty(*query.shape[:3], result.shape[3])
     return result.transpose(1, 2)
 
 
