@@ -144,7 +144,8 @@ def _graph(draw: Draw, bits: int) -> tuple[Call, list[str], list[str]]:
         call = _call(draw, bits, batched=True, graph=True)
         if all(operand.shape for operand in call.operands[:1]):
             break
-    lines: list[str] = []
+    # Names begin anew, also where a model before could not be made in one of the libraries.
+    lines = ["keras.backend.clear_session()"]
     names, inputs = _inputs(draw, call, lines)
     lines.append(f"y = {_outer(draw, call, call.on(*names))}")
     ins = ", ".join(f"in{i}" for i in inputs)
