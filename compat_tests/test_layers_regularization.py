@@ -123,6 +123,14 @@ def test_errors(action):
         (lambda k: k.layers.GRU(2, return_sequences=True), (3, 4)),
         (lambda k: k.layers.SimpleRNN(2), (3, 4)),
         (lambda k: k.layers.GroupNormalization(1), (2, 3, 4)),
+        (lambda k: k.layers.AdaptiveMaxPooling1D(2), (6, 3)),
+        (lambda k: k.layers.Permute((2, 1)), (5, 3)),
+        (lambda k: k.Sequential([k.layers.Conv1D(4, 2), k.layers.UpSampling1D()]), (5, 3)),
+        (lambda k: k.Sequential([k.layers.Conv1D(4, 2), k.layers.Cropping1D()]), (5, 3)),
+        (
+            lambda k: k.Sequential([k.layers.MaxPooling2D(), k.layers.UpSampling2D(2)]),
+            (4, 4, 3),
+        ),
     ],
 )
 def test_unseeded_dropout_draws_in_the_order_of_keras_memory(make, shape):
@@ -134,3 +142,30 @@ def test_unseeded_dropout_draws_in_the_order_of_keras_memory(make, shape):
         model = library.Model(inputs, library.layers.Dropout(0.5)(hidden))
         outputs.append(model(x, training=True))
     assert_close(*outputs)
+
+
+def net_of(library):
+    class Net(library.Model):
+        def __init__(self, layers):
+            super().__init__()
+            self.pooling, self.permute = layers.MaxPooling1D(2), layers.Permute((2, 1))
+            self.one = layers.Identity()
+            self.dropout, self.dense = layers.Dropout(0.5), layers.Dense(8)
+
+        def call(self, x, training=None):
+            x = self.one(self.permute(self.pooling(x)))
+            x = library.ops.reshape(self.dropout(x, training=training), (-1, 9))
+            return self.dropout(self.dense(x), training=training)  # of another rank
+
+    return Net(library.layers)
+
+
+def test_dropout_in_a_subclassed_model_draws_in_the_order_of_keras_memory():
+    x, outputs = random_input((2, 6, 3)), []
+    for library in (torchkeras, keras):
+        seed_both()
+        model = net_of(library)
+        model(x)
+        outputs.append([model(x, training=True) for _ in range(2)])
+    for ours, theirs in zip(*outputs, strict=True):
+        assert_close(ours, theirs)

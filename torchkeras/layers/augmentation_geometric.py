@@ -70,6 +70,7 @@ def _checked_fill(layer: Any, value: float) -> float:
 class _Warp(GeometricLayer):
     """What the affine layers share: how pixels are mixed and what lies outside."""
 
+    _keras_memory = "row_major"
     _USE_BASE_FACTOR = False
 
     def _take(
@@ -505,6 +506,7 @@ class RandomPerspective(GeometricLayer):
         torch.Size([8, 8, 3])
     """
 
+    _keras_memory = "row_major"
     _USE_BASE_FACTOR = False
     _FACTOR_BOUNDS = (0, 1)
 
@@ -604,6 +606,7 @@ class RandomElasticTransform(GeometricLayer):
         torch.Size([8, 8, 3])
     """
 
+    _keras_memory = "inputs_else_row_major"
     _USE_BASE_FACTOR = False
     _FACTOR_BOUNDS = (0, 1)
 

@@ -164,6 +164,7 @@ class RandAugment(_Policy):
         torch.Size([2, 4, 4, 3])
     """
 
+    _keras_memory = "row_major"
     _AUGMENT_LAYERS = (
         "random_shear",
         "random_translation",

@@ -526,6 +526,8 @@ class Identity(Layer):
         [1.0, 1.0]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True

@@ -300,6 +300,8 @@ class DepthwiseConv2D(BaseDepthwiseConv):
         torch.Size([2, 5, 5, 3])
     """
 
+    _keras_memory = "row_major"
+
     def __init__(
         self,
         kernel_size: Size,

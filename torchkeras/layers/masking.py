@@ -32,6 +32,8 @@ class Masking(Layer):
         ([[[5.0, -1.0], [0.0, 0.0]]], [[True, False]])
     """
 
+    _keras_memory = "inputs"
+
     def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(mask_value, dict) and mask_value.get("config") is not None:

@@ -182,6 +182,8 @@ class Add(Merge):
         [[2.0, 2.0]]
     """
 
+    _keras_memory = "inputs"
+
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:
         return _fold(operator.add, inputs)
 
@@ -197,6 +199,8 @@ class Subtract(Merge):
         >>> Subtract()([torch.ones(1, 2), torch.ones(1, 2)]).tolist()
         [[0.0, 0.0]]
     """
+
+    _keras_memory = "inputs"
 
     def build(self, input_shape: Shapes) -> None:
         """Check that there are two shapes, and that they fit."""
@@ -221,12 +225,16 @@ class Average(Merge):
         [[0.5, 0.5]]
     """
 
+    _keras_memory = "inputs"
+
     def _merge_function(self, inputs: Sequence[Tensor]) -> Tensor:
         return _fold(operator.add, inputs) / len(inputs)
 
 
 class _MaskedMerge(Merge):
     """Base of merges that take the masks of the inputs into account."""
+
+    _keras_memory = "inputs"
 
     def call(self, inputs: Sequence[Tensor], mask: Any = None) -> Tensor:
         """Return the combination of `inputs`."""

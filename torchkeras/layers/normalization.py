@@ -204,7 +204,7 @@ class GroupNormalization(Normalizing):
         [[-1.0, 1.0, -1.0, 1.0]]
     """
 
-    _keras_memory = "row_major"
+    _keras_memory = "inputs_else_row_major"
 
     def __init__(
         self,
@@ -377,6 +377,8 @@ class UnitNormalization(Normalizing):
         >>> UnitNormalization()(torch.tensor([[3.0, 4.0]]))
         tensor([[0.6000, 0.8000]])
     """
+
+    _keras_memory = "inputs"
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

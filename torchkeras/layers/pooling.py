@@ -405,6 +405,8 @@ class BaseAdaptivePooling(Layer):
     # torch's kernels by the number of spatial axes.
     _kernels: dict[int, Callable[..., Tensor]]
 
+    _keras_memory = "channels_first"
+
     def __init__(
         self, output_size: Sequence[int], data_format: str | None = None, **kwargs: Any
     ) -> None:

@@ -39,6 +39,8 @@ class Rescaling(DataLayer):
         [0.0, 1.0]
     """
 
+    _keras_memory = "inputs"
+
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name, value in (("scale", scale), ("offset", offset)):
@@ -105,6 +107,7 @@ class Normalization(DataLayer):
         [3.0]
     """
 
+    _keras_memory = "inputs"
     _config_excludes = ("mean", "variance")  # see `get_config`
 
     def __init__(

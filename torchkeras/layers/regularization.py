@@ -19,16 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..activations import softmax
 from ..config import standardize_data_format
 from ..dtypes import to_torch
-from ..graph.keras_tensor import KerasTensor
 from ..naming import explain
 from ..random import SeedGenerator, dropout, generator_for
 from ..registry import builtin
 from ..regularizers import L1L2
 from .input_spec import InputSpec
 from .layer import Layer
+from .memory import order_of
 
 __all__ = [
     "ActivityRegularization",
@@ -45,6 +44,8 @@ __all__ = [
 
 class _Noise(Layer):
     """Base of layers that change their inputs at random in training, owners of `seed`."""
+
+    _keras_memory = "inputs"
 
     def _seed(self, kind: str, strength: float, seed: int | None) -> None:
         """Check the argument `kind` and make the seed generator, if the layer ever draws."""
@@ -101,7 +102,8 @@ class Dropout(_Noise):
         [1.0, 1.0, 1.0]
     """
 
-    _keras_memory = "inputs"
+    # The orders of the draws, by the inputs' rank, where they are not those of their memory.
+    _orders: dict[int, tuple[int, ...]] = {}
 
     def __init__(
         self,
@@ -115,8 +117,6 @@ class Dropout(_Noise):
         self.rate = rate
         self.noise_shape = self._validate_noise_shape(noise_shape)
         self._unseeded = seed is None and noise_shape is None and 0 < rate < 1
-        # Set where the order of the draws is not that of the inputs' memory.
-        self._order: tuple[int, ...] | None = None
 
     def _validate_noise_shape(self, noise_shape: Any) -> tuple[int | None, ...] | None:
         if noise_shape is None:
@@ -138,9 +138,10 @@ class Dropout(_Noise):
         if not training or self.rate <= 0:
             return inputs
         if self._unseeded:
-            if self._order is None or inputs.device.type != "cpu":
+            order = self._orders.get(inputs.dim()) if self._orders else None
+            if order is None or inputs.device.type != "cpu":
                 return torch.dropout(inputs, self.rate, True)
-            return self._dropped_in_order(inputs, self._order)
+            return self._dropped_in_order(inputs, order)
         return dropout(
             inputs, self.rate, noise_shape=self._get_noise_shape(inputs), seed=self.seed_generator
         )
@@ -151,44 +152,21 @@ class Dropout(_Noise):
         noise.bernoulli_(1 - self.rate).div_(1 - self.rate)
         return inputs * noise.permute([order.index(axis) for axis in range(len(order))])
 
-    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return a symbolic tensor like the inputs."""
-        if self._unseeded:
-            self._order = _memory_order(inputs)
-        return super().compute_output_spec(inputs, *args, **kwargs)
+    def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        order = order_of((args, kwargs)) if self._unseeded else None
+        if order is not None:
+            self.__dict__["_orders"] = {**self._orders, len(order): order}
+        return super()._full_call(args, kwargs)
 
     def _get_noise_shape(self, inputs: Tensor) -> tuple[int | None, ...] | None:
         """Return the shape of the random mask; subclasses may override it."""
         return self.noise_shape
 
 
-def _memory_order(x: KerasTensor) -> tuple[int, ...] | None:
-    """The axes of a symbolic tensor as they lie in memory in Keras, if they may not do so here."""
-    history = x._keras_history
-    while history is not None:
-        layer = history.operation
-        memory = getattr(layer, "_keras_memory", None)
-        if getattr(layer, "activation", None) is softmax and memory != "time_major":
-            return None  # its results lie in the order of their axes, on both sides
-        if memory != "inputs":
-            break
-        x = layer._inbound_nodes[history.node_index].input_tensors[0]
-        history = x._keras_history
-    else:
-        return None
-    rank = len(x.shape)
-    if memory == "channels_first" and layer.data_format == "channels_last":
-        return (0, rank - 1, *range(1, rank - 1))
-    if memory == "time_major" and getattr(layer, "return_sequences", True):
-        return (1, 0, *range(2, rank))
-    return tuple(range(rank)) if memory == "row_major" else None
-
-
 class BaseSpatialDropout(Dropout):
     """Base of dropout of whole channels."""
 
     _rank = 1
-    _keras_memory = None
 
     def __init__(
         self,
@@ -423,6 +401,8 @@ class ActivityRegularization(Layer):
         >>> ActivityRegularization(l1=0.1)(torch.ones(2)).tolist()
         [1.0, 1.0]
     """
+
+    _keras_memory = "inputs"
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=L1L2(l1=l1, l2=l2), **kwargs)

@@ -110,6 +110,8 @@ class Reshape(_Rearrangement):
         torch.Size([2, 3, 2])
     """
 
+    _keras_memory = "row_major"
+
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         target = tuple(target_shape)
@@ -181,6 +183,8 @@ class Permute(_Rearrangement):
         >>> Permute((2, 1))(torch.ones(2, 3, 4)).shape
         torch.Size([2, 4, 3])
     """
+
+    _keras_memory = "permuted"
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -399,6 +403,8 @@ class ZeroPadding3D(_ZeroPadding):
 class _Cropping(_Window):
     """Base of cropping."""
 
+    _keras_memory = "inputs"
+
     def call(self, inputs: Tensor) -> Tensor:
         """Return the middle of the inputs."""
         for axis, (before, after) in enumerate(self._ends, start=self._first):
@@ -610,6 +616,7 @@ class UpSampling2D(_UpSampling):
         self.size = standardize_tuple(size, 2, "size")
         self._set_up(data_format, self.size)
         self.interpolation = interpolation.lower()
+        self._keras_memory = "row_major" if self.interpolation == "nearest" else "resized"
         if self.interpolation not in _MODES:
             raise ValueError(
                 explain(
@@ -643,6 +650,8 @@ class UpSampling3D(_UpSampling):
         >>> UpSampling3D(2)(torch.ones(1, 2, 2, 2, 1)).shape
         torch.Size([1, 4, 4, 4, 1])
     """
+
+    _keras_memory = "row_major"
 
     def __init__(
         self,

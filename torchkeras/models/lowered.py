@@ -32,6 +32,8 @@ class LoweredModel(Model):
     `call` has no such attribute, and always takes the full path.
     """
 
+    _keras_memory = "outputs"
+
     inputs: Sequence[KerasTensor]
     # Dtype, rank and sizes of the input, but for the batch's, where there is one.
     _fast_entry: tuple[torch.dtype | None, int, Sequence[int | None]] | None
