@@ -23,7 +23,7 @@ _SCRUBBED = (
     (re.compile(r"/tmp/[\w./-]+"), "FOLDER"),
 )
 # What `attempt` and `tried` print of an exception.
-_RAISED = re.compile(r"(.*?) raises ((?:\w+ )+)BaseException(?:$|: )")
+_RAISED = re.compile(r"(.*?) raises ((?:\w+ )+)BaseException(?:$|:)")
 # Relative to the largest number of a line: both sides run the same arithmetic on torch, in another
 # order, and training steps carry roundings on.
 _TOLERANCE = 1e-4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers
+from torchkeras import Sequential, layers
 
 X = torch.ones(2, 4)
 
@@ -74,6 +74,16 @@ def test_axes_of_numpy(cls):
 def test_training_may_be_none_by_position(layer):
     first, second = layer(X, None), layer(X, None)  # the full call, and the planned one
     torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize(
+    "model", [layers.Dropout(0.5), Sequential([layers.Input((4,)), layers.ReLU()])]
+)
+def test_a_tensor_is_no_training(model):
+    for _ in "ab":  # before there is a plan for calls, and after
+        with pytest.raises(TypeError, match="`training`"):
+            model(X, X)
+        model(X)
 
 
 def test_adapters_are_in_a_config_only_where_they_are():

@@ -28,6 +28,7 @@ class CallPlan:
         signature: That of `call`.
         takes_training: Whether `call` is to be given `training`.
         accepts_training: Whether it may be.
+        most: How many positional arguments come before `training`, which is handed on by name.
         silent: What `training` is where nobody says anything, in inference mode.
         creates_mask: Whether outputs may have a mask where the inputs have none.
         cast: The dtype that floating inputs are cast to, or `None` where inputs stay as they are.
@@ -44,6 +45,7 @@ class CallPlan:
         "checks",
         "creates_mask",
         "min_ndim",
+        "most",
         "ndim",
         "signature",
         "silent",
@@ -54,6 +56,7 @@ class CallPlan:
     def __init__(self, layer: Any) -> None:
         self.signature = signature = layer._call_signature
         self.takes_training = signature.takes_training
+        self.most = signature.before_training
         self.accepts_training = "training" in signature.names or signature.takes_any
         self.silent = signature.silent
         self.creates_mask = layer.creates_mask
@@ -84,6 +87,8 @@ class CallPlan:
         Args:
             masked: Whether there may be masks, which `place_masks` will put where they belong.
         """
+        if len(args) > self.most:
+            return False
         if masked and (not args or self.signature.takes_several):
             return False
         if self.checks and not (args and isinstance(args[0], Tensor) and self.fits(args[0])):
@@ -97,10 +102,7 @@ class CallPlan:
                 if not isinstance(x, Tensor):
                     # Numbers by position the full call refuses.
                     nested = type(x) in (list, tuple) and self._is_plain(x, masked)
-                    if x is None:
-                        if len(args) > self.signature.before_training:
-                            return False
-                    elif not nested:
+                    if x is not None and not nested:
                         return False
                 elif (cast is not None and x.dtype is not cast and x.is_floating_point()) or (
                     not masked and getattr(x, "_keras_mask", None) is not None

@@ -243,8 +243,7 @@ show("next", made.next())
 """
 _USE_POLICY = """
 print(made.name, made.compute_dtype, made.variable_dtype, made.quantization_mode)
-layer = keras.layers.Dense(2, dtype=made)
-show("y", layer(numbers(2, 3)))
+show("whole", made.get_config())
 """
 _USE_QUANTIZER = """
 quantized, scale = made(keras.ops.convert_to_tensor(numbers(3, 3)), axis=-1)
