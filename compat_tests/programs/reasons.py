@@ -135,6 +135,27 @@ _MODELS: tuple[Reason, ...] = (
         theirs=r"│ .*│ +(\(\d+, \d+\)|\?) +│ ",
         ours=r"│ .*│ +\((None|\d+), \d+\) +│ ",
     ),
+    Reason(
+        "A class whose constructor does not take all that its derived config holds is made again;"
+        " Keras's cannot be.",
+        source=r"def __init__\(self, (rate=0\.5|units=3)\):"
+        r"|super\(\).__init__\(units, activation='tanh', \*|use_bias=False, \*\*kwargs",
+        theirs=r"^copied raises TypeError ",
+        ours=r"^(Sequential|Functional|Whole) (True|False) \d+$",
+    ),
+    Reason(
+        "`clone_model` knows the classes of the layers that it clones, inner models included; Keras"
+        " wants them registered.",
+        source=r"again = keras\.models\.clone_model\(model\)",
+        theirs=r"^copied raises TypeError ",
+        ours=r"^(Sequential|Functional) (True|False) \d+$",
+    ),
+    Reason(
+        "A loss that depends on no trainable weight is refused with a ValueError that says so; in"
+        " Keras torch raises a RuntimeError.",
+        theirs=r"^history raises RuntimeError .*element 0 of tensors does not require grad",
+        ours=r"^history raises ValueError .*loss does not depend on any trainable weight",
+    ),
 )
 
 # Lines of losses, weights and results.

@@ -6,7 +6,7 @@ import re
 
 from .. import pieces
 from ..drawing import HANDOVER, Draw, assemble
-from . import _model_outputs, _model_pairs
+from . import _model_freezing, _model_outputs, _model_pairs
 from ._model_bodies import body, call_of, class_of, dense
 from ._model_steps import LOSSES, Plan, overrides, plan_of
 
@@ -45,7 +45,7 @@ def _uses(draw: Draw, plan: Plan, least: int = 2, most: int = 5, config: bool = 
     own = re.search("def (train_step|test_step|compute_loss|compute_metrics)", methods)
     on_batch = own is None and draw.chance()
     uses = [
-        f"attempt('history', lambda: {_fitted(draw, plan)})",
+        f"tried('history', lambda: {_fitted(draw, plan)})",
         f"show('history', {_fitted(draw, plan)})",
         "attempt('evaluated', lambda: model.evaluate(x, y, verbose=0))",
         "attempt('evaluated', lambda: model.evaluate(x, y, verbose=0, return_dict=True))",
@@ -384,7 +384,7 @@ def _state_names(draw: Draw) -> str:
         compiled,
         "\n".join(looks),
         "print('names', model.metrics_names)",
-        "attempt('history', lambda: model.fit(x, y, batch_size=4, epochs=2, verbose=0).history)",
+        "tried('history', lambda: model.fit(x, y, batch_size=4, epochs=2, verbose=0).history)",
         "\n".join(looks),
         "attempt('evaluated', lambda: model.evaluate(x, y, verbose=0))",
         "show_weights('weights', model)",
@@ -446,7 +446,7 @@ def _building(draw: Draw) -> str:
         way += f"\nmodel(x{extra})"  # Keras 3 makes no weights in a `build` that is not overridden
     fitted = (
         ["model.compile('sgd', 'mse')",
-         "attempt('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)"]
+         "tried('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)"]
         if draw.chance() and not needs else []
     )  # fmt: skip
     return assemble(
@@ -606,7 +606,7 @@ def _handed_over(draw: Draw) -> str:
         draw.one(
             [
                 "model(x)",
-                "attempt('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)\n"
+                "tried('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)\n"
                 "model(x)",
             ]
         ),
@@ -623,14 +623,14 @@ def _handed_over(draw: Draw) -> str:
         "show('weights', model.get_weights())",
         "print([w.name for w in model.weights])",
         plan.compiled if not whole or compiled == "None" or draw.chance() else "",
-        "attempt('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)",
+        "tried('history', lambda: model.fit(x, y, batch_size=4, verbose=0).history)",
     )
 
 
 _WRITERS = (
     [_subclass] * 6 + [_functional_subclass] * 4 + [_sequential_subclass] * 2
     + [_model_outputs.program] * 4 + [_state_names] * 2 + [_building] * 3 + [_nested] * 3
-    + [_model_pairs.program] * 4 + [_handed_over] * 2
+    + [_model_pairs.program] * 4 + [_handed_over] * 2 + [_model_freezing.program] * 4
 )  # fmt: skip
 
 
