@@ -348,11 +348,18 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$|^optimizer list \d+$|^ (Total|Optimizer) params: ",
     ),
     Reason(
-        "A loss that `compile` was given by name is named in the config of a model from `.h5` too;"
-        " Keras's holds the function.",
+        "A loss or metric that `compile` was given by name is named in the config of a model from"
+        " `.h5` too; Keras's holds the function.",
         source=_H5,
-        theirs=r'^ *"loss": \{$|^ *"class_name": "function",$',
-        ours=r'^ *"loss": "\w+",$|^ *"loss_weights": ',
+        theirs=r'^ *"loss": \{$|^ *\{$|^ *"class_name": "function",$',
+        ours=r'^ *("loss": )?"\w+",?$|^ *"loss_weights": |^ *\],?$',
+    ),
+    Reason(
+        "A function that no one offers is missed when a file is opened; Keras opens `.h5` files"
+        " without a metric's, and misses it in training.",
+        source=r"(?s)def own_metric\(.*" + _H5,
+        theirs=r"^unknown 'sequential'$",
+        ours=r"^unknown raises FileFormatError ",
     ),
     Reason(
         "A model of a dict of inputs opens from `.h5` as it was; Keras's cannot be called.",
@@ -370,10 +377,12 @@ _LIVES: tuple[Reason, ...] = (
     Reason(
         _BUILT_BY_SHAPE,
         source=r"model\.build\(\(None, \d+\)\)\n((?!model\().*\n)*?.*"
-        r"(model\.load_weights\(|load_model\(|optimizer\.build\()",
+        r"(model\.load_weights\(|load_model\(|optimizer\.build\(|zipfile\.ZipFile\()",
         theirs=r"^(predicted|history|loss|evaluated|weights)[. ]|^line \d+: ValueError: (A total of"
-        r" \d+ objects could not be loaded|Unknown variable: <Variable path=)",
-        ours=r"^(predicted|history|loss|evaluated|weights)[. ]|^ran to its end$",
+        r" \d+ objects could not be loaded|Unknown variable: <Variable path=)"
+        r"|^\['\w+', '\w+/vars', '\w+', ",
+        ours=r"^(predicted|history|loss|evaluated|weights)[. ]|^ran to its end$"
+        r"|^\['\w+', '\w+/vars', '\w+/vars/0', ",
     ),
     Reason(
         _BUILT_BY_SHAPE,
@@ -394,6 +403,13 @@ _LIVES: tuple[Reason, ...] = (
         source=r"(?s)copy\.deepcopy\(model\).*\.summary\(",
         theirs=r"^ (Total|Optimizer) params: ",
         ours=r"^ Total params: |^(?! Optimizer params: )",
+    ),
+    Reason(
+        "A layer that a quantization does not fit stays as it was; Keras keeps the config of the"
+        " quantization that it refused.",
+        source=r"quantize\('float8'\)",
+        theirs=r'^ *"quantization_config": \{$|^ *"class_name": "Float8QuantizationConfig",$',
+        ours=r'^ *"(quantization_config": null,|trainable": (true|false))$',
     ),
     Reason(
         "A copy of quantized layers with adapters computes what they do; Keras merges the adapters"

@@ -94,6 +94,12 @@ class _Schedule(LearningRateSchedule):
         state = {name.removeprefix("_"): value for name, value in vars(self).items()}
         return {name: state[name] for name in self.arguments}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
+        """Make a schedule; the name that files of older Kerases leave open is the default."""
+        named = config.get("name") is not None
+        return cls(**{key: value for key, value in config.items() if named or key != "name"})
+
 
 @_schedule
 class ExponentialDecay(_Schedule):

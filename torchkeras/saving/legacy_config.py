@@ -152,7 +152,8 @@ class _Modernizer:
                 fix="use a file written by `model.save()`.",
             )
         config = dict(config)
-        config.pop("build_config", None)  # layers are built when the model calls them
+        if self.is_old:
+            config.pop("build_config", None)  # layers are built when the model calls them
         inner = config.get("config")
         name = config["class_name"]
         registered = config.get("registered_name") or name
