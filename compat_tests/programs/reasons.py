@@ -433,6 +433,13 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
+        "A layer given to a constructor is part of the config that is derived from it; Keras wants"
+        " a `get_config` for any argument but numbers and text.",
+        source=r"class Holder\d+\(",
+        theirs=r"^line \d+: NotImplementedError: \s*Object Holder\d+ was created by passing",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
         "What a second `compile` leaves out, and the model goes on using, is in files and copies.",
         source=r"(?s)\.compile\(.*metrics=.*\.compile\(|load_model\(|model_from_json\(",
         theirs=r'^(loss|evaluated|loss of the twin) [\d.e-]+$|^ *"metrics": null'

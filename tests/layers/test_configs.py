@@ -198,3 +198,19 @@ def test_lambdas_that_are_arguments_need_safe_mode_off(way, tmp_path):
 def test_arguments_without_a_config_are_named():
     with pytest.raises(NotImplementedError, match=r"(?s)Holder 'mine'.*part=<object.*get_config"):
         Holder(object(), name="mine").get_config()
+
+
+@pytest.mark.parametrize("way", ["keras", "json"])
+def test_a_layer_that_its_holder_builds_comes_back(way, tmp_path):
+    class Builds(Holder):
+        def build(self, input_shape):
+            self.part.build(input_shape)
+
+        def call(self, x):
+            return self.part(x)
+
+    model = keras.Sequential([keras.Input((2,)), Builds(layers.Dense(3))])
+    with keras.saving.custom_object_scope({"Builds": Builds}):
+        made = again(model, way, tmp_path)
+    made.set_weights(model.get_weights())
+    assert torch.equal(made(X), model(X)) and len(made.weights) == 2

@@ -156,7 +156,8 @@ def _argument(layer: Any, key: str, value: Any) -> Any:
         NotImplementedError: It has no config.
     """
     try:
-        return _marked(value)
+        # What the class's own `build` builds cannot be built before it, by a config of its own.
+        return _marked(value, builds=not _is_ours(_home(type(layer), "build")))
     except TypeError as error:
         raise NotImplementedError(
             explain(
@@ -168,14 +169,18 @@ def _argument(layer: Any, key: str, value: Any) -> Any:
         ) from error
 
 
-def _marked(value: Any) -> Any:
+def _marked(value: Any, builds: bool) -> Any:
     if isinstance(value, (list, tuple)):
-        items = [_marked(item) for item in value]
+        items = [_marked(item, builds) for item in value]
         return items if isinstance(value, list) else tuple(items)
     if isinstance(value, dict):
-        return {key: _marked(item) for key, item in value.items()}
+        return {key: _marked(item, builds) for key, item in value.items()}
     config = serialize_keras_object(value)
-    return {**config, _MARK: True} if isinstance(config, dict) else config
+    if not isinstance(config, dict):
+        return config
+    if builds:
+        config.pop("build_config", None)
+    return {**config, _MARK: True}
 
 
 def objects_within(layer: Any) -> dict[str, Any]:
