@@ -227,6 +227,16 @@ for _function, *_names in (
     _ACTIVATIONS.register(_function, *_names)
 
 
+@_ACTIVATIONS.register
+def keras2_hard_sigmoid(x: Any) -> Tensor:
+    """Keras 2's `hard_sigmoid`, which old files mean: `clip(0.2 * x + 0.5, 0, 1)`.
+
+    >>> keras2_hard_sigmoid(torch.tensor([-3.0, 0.0, 1.0])).tolist()
+    [0.0, 0.5, 0.699999988079071]
+    """
+    return clip(multiply(x, 0.2) + 0.5, 0.0, 1.0)
+
+
 def get(identifier: Any) -> Callable[..., Any]:
     """The activation function that an identifier stands for.
 

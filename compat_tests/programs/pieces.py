@@ -116,7 +116,8 @@ def _of_sequences(draw: Draw, shape: Shape) -> tuple[str, Shape]:
         ("GlobalAveragePooling1D()", (width,)),
         ("GlobalMaxPooling1D()", (width,)),
         ("MaxPooling1D(2, padding='same')", ((steps + 1) // 2, width)),
-        ("AveragePooling1D(2, padding='same')", ((steps + 1) // 2, width)),
+        # Where padding is uneven, Keras on torch counts elements of the border twice.
+        ("AveragePooling1D(3, 1, padding='same')", (steps, width)),
         ("UpSampling1D(2)", (2 * steps, width)),
         ("ZeroPadding1D(1)", (steps + 2, width)),
         ("Permute((2, 1))", (width, steps)),
@@ -137,7 +138,7 @@ def _of_images(draw: Draw, shape: Shape) -> tuple[str, Shape]:
         (f"DepthwiseConv2D({window}, padding='same')", shape),
         (f"SeparableConv2D({units}, {window}, padding='same')", (height, width, units)),
         ("MaxPooling2D(2, padding='same')", (*half, channels)),
-        ("AveragePooling2D(2, padding='same')", (*half, channels)),
+        ("AveragePooling2D((1, 3), 1, padding='same')", shape),
         ("GlobalAveragePooling2D()", (channels,)),
         ("GlobalMaxPooling2D(keepdims=True)", (1, 1, channels)),
         ("UpSampling2D(2)", (2 * height, 2 * width, channels)),

@@ -106,3 +106,31 @@ def test_random_sizes(cls, axis):
 def test_random_sizes_want_an_interval(factor):
     with pytest.raises(ValueError, match="two of at least -1"):
         layers.RandomHeight(factor)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_locally_connected(rank, data_format):
+    """A window's product with the kernel of its own place, by hand."""
+    first = data_format == "channels_first"
+    shape = (5, 4)[:rank]
+    x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype("float32")
+    layer = getattr(layers, f"LocallyConnected{rank}D")(
+        2, 3, strides=(2, 1)[:rank], data_format=data_format, bias_initializer="random_normal"
+    )
+    y = layer(np.moveaxis(x, -1, 1) if first else x).detach().numpy()
+    assert y.shape == layer.compute_output_shape(np.moveaxis(x, -1, 1).shape if first else x.shape)
+    kernel, bias = layer.get_weights()
+    for number, place in enumerate(np.ndindex(*bias.shape[:-1])):
+        starts = [i * s for i, s in zip(place, (2, 1), strict=False)]
+        window = x[(slice(None), *(slice(a, a + 3) for a in starts))]
+        window = np.moveaxis(window, -1, 1) if first else window
+        expected = window.reshape(2, -1) @ kernel[number] + bias[place]
+        found = y[(slice(None), slice(None), *place) if first else (slice(None), *place)]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    with pytest.raises(NotImplementedError, match="implementation=3"):
+        type(layer)(2, 3, implementation=3)
+    with pytest.raises(ValueError, match="sizes of its input must be known"):
+        type(layer)(2, 3).build((None,) * (rank + 1) + (3,))

@@ -1,12 +1,14 @@
 """Pooling against brute force."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchkeras import layers
+from torchkeras import layers, ops
 
 
 @given(
@@ -31,10 +33,34 @@ def test_maximum_of_every_window(size, pool, stride, padding):
     assert y == pytest.approx(expected)
 
 
-def test_mean_does_not_count_padding():
-    x = torch.ones(1, 5, 5, 1)
-    y = layers.AveragePooling2D(3, 1, padding="same")(x)
-    torch.testing.assert_close(y, torch.ones(1, 5, 5, 1))
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["Average", "Max"])
+def test_same_counts_each_element_once(kind, rank):
+    """As TensorFlow and JAX have it, also where one end is padded by one step more."""
+    reduce, op = (np.mean, ops.average_pool) if kind == "Average" else (np.max, ops.max_pool)
+    for size, window, stride in itertools.product(range(5, 10), range(2, 6), range(1, 4)):
+        x = -np.random.default_rng(size).random((2, *(size, 4, 3)[:rank], 2), dtype="float32")
+        windows, strides = (window, 2, 3)[:rank], (stride, 1, stride)[:rank]
+        expected = _pool_same(x, windows, strides, reduce)
+        layer = getattr(layers, f"{kind}Pooling{rank}D")(windows, strides, padding="same")
+        np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-5, atol=1e-6)
+        found = op(x, windows, strides, "same", data_format="channels_last")
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def _pool_same(x, windows, strides, reduce):
+    shape = x.shape[1:-1]
+    steps = [-(-n // s) for n, s in zip(shape, strides, strict=True)]
+    before = [
+        max(0, (count - 1) * s + k - n) // 2
+        for count, s, k, n in zip(steps, strides, windows, shape, strict=True)
+    ]
+    y = np.empty((x.shape[0], *steps, x.shape[-1]), x.dtype)
+    for place in np.ndindex(*steps):
+        starts = [i * s - b for i, s, b in zip(place, strides, before, strict=True)]
+        part = tuple(slice(max(0, a), a + k) for a, k in zip(starts, windows, strict=True))
+        y[(slice(None), *place)] = reduce(x[(slice(None), *part)], tuple(range(1, x.ndim - 1)))
+    return y
 
 
 @pytest.mark.parametrize("name", ["GlobalAveragePooling2D", "GlobalMaxPooling2D"])

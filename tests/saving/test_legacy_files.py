@@ -15,7 +15,8 @@ import pytest
 
 import torchkeras as keras
 from torchkeras.saving import FileFormatError, load_model
-from torchkeras.saving.legacy_config import decode, modernize, modernize_training, to_legacy
+from torchkeras.saving.legacy_config import modernize, to_legacy
+from torchkeras.saving.legacy_training import decode, modernize_training
 
 DATA = pathlib.Path(__file__).parent / "data" / "tf_keras_2_15.zip"
 # float32 on other kernels, after two epochs of training.
@@ -288,8 +289,11 @@ def test_arguments_that_no_longer_exist():
     with pytest.raises(FileFormatError, match="time_major=True"):
         layer("LSTM", {"name": "a", "units": 2, "time_major": True})
     assert layer("BatchNormalization", {"axis": [3], "fused": True}) == {"axis": 3}
-    with pytest.warns(UserWarning, match="hard_sigmoid"):
-        layer("LSTM", {"units": 2, "recurrent_activation": "hard_sigmoid"})
+    with pytest.raises(FileFormatError, match="'a' .Dense. has slope=2"):
+        layer("Dense", {"name": "a", "units": 1, "slope": 2})
+    assert layer("LeakyReLU", {"alpha": 0.05}) == {"negative_slope": 0.05}
+    with pytest.warns(UserWarning, match="activity_regularizer.*projections"):
+        layer("MultiHeadAttention", {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2"})
     old = {"rate": 0.5, "trainable": True, "noise_shape": None, "seed": None}
     assert layer("SpatialDropout1D", old) == {"rate": 0.5, "seed": None}
     policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
@@ -345,10 +349,29 @@ def test_training_configurations():
     assert config["metrics"] == ["mean_absolute_error", "acc"]
     with pytest.raises(FileFormatError, match="no optimizer"):
         modernize_training({"loss": "mse"}, "m.h5")
-    with pytest.warns(UserWarning, match="decay=0.5"):
+    with pytest.raises(FileFormatError, match=r"Adam\(speed=3\)"):
         modernize_training(
-            {"optimizer_config": {"class_name": "SGD", "config": {"decay": 0.5}}}, "m.h5"
+            {"optimizer_config": {"class_name": "Adam", "config": {"speed": 3}}}, "m.h5"
         )
+
+
+def test_decay_is_the_schedule_that_it_was():
+    old = {"class_name": "SGD", "config": {"lr": 0.2, "decay": 0.5, "momentum": 0.0}}
+    config = modernize_training({"optimizer_config": old}, "m.h5")["optimizer"]
+    optimizer = keras.optimizers.deserialize(config)
+    rates = [float(optimizer._learning_rate(step)) for step in range(3)]
+    np.testing.assert_allclose(rates, [0.2 / (1 + 0.5 * step) for step in range(3)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Dense", "Conv1D", "LSTM", "GRU", "ConvLSTM1D"])
+def test_hard_sigmoid_is_that_of_keras_2(name):
+    argument = "activation" if name in ("Dense", "Conv1D") else "recurrent_activation"
+    inner = layer(name, {"name": "a", argument: "hard_sigmoid"})
+    assert inner[argument] == "keras2_hard_sigmoid"
+    function = keras.activations.get(inner[argument])
+    x = np.linspace(-4, 4, 33, dtype="float32")
+    np.testing.assert_allclose(function(x), np.clip(0.2 * x + 0.5, 0, 1), atol=1e-7)
+    assert keras.activations.serialize(function) == "keras2_hard_sigmoid"
 
 
 def test_modern_configurations_survive_the_round_trip():

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..legacy.saving import serialize_keras_object
 from ..saving.api import may_write
-from ..saving.legacy_config import decode as decode_value
 from ..saving.legacy_h5 import load_h5, load_h5_weights, save_h5, write_layers
+from ..saving.legacy_training import decode as decode_value
 
 __all__ = [
     "Encoder",

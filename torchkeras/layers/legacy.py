@@ -19,8 +19,15 @@ from ..registry import builtin
 from .augmentation import on_host
 from .data_layer import DataLayer
 from .layer import Layer
+from .locally_connected import LocallyConnected1D, LocallyConnected2D
 
-__all__ = ["RandomHeight", "RandomWidth", "ThresholdedReLU"]
+__all__ = [
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "RandomHeight",
+    "RandomWidth",
+    "ThresholdedReLU",
+]
 
 
 @builtin("keras._legacy.layers.ThresholdedReLU", "keras.layers.ThresholdedReLU")

@@ -5,7 +5,8 @@
 
 Letters: B batch, C channels. Inputs are `(B, spatial..., C)` or, channels_first,
 `(B, C, spatial...)`; channels_last inputs go to torch as permuted views, without a copy.
-Means over windows that reach into padding count only the real elements, as in Keras.
+Means over windows that reach into padding count only the real elements, as on TensorFlow and JAX;
+where one end is padded by one step more, Keras on torch counts the border's elements twice.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from ..config import floatx, standardize_data_format
 from ..dtypes import to_torch
 from ..naming import explain
 from ..ops.windows import (
-    same_padding,
+    pooling_padding,
     standardize_tuple,
     to_channels_first,
     to_channels_last,
-    torch_padding,
 )
 from ..registry import builtin
 from ._spatial import pool_output_shape
@@ -168,30 +168,14 @@ class BasePooling(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the pooled inputs."""
         x = inputs if self._to_first is None else torch.permute(inputs, self._to_first)
-        padding, partial = self._zeros, False
-        if self.padding != "valid":
-            x, padding, partial = self._pad(x)
-        x = self._pool(x, self.pool_size, self.strides, padding, partial)
+        if self.padding == "valid":
+            x = self._pool(x, self.pool_size, self.strides, self._zeros, False)
+        else:
+            padding, partial, skipped = pooling_padding(x.shape[2:], self.pool_size, self.strides)
+            x = self._pool(x, self.pool_size, self.strides, padding, partial)
+            if any(skipped):
+                x = x[(..., *(slice(skip, None) for skip in skipped))]
         return x if self._to_first is None else torch.permute(x, self._to_last)
-
-    def _pad(self, x: Tensor) -> tuple[Tensor, Sequence[int], bool]:
-        """Find the padding for 'same'; where torch's kernels cannot express it, apply it.
-
-        An odd total is one more step on the far side. For maxima that is what torch makes of
-        partial windows, if the stride is above 1. Otherwise the border is repeated, as Keras does;
-        that does not change maxima, but means.
-        """
-        windows = zip(x.shape[2:], self.pool_size, self.strides, strict=True)
-        pairs = [same_padding(*window) for window in windows]
-        before = [near for near, _ in pairs]
-        uneven = [
-            stride for (near, far), stride in zip(pairs, self.strides, strict=True) if near != far
-        ]
-        if not uneven:
-            return x, before, False
-        if self.pool_mode == "max" and min(uneven) > 1:
-            return x, before, True
-        return F.pad(x, torch_padding(pairs), mode="replicate"), self._zeros, False
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """The input's shape with the windows' count on the spatial axes."""

@@ -21,6 +21,7 @@ from ..graph.infer import SizeMismatch, known_shape, unknown_size
 from ..graph.operation import op
 from .common import as_tensor, as_tensors
 from .windows import (
+    pooling_padding,
     same_padding,
     standardize_padding,
     standardize_tuple,
@@ -288,14 +289,13 @@ def _pool(
     channels_last = standardize_data_format(data_format) == "channels_last"
     if channels_last:
         x = torch.permute(x, _TO_FIRST[rank])
-    border: Any = 0
     if padding == "same":
-        pairs = [same_padding(*w) for w in zip(x.shape[2:], windows, steps, strict=True)]
-        border = [near for near, _ in pairs]
-        if any(near != far for near, far in pairs):
-            # Repeating the border is what Keras does; it does not change maxima, but means.
-            x, border = F.pad(x, torch_padding(pairs), mode="replicate"), 0
-    x = kernels[rank](x, windows, steps, border, **options)
+        border, partial, skipped = pooling_padding(x.shape[2:], windows, steps)
+        x = kernels[rank](x, windows, steps, border, ceil_mode=partial, **options)
+        if any(skipped):
+            x = x[(..., *(slice(skip, None) for skip in skipped))]
+    else:
+        x = kernels[rank](x, windows, steps, **options)
     return torch.permute(x, _TO_LAST[rank]) if channels_last else x
 
 

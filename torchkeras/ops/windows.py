@@ -14,6 +14,7 @@ from typing import Any
 from ..naming import explain
 
 __all__ = [
+    "pooling_padding",
     "same_padding",
     "standardize_padding",
     "standardize_tuple",
@@ -112,6 +113,28 @@ def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tupl
     extent = (window - 1) * dilation
     total = extent if stride == 1 else max(0, (-(-size // stride) - 1) * stride + extent + 1 - size)
     return total // 2, total - total // 2
+
+
+def pooling_padding(
+    sizes: Sequence[int], windows: Sequence[int], strides: Sequence[int]
+) -> tuple[list[int], bool, tuple[int, ...]]:
+    """How torch's pooling is told to pad for `same`, so that no padding counts, in means neither.
+
+    torch pads both ends alike. Where the far end needs one step more, the last window is partial if
+    the stride is above 1; else both ends get that step, and the first window is to be left out.
+
+    Returns:
+        torch's `padding` and `ceil_mode`, and the first window to keep on each axis.
+
+    >>> pooling_padding([8], [3], [2]), pooling_padding([8], [2], [1])
+    (([0], True, (0,)), ([1], False, (1,)))
+    """
+    pairs = [same_padding(*window) for window in zip(sizes, windows, strides, strict=True)]
+    skipped = tuple(
+        int(near != far and stride == 1) for (near, far), stride in zip(pairs, strides, strict=True)
+    )
+    partial = any(far - near > skip for (near, far), skip in zip(pairs, skipped, strict=True))
+    return [near + skip for (near, _), skip in zip(pairs, skipped, strict=True)], partial, skipped
 
 
 def torch_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:

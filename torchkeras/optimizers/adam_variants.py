@@ -168,11 +168,15 @@ class Nadam(Optimizer):
         """Read the state; what a file with a loss scale lacks follows from the step count."""
         super().load_own_variables(store)
         if any(variable is self._u_product for variable in self._hidden_variables):
-            product, t = torch.ones((), dtype=self._u_product.dtype), 0
-            while t < int(self.iterations) and product > 0:
-                t += 1
-                product *= self._momentum_at(t)
-            self._u_product.assign(product)
+            self._u_product.assign(self.momentum_product(int(self.iterations)))
+
+    def momentum_product(self, steps: int) -> torch.Tensor:
+        """The product of the momenta of so many steps, for states that do not hold it."""
+        product, t = torch.ones((), dtype=self._u_product.dtype), 0
+        while t < steps and product > 0:
+            t += 1
+            product *= self._momentum_at(t)
+        return product
 
     def _follow(self, indices: list[int]) -> None:
         super()._follow(indices)

@@ -25,7 +25,8 @@ from .budget import AllocationBudget, check_counts, fits_in_memory
 from .errors import FileFormatError, describe, file_errors_only
 from .h5_guard import load_json, open_h5
 from .late import LateValues, late_values
-from .legacy_config import modernize, optimizer_state
+from .legacy_config import modernize
+from .legacy_training import load_optimizer_state
 from .walk import load_state
 from .weights_h5 import H5Reader, load_weights, write_h5
 from .zip_guard import open_member, open_zip, read_text, reading_member, unpack_folder
@@ -313,7 +314,7 @@ def _assemble(
         if optimizer is not None and is_old:
             entry = reader.entry("optimizer")
             values = [entry[str(i)] for i in range(len(entry))]
-            optimizer_state(optimizer, values, None)
+            load_optimizer_state(optimizer, values, None, version)
     return model
 
 

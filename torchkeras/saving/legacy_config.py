@@ -10,19 +10,16 @@ Read: tf.keras 2.0 to 2.15, Keras 2.0 to 2.3, and Keras 1 for the layers in `_KE
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-import torch
-
 from ..graph.operation import OPERATIONS
 from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
+from .legacy_training import constructor_parameters, decode, modernize_training
 
-__all__ = ["decode", "modernize", "modernize_training", "optimizer_state", "to_legacy"]
+__all__ = ["modernize", "to_legacy"]
 
 _GRAPHS = ("Functional", "Model", "Network", "Sequential")
 # What a configuration key says about the class that its value names.
@@ -35,10 +32,30 @@ _HOMES = (
     ("layer", "keras.layers"),
     ("cell", "keras.layers"),
 )
-_BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
-# Values that change what is computed, of arguments that no longer exist.
-_UNSUPPORTED = {"time_major": (False, None), "ragged": (False, None)}
-_UNSUPPORTED |= {"renorm": (False, None), "mode": (0, None), "virtual_batch_size": (None,)}
+# Arguments that have another name since.
+_RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
+# Arguments that no longer exist: those that never changed what is computed, or that repeat others.
+_OBSOLETE = frozenset(
+    "batch_input_dtype consume_less dynamic fused implementation input_dim input_dtype"
+    " input_length renorm_clipping renorm_momentum rng_type trainable vocabulary_size".split()
+)
+_OBSOLETE_OF = {
+    "MultiHeadAttention": ("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),
+    "SeparableConv1D": ("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
+    "SeparableConv2D": ("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
+    "Softmax": ("robust_masking",),
+}
+# Those that did change it, with the values at which they do not.
+_WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
+    "adjustment": (None,),
+    "groups": (1, None),
+    "mode": (0, None),
+    "noise_shape": (None,),
+    "ragged": (False, None),
+    "renorm": (False, None),
+    "time_major": (False, None),
+    "virtual_batch_size": (None,),
+}
 
 # Keras 1: the names of classes and arguments since.
 _DENSE_1 = {
@@ -87,28 +104,6 @@ _KERAS_1: dict[str, tuple[str, dict[str, str]]] = {
 }
 _MERGE_1 = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 _MERGE_1 |= {"max": "Maximum"}
-
-
-def decode(value: Any) -> Any:
-    """Resolve the special values of old JSON: tuples, bytes, ellipses, TensorFlow's shapes.
-
-    >>> decode({"class_name": "__tuple__", "items": [1, 2]})
-    (1, 2)
-    """
-    if isinstance(value, list):
-        return [decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("class_name")
-    if kind == "__tuple__":
-        return tuple(decode(item) for item in value.get("items", ()))
-    if kind == "TensorShape":
-        return decode(value.get("items"))
-    if kind == "__ellipsis__":
-        return Ellipsis
-    if kind == "__bytes__" and isinstance(value.get("value"), str):
-        return value["value"].encode()
-    return {key: decode(item) for key, item in value.items()}
 
 
 # Models and layers -------------------------------------------------------------------------------
@@ -307,24 +302,29 @@ class _Modernizer:
             inner["axis"] = int(axis[0])
         if name == "Lambda":
             _modernize_lambda(inner)
-        if "hard_sigmoid" in (inner.get("activation"), inner.get("recurrent_activation")):
+        for key in ("activation", "recurrent_activation"):
+            if inner.get(key) == "hard_sigmoid" and not self._is_custom("hard_sigmoid"):
+                inner[key] = "keras2_hard_sigmoid"
+        if name == "MultiHeadAttention" and inner.get("activity_regularizer"):
             warnings.warn(
-                f"Layer '{inner.get('name')}' uses `hard_sigmoid`. Until Keras 2 it was"
-                " clip(0.2 * x + 0.5, 0, 1), since Keras 3 it is relu6(x + 3) / 6: predictions"
-                " differ a little from those of the file's author.",
+                f"Layer '{inner.get('name')}' (MultiHeadAttention) has an `activity_regularizer`."
+                " Since Keras 3 it holds for the projections inside as well: losses differ.",
                 stacklevel=2,
             )
         return name, self._known_arguments(name, inner)
 
     def _known_arguments(self, name: str, inner: dict[str, Any]) -> dict[str, Any]:
-        """Drop arguments that the class no longer has."""
+        """Rename or drop arguments that the class no longer has; refuse those that would count."""
         cls = find_builtin(f"keras.layers.{name}")
         if cls is None:
             return inner
-        known = _parameters(cls)
+        renamed = _RENAMED.get(name, {})
+        inner = {renamed.get(key, key): value for key, value in inner.items()}
+        known = constructor_parameters(cls)
         for key in [key for key in inner if key not in known]:
             value = inner.pop(key)
-            if key in _UNSUPPORTED and value not in _UNSUPPORTED[key]:
+            harmless = key in _OBSOLETE or key in _OBSOLETE_OF.get(name, ())
+            if not harmless and value not in _WITHOUT_EFFECT.get(key, ()):
                 raise FileFormatError(
                     self.source,
                     f"layer '{inner.get('name')}' ({name}) has {key}={value!r}, which no longer"
@@ -384,20 +384,6 @@ def _input_layer(shape: Iterable[int | None], first: dict[str, Any]) -> dict[str
     }
 
 
-def _parameters(cls: type) -> frozenset[str]:
-    """Return what a class's constructor accepts, by its own parameters or its bases'."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if "__init__" in base.__dict__:
-            parameters = inspect.signature(base.__init__).parameters
-            names.update(parameters)
-            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-                break
-    else:
-        names |= _BASE_ARGUMENTS
-    return frozenset(names - {"self", "args", "kwargs"})
-
-
 def _modernize_lambda(inner: dict[str, Any]) -> None:
     for key in ("module", "function_type", "output_shape_type", "output_shape_module"):
         inner.pop(key, None)
@@ -432,169 +418,6 @@ def _from_keras_1(name: str, inner: dict[str, Any]) -> tuple[str, dict[str, Any]
     if new_name == "BatchNormalization":
         new.pop("gamma_init", None), new.pop("beta_init", None)
     return new_name, new
-
-
-# Compilation -------------------------------------------------------------------------------------
-
-_OPTIMIZER_RENAMES = {"lr": "learning_rate"}
-_SPECIAL_METRICS = ("accuracy", "acc", "crossentropy", "ce")
-
-
-def modernize_training(
-    training: dict[str, Any], source: Any, custom_objects: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Turn the `training_config` of an `.h5` file into a compile configuration of Keras 3.
-
-    Raises:
-        FileFormatError: It names no optimizer.
-    """
-    training = decode(training)
-    custom_objects = custom_objects or {}
-    optimizer = training.get("optimizer_config") or training.get("optimizer")
-    if optimizer is None:
-        raise FileFormatError(
-            source,
-            "its training configuration names no optimizer",
-            fix="load it with `compile=False` and compile the model yourself.",
-        )
-    config = {
-        "optimizer": _modernize_optimizer(optimizer, custom_objects),
-        "loss": _modernize_nested(training.get("loss"), "keras.losses", custom_objects),
-        "loss_weights": training.get("loss_weights"),
-    }
-    for key in ("metrics", "weighted_metrics"):
-        value = _modernize_nested(training.get(key), "keras.metrics", custom_objects)
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-            value = value[0]  # tf.keras has a list for each output, also for a single one
-        config[key] = value
-    return config
-
-
-def _modernize_optimizer(config: Any, custom_objects: Mapping[str, Any]) -> Any:
-    if not isinstance(config, dict):
-        return config
-    name = config["class_name"]
-    if get_registered_object(name, custom_objects) is not None:
-        return {"module": None, "registered_name": name, **config}
-    name = name.rpartition(">")[2]
-    inner = {_OPTIMIZER_RENAMES.get(k, k): v for k, v in (config.get("config") or {}).items()}
-    cls = find_builtin(f"keras.optimizers.{name}")
-    if cls is not None:
-        known = _parameters(cls)
-        if inner.get("decay") and "decay" not in known:
-            warnings.warn(
-                f"The optimizer's decay={inner['decay']} no longer exists and is ignored. Compile"
-                " the model again with a schedule such as InverseTimeDecay to keep it.",
-                stacklevel=2,
-            )
-        inner = {key: value for key, value in inner.items() if key in known}
-    rate = inner.get("learning_rate")
-    if isinstance(rate, dict) and not rate.get("module"):
-        inner["learning_rate"] = {
-            "module": "keras.optimizers.schedules",
-            "registered_name": None,
-            **rate,
-        }
-    return {
-        "module": "keras.optimizers",
-        "class_name": name,
-        "config": inner,
-        "registered_name": None,
-    }
-
-
-def _modernize_nested(value: Any, home: str, custom_objects: Mapping[str, Any]) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_modernize_nested(item, home, custom_objects) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "class_name" not in value or not isinstance(value["class_name"], str):
-        return {key: _modernize_nested(item, home, custom_objects) for key, item in value.items()}
-    if value["class_name"] == "function":
-        return value
-    return _modernize_loss_or_metric(value, home, custom_objects)
-
-
-def _modernize_loss_or_metric(
-    value: dict[str, Any], home: str, custom_objects: Mapping[str, Any]
-) -> Any:
-    name, inner = value["class_name"], dict(value.get("config") or {})
-    if get_registered_object(name, custom_objects) is not None:
-        return {"module": None, "registered_name": name, **value}
-    name = name.rpartition(">")[2]
-    if name == "MeanMetricWrapper" and isinstance(inner.get("fn"), str):
-        fn = get_registered_object(inner["fn"], custom_objects)
-        if fn is None and inner.get("name") in _SPECIAL_METRICS:
-            return inner["name"]  # tf.keras had resolved "accuracy" already; compile does it again
-        return inner["fn"]
-    if inner.get("reduction") in ("auto", "AUTO"):
-        inner["reduction"] = "sum_over_batch_size"
-    cls = find_builtin(f"{home}.{name}")
-    if cls is not None:
-        known = _parameters(cls)
-        inner = {key: item for key, item in inner.items() if key in known}
-    return {"module": home, "class_name": name, "config": inner, "registered_name": None}
-
-
-# Optimizer state ---------------------------------------------------------------------------------
-
-
-def optimizer_state(optimizer: Any, values: list[Any], names: list[str] | None) -> bool:
-    """Load the saved variables of an optimizer, whichever generation of Keras wrote them.
-
-    Keras 3 has iteration, learning rate, then slots; tf.keras from 2.11 leaves out the learning
-    rate; before that, slots stand by kind (all first moments, then all second ones), as their names
-    tell.
-
-    Args:
-        optimizer: A built optimizer.
-        values: The saved arrays.
-        names: Their names, if the file has them.
-
-    Returns:
-        Whether they fit; if not, a warning says so and the optimizer starts afresh.
-    """
-    variables = list(optimizer.variables)
-    if len(values) == 2 < len(variables) and not np.any(values[0]):
-        return True  # saved before the first step: there is no state to take up
-    if len(variables) == 2 and len(values) > 2:
-        values = values[:1]  # tf.keras keeps momenta even where they are not used
-    if len(values) == len(variables) - 1:
-        old_names = list(names or [])
-        slots = values[1:]
-        if old_names and "iter:" in old_names[0] + ":" and not old_names[0].startswith("iteration"):
-            slots = _by_variable(slots, variables[2:])
-        rate = variables[1]
-        values = [values[0], rate.detach() if isinstance(rate, torch.Tensor) else rate, *slots]
-    fits = len(values) == len(variables) and all(
-        tuple(np.shape(value)) == tuple(variable.shape)
-        for value, variable in zip(values, variables, strict=False)
-    )
-    if not fits:
-        warnings.warn(
-            f"The saved state of optimizer '{optimizer.name}' ({len(values)} variables) does not"
-            f" fit this one ({len(variables)} variables); it starts with a fresh state.",
-            stacklevel=3,
-        )
-        return False
-    optimizer.load_own_variables({str(i): value for i, value in enumerate(values)})
-    return True
-
-
-def _by_variable(slots: list[Any], targets: list[Any]) -> list[Any]:
-    """Reorder slots that are grouped by kind into the order of this optimizer's variables."""
-    shapes = [tuple(np.shape(slot)) for slot in slots]
-    wanted = [tuple(target.shape) for target in targets]
-    if len(shapes) != len(wanted) or len(shapes) % 2 or not _is_paired(targets):
-        return slots
-    half = len(slots) // 2
-    return [slot for pair in zip(slots[:half], slots[half:], strict=True) for slot in pair]
-
-
-def _is_paired(targets: list[Any]) -> bool:
-    """Whether two slots of each weight stand side by side, as in Adam."""
-    names = [str(getattr(target, "path", "")).rpartition("_")[0] for target in targets]
-    return all(a == b for a, b in zip(names[::2], names[1::2], strict=False))
 
 
 # Keras 3's own `.h5` form ------------------------------------------------------------------------

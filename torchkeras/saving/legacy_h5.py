@@ -27,7 +27,8 @@ from .errors import FileFormatError
 from .h5_guard import H5File, StoredValues, load_json, open_h5, read_attributes
 from .keras_archive import KERAS_VERSION, build_model, model_config
 from .late import late_values
-from .legacy_config import modernize, modernize_training, optimizer_state, to_legacy
+from .legacy_config import modernize, to_legacy
+from .legacy_training import load_optimizer_state, modernize_training
 from .weights_h5 import to_array
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "write_layers"]
@@ -405,4 +406,5 @@ def _load_optimizer(opened: H5File, model: Any) -> None:
         return
     names = read_attributes(opened, node, "weight_names")
     values = [StoredValues(opened, dataset) for dataset in _find(opened, node, names)]
-    optimizer_state(optimizer, values, names)
+    version = _version(opened, opened.handle)
+    load_optimizer_state(optimizer, values, names, version)

@@ -43,7 +43,7 @@ from ...layers.pooling import (
     BasePooling,
 )
 from ...layers.transposed import BaseConvTranspose
-from ...ops.windows import same_padding, torch_padding
+from ...ops.windows import pooling_padding, same_padding, torch_padding
 from . import helpers
 from .functions import activate, apply_softmax
 from .source import FIRST, KERAS, ClassWriter, Value, refuse, spelled
@@ -145,7 +145,6 @@ def _same(
     window: Sequence[int],
     dilation: Sequence[int],
     value: str = "",
-    mode: str = "",
 ) -> tuple[Value, str | None]:
     """Pad for 'same': by an argument of the module where both sides are equal, else before it.
 
@@ -157,7 +156,7 @@ def _same(
     if not all(fixed):
         name = writer.helper(helpers.pad_same)
         texts = [spelled(tuple(t)) for t in (window, strides, dilation)]
-        extra = (f", mode={mode}" if mode else "") + (f", value={value}" if value else "")
+        extra = f", value={value}" if value else ""
         return writer.emit(f"{name}({x}, {', '.join(texts)}{extra})", x), None
     pairs = [
         same_padding(n or 0, k, s, d)
@@ -166,7 +165,7 @@ def _same(
     if all(a == b for a, b in pairs):
         before = [a for a, _ in pairs]
         return x, numbers(before) if any(before) else None
-    extra = (f", mode={mode}" if mode else "") + (f", value={value}" if value else "")
+    extra = f", value={value}" if value else ""
     return writer.emit(f"F.pad({x}, {spelled(torch_padding(pairs))}{extra})", x), None
 
 
@@ -296,13 +295,16 @@ def _pooling(writer: ClassWriter, layer: Any, x: Value) -> Value:
     shape = layer.compute_output_shape(x.shape)
     x = writer.to(x, channels_layout(layer.data_format))
     rank, window, largest = layer.pool_dimensions, layer.pool_size, layer.pool_mode == "max"
-    padding, uneven = None, False
+    padding, partial, skipped = None, False, ()
     if layer.padding == "same":
-        before = x
-        options = {"value": 'float("-inf")'} if largest else {"mode": '"replicate"'}
-        x, padding = _same(writer, x, layer, window, (1,) * rank, **options)
-        uneven = x is not before
-        if uneven and not largest and "pad_same" in writer._statements[-1].expression:
+        sizes = _spatial_shape(x, layer.data_format)
+        if all(s == 1 or n is not None for n, s in zip(sizes, layer.strides, strict=True)):
+            sizes = [n or 0 for n in sizes]
+            before, partial, skipped = pooling_padding(sizes, window, layer.strides)
+            padding = numbers(before) if any(before) else None
+        elif largest:
+            x, _ = _same(writer, x, layer, window, (1,) * rank, 'float("-inf")')
+        else:
             raise refuse(
                 layer,
                 "its padding depends on sizes that are unknown, and means do not count it",
@@ -312,10 +314,15 @@ def _pooling(writer: ClassWriter, layer: Any, x: Value) -> Value:
         f"nn.{'Max' if largest else 'Avg'}Pool{rank}d({numbers(window)}",
         stride=None if tuple(window) == tuple(layer.strides) else numbers(layer.strides),
         padding=padding,
-        count_include_pad=False if not largest and padding else None,
+        ceil_mode=partial or None,
+        count_include_pad=False if not largest and (padding or partial) else None,
     )
     module = writer.module(layer, f"{text})")
-    return writer.emit(f"{module}({x})", x, shape=shape)
+    y = writer.emit(f"{module}({x})", x, shape=shape)
+    if any(skipped):
+        kept = ", ".join(f"{skip}:" if skip else ":" for skip in skipped)
+        y = writer.emit(f"{y}[..., {kept}]", y)
+    return y
 
 
 @translates(BaseAdaptivePooling)

@@ -1,0 +1,99 @@
+"""Writes the cases with `tf_keras`: run in a process of its own, without torchkeras."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import pickle
+import traceback
+import warnings
+import zlib
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import numpy as np  # noqa: E402
+
+from .cases import Case, draw  # noqa: E402
+from .layers import layer_cases  # noqa: E402
+
+STEPS_BEFORE, STEPS_AFTER = 2, 5
+
+
+def write(keras: Any, case: Case, folder: pathlib.Path) -> dict[str, Any]:
+    """Make, train and save the model of a case, and return what it computed."""
+    random = np.random.default_rng(zlib.crc32(case.name.encode()))
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    model = case.make(keras)
+    x = [draw(spec, random) for spec in case.inputs]
+    x = x if len(x) > 1 else x[0]
+    for layer in model.weights and model.layers:
+        if all(weight.dtype.kind == "f" for weight in layer.get_weights()):
+            layer.set_weights([random.uniform(0.1, 0.9, w.shape) for w in layer.get_weights()])
+    found: dict[str, Any] = {"x": x, "names": [layer.name for layer in model.layers]}
+    if case.compile is not None and model.trainable_weights:
+        outputs = _outputs(keras, model, x)
+        y = [random.normal(size=out.shape).astype("float32") for out in outputs]
+        found["y"] = y if len(y) > 1 else y[0]
+        model.compile(**case.compile(keras), run_eagerly=True)
+        for _ in range(STEPS_BEFORE):
+            model.train_on_batch(x, found["y"])
+        found["metrics_names"] = list(model.metrics_names)
+        found["iterations"] = int(model.optimizer.iterations.numpy())
+    _reset(model)
+    found["predictions"] = _outputs(keras, model, x)
+    _reset(model)
+    found["files"], found["refused"] = [], {}
+    for ending in ("h5", "keras"):
+        path = folder / f"model.{ending}"
+        try:
+            model.save(path)
+            found["files"].append(path.name)
+        except Exception as error:
+            found["refused"][ending] = repr(error)[:200]
+    if "y" in found:
+        found["losses"] = [
+            np.asarray(model.train_on_batch(x, found["y"])).tolist() for _ in range(STEPS_AFTER)
+        ]
+        _reset(model)
+        found["after"] = _outputs(keras, model, x)
+    return found
+
+
+def _reset(model: Any) -> None:
+    if hasattr(model, "reset_states"):
+        model.reset_states()
+
+
+def _outputs(keras: Any, model: Any, x: Any) -> list[np.ndarray]:
+    flat = keras.src.engine.base_layer.tf.nest.flatten(model(x, training=False))
+    return [np.asarray(out.numpy() if hasattr(out, "numpy") else out) for out in flat]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--only", default="")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    import tf_keras
+
+    tf_keras.utils.disable_interactive_logging()
+    for number, case in enumerate(layer_cases(tf_keras)):
+        if arguments.only and arguments.only not in case.name:
+            continue
+        folder = arguments.folder / f"{number:04}"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            found = write(tf_keras, case, folder)
+        except Exception:
+            found = {"failed": traceback.format_exc(limit=-3)}
+        found["name"] = case.name
+        (folder / "found.pickle").write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
