@@ -6,8 +6,6 @@ fault in the same program stays a fault.
 
 from __future__ import annotations
 
-import re
-
 from .compare import Difference
 from .error_reasons import ERRORS
 from .op_reasons import OPS
@@ -169,6 +167,13 @@ _TRAINING: tuple[Reason, ...] = (
         source=r"(?s)^(?!.*keep_word).*inputs, training=(True|False)\)",
         theirs=_NUMBERS,
         ours=_NUMBERS,
+    ),
+    Reason(
+        "Weights or a mask that do not fit a loss raise a ValueError that names both shapes; in"
+        " Keras torch's broadcasting fails.",
+        theirs=r"RuntimeError: The size of tensor a \(\d+\) must match the size of tensor b",
+        ours=r"ValueError: `sample_weight`.* does not fit the (values|mask) it weights",
+        both_raise=True,
     ),
     Reason(
         "Weights that spread over a mask with more columns are multiplied with it; Keras does so in"

@@ -183,8 +183,9 @@ def _mixed(draw: Draw) -> str:
         optimizer = f"keras.optimizers.LossScaleOptimizer({optimizer}, {wrapped})"
     auto = ", auto_scale_loss=False" if draw.chance(0.2) else ""
     freeze = draw.one(["", "", "base.trainable = False", "model.layers[-1].trainable = False"])
-    compile_ = f"model.compile({optimizer}, {draw.one(['mse', 'mae', 'huber'])!r}{auto})"
     huge = draw.chance(0.25)  # the first batch overflows: no step is made, the scale is halved
+    loss = "mse" if huge else draw.one(["mse", "mae", "huber"])
+    compile_ = f"model.compile({optimizer}, {loss!r}{auto})"
     lines = [
         f"keras.mixed_precision.set_global_policy({policy!r})" if where == "global" else "",
         model,
