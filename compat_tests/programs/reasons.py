@@ -6,6 +6,8 @@ fault in the same program stays a fault.
 
 from __future__ import annotations
 
+import re
+
 from .compare import Difference
 from .error_reasons import ERRORS
 from .op_reasons import OPS
@@ -181,6 +183,13 @@ _TRAINING: tuple[Reason, ...] = (
         source=r"_keras_mask|Masking|mask_zero",
         theirs=r"RuntimeError: output with shape .* doesn't match the broadcast shape",
         ours=r"^ran to its end$",
+    ),
+    Reason(
+        "`ModelCheckpoint` saves the best of batches in the first epoch too; Keras has not chosen by"
+        " then how to compare them.",
+        source=r"save_best_only=True, [^)]*save_freq=\d",
+        theirs=r"TypeError: 'NoneType' object is not callable",
+        ours=r"^ran to its end",
     ),
     Reason(
         "Configs of `Huber` hold its `delta`, and of `CosineSimilarity` its `axis`; Keras's do"
