@@ -175,7 +175,6 @@ _TRAINING: tuple[Reason, ...] = (
         " Keras torch's broadcasting fails.",
         theirs=r"RuntimeError: The size of tensor a \(\d+\) must match the size of tensor b",
         ours=r"ValueError: `sample_weight`.* does not fit the (values|mask) it weights",
-        both_raise=True,
     ),
     Reason(
         "Weights that spread over a mask with more columns are multiplied with it; Keras does so in"
@@ -185,8 +184,8 @@ _TRAINING: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "`ModelCheckpoint` saves the best of batches in the first epoch too; Keras has not chosen by"
-        " then how to compare them.",
+        "`ModelCheckpoint` saves the best of batches in the first epoch too; Keras has not yet chosen"
+        " there how to compare them.",
         source=r"save_best_only=True, [^)]*save_freq=\d",
         theirs=r"TypeError: 'NoneType' object is not callable",
         ours=r"^ran to its end",
