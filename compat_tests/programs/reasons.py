@@ -184,8 +184,8 @@ _TRAINING: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "`ModelCheckpoint` saves the best of batches in the first epoch too; Keras has not yet chosen"
-        " there how to compare them.",
+        "`ModelCheckpoint` saves the best of batches in the first epoch too; Keras has not chosen"
+        " there yet how to compare them.",
         source=r"save_best_only=True, [^)]*save_freq=\d",
         theirs=r"TypeError: 'NoneType' object is not callable",
         ours=r"^ran to its end",

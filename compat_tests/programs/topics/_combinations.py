@@ -183,7 +183,9 @@ def _mixed(draw: Draw) -> str:
         optimizer = f"keras.optimizers.LossScaleOptimizer({optimizer}, {wrapped})"
     auto = ", auto_scale_loss=False" if draw.chance(0.2) else ""
     freeze = draw.one(["", "", "base.trainable = False", "model.layers[-1].trainable = False"])
-    huge = draw.chance(0.25)  # the first batch overflows: no step is made, the scale is halved
+    scales = wrapped or (where == "global" and policy == "mixed_float16" and not auto)
+    # The first batch overflows: no step is made, the scale is halved.
+    huge = bool(scales) and draw.chance(0.3)
     loss = "mse" if huge else draw.one(["mse", "mae", "huber"])
     compile_ = f"model.compile({optimizer}, {loss!r}{auto})"
     lines = [
