@@ -66,7 +66,8 @@ _ACCIDENTS = (
     r"|Boolean value of Tensor|pop from an empty|expected Tensor as element|Can't call numpy"
     r"|path should be string|ufunc '\w+'|call\(\)\. +Arguments received"
     r"|to EagerTensor of dtype|length must be|requires grad|has no gradient|No active exception"
-    r"|local variable|No such file|must be real number|not a sequence|expected (str|sequence|np)"
+    r"|unsupported range|local variable|No such file|must be real number|not a sequence"
+    r"|expected (str|sequence|np)"
 )
 _NAMED = (
     r"(given|Given|received|Received|expected|Expected|must|Fix|cannot|Cannot|Unknown|unknown"
@@ -101,7 +102,8 @@ ERRORS: tuple[Reason, ...] = (
             "AttributeError|KeyError|IndexError|UnboundLocalError|RuntimeError|NotImplementedError"
             "|OverflowError|AssertionError|ZeroDivisionError|TypeError|UFuncTypeError",
             _ACCIDENTS,
-        ),
+        )
+        + r"|^mistake raises KeyError .*: \S+$",
         ours=_raises(_OURS, _NAMED),
     ),
     Reason(
@@ -120,7 +122,7 @@ ERRORS: tuple[Reason, ...] = (
     Reason(
         "A sequence where one number belongs fails within torch or Python on both sides, in another"
         " of their functions.",
-        source=_MADE + r".*=([\[(].*[\])]|\{.*\}|'.*')\)$",
+        source=_MADE + r".*=([\[(].*[\])]|\{.*\}|'.*'|float\('nan'\))(\)$|, )",
         theirs=_raises("TypeError|RuntimeError|AttributeError", _ACCIDENTS),
         ours=_raises(
             "RuntimeError|TypeError", _RAW + r"|size of tensor|Tensor list must have|not a sequence"
@@ -227,21 +229,23 @@ ERRORS: tuple[Reason, ...] = (
         ours=_raises(
             _OURS,
             r"`attention_axes` must be|Unknown `data_format` value"
-            r"|Cannot build a (regularizer|constraint|initializer)|`padding` (argument )?must be"
+            r"|Cannot build a (regularizer|constraint|initializer)|Unknown regularizer"
+            r"|`padding` (argument )?must be"
             r"|initializer returned another shape|Could not locate class|works on strings"
             r"|RandomFlip: `mode`|`encoding` must be|`ignore_class` must be|should verify"
             r"|Threshold values must|argument should be a number|should have a defined dimension"
             r"|Found invalid dimension|must be a number or None|`target_shape` must be"
             r"|`sequence_stride` must be|length must be non-negative|`mask_value` is not"
-            r"|`(mask_token|oov_token|mask_value|vocabulary|num_thresholds)` must be"
+            r"|`(mask_token|oov_token|mask_value|vocabulary|num_thresholds|thresholds)`"
+            r" must be"
             r"|neither all strings nor all numbers|rows of these strings have different lengths",
         ),
     ),
     Reason(
         "A sequence, a string or `None` for a number is a TypeError, or a RuntimeError of torch,"
         " where Keras broadcasts it or leaves it alone.",
-        source=_MADE + r".*\b(?!boundaries|values|thresholds|target_class_ids|axis)\w+="
-        r"([\[({].*[\])}]|'.*'|None)\)$",
+        source=_MADE + r".*\b(?!boundaries|thresholds|target_class_ids|axis|equation|monitor)\w+="
+        r"([\[({]|'|None|object\(\))",
         theirs=_RUNS,
         ours=_raises("TypeError|RuntimeError", _RAW + "|Tensor list must have|reshape|where|clamp"),
     ),
@@ -249,7 +253,9 @@ ERRORS: tuple[Reason, ...] = (
     Reason(
         "NumPy's integers are integers, also for `batch_size` and the sizes of layers.",
         source=r"np\.int64",
-        theirs=_raises("ValueError|TypeError", r"[Ii]nteger|Received|must be|should be"),
+        theirs=_raises(
+            "ValueError|TypeError", r"[Ii]nteger|Received|must be|should be|Expected an int"
+        ),
         ours=_RUNS,
     ),
     Reason(
@@ -267,7 +273,7 @@ ERRORS: tuple[Reason, ...] = (
     Reason(
         "Whole numbers and `True` are numbers: what is computed with them is of `floatx()`. Keras"
         " on torch computes in integers, with other results or none.",
-        source=_MADE + rf".*=({_NUMBER})(\)$|, )",
+        source=_MADE + rf".*=({_NUMBER})(\)$|, )|values=\(1, 2, 3\)",
         theirs=r"^rate (float32|int32) |"
         + _raises("RuntimeError|NotImplementedError", r"bool tensor|not implemented for 'Int'"),
         ours=r"^(rate|y) float32 ",
@@ -340,8 +346,8 @@ ERRORS: tuple[Reason, ...] = (
     # Other values -------------------------------------------------------------------------------
     Reason(
         "`True` is no size: layers refuse it, or take it for 1 and write 1 into their configs.",
-        source=_MADE + r".*=True\)",
-        theirs=r"^([vy] |config\S* .*True)|" + _raises("TypeError"),
+        source=_MADE + r".*=True\b",
+        theirs=r"^((y|v|loss|result|value|rate) |config\S* .*True)|" + _raises("TypeError"),
         ours=r"^config\S* .*1|^y |"
         + _raises("ValueError|TypeError|RuntimeError", "bool|Boolean|True"),
     ),
@@ -366,7 +372,7 @@ ERRORS: tuple[Reason, ...] = (
     ),
     Reason(
         "Numbers that are infinite or NaN on both sides are not compared further.",
-        source=_made(r"epsilon|muon_\w+|label_weights|scale|momentum"),
+        source=_made(r"epsilon|muon_\w+|label_weights|scale|momentum|fill_value"),
         theirs=r"\b(inf|nan)\b",
         ours=r"\b(inf|nan)\b",
     ),

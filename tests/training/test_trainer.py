@@ -911,3 +911,24 @@ def test_callbacks_freeze_and_thaw(hook):
         assert moved == [False, True, True] * 2 + [False, True]
     else:  # the first batch of all ran before the first hook
         assert moved == [False, True, True] * 2 + [False, True]
+
+
+@pytest.mark.parametrize("wrong", [{"loss": lambda y: y}, {"loss": "mse", "metrics": [abs]}])
+def test_a_refused_fit_leaves_the_statistics_alone(wrong):
+    model = Sequential([L.Input((4,)), L.BatchNormalization(), L.Dense(1)])
+    model.compile("sgd", **wrong)
+    before = model.get_weights()
+    with pytest.raises(TypeError):
+        model.fit(X, Y, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_validation_data_is_looked_at_before_anything_is_built():
+    model = Sequential([L.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="4 parts"):
+        model.fit(X, Y, validation_data=(X, Y, None, None), verbose=0)
+    with pytest.raises(TypeError, match="must be an integer"):
+        model.fit(X, Y, steps_per_epoch=2.5, verbose=0)
+    assert not model.built

@@ -474,7 +474,7 @@ class Layer(Quantizing, CallEffects, Operation):
             self._check_positional(args)
         place = self._call_signature.before_training
         if len(args) > place:  # from there on by name, as `training` is handed on
-            if is_tensor(args[place]):
+            if is_tensor(args[place]) or isinstance(args[place], np.ndarray):
                 raise TypeError(
                     explain(
                         f"Layer '{self.name}' (of type {type(self).__name__}) was given a tensor"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ from ..graph.infer import real_mode
 from ..losses import Loss
 from ..losses import get as get_loss
 from ..losses import resolve as resolve_loss
-from ..metrics import Mean, Metric
+from ..losses.loss import LossFunctionWrapper
+from ..metrics import Mean, MeanMetricWrapper, Metric
 from ..metrics import get as get_metric
 from ..metrics import resolve as resolve_metric
 from ..naming import explain, nearest
@@ -232,6 +234,8 @@ class CompileLoss(Loss):
         for item, part in bound:
             shapes = _shape(part.of(flat_true)), _shape(part.of(flat_pred))
             resolved = resolve_loss(item.loss, *shapes)
+            if type(resolved) is LossFunctionWrapper:
+                _check_takes_both("loss", resolved.fn, resolved._fn_kwargs)
             weight = item.weight
             if isinstance(weight, np.ndarray):
                 weight = torch.as_tensor(weight)
@@ -533,6 +537,8 @@ class CompileMetrics(Metric):
                         continue
                     with real_mode():
                         metric = resolve_metric(entry, _shape(flat_true[i]), _shape(flat_pred[i]))
+                    if type(metric) is MeanMetricWrapper:
+                        _check_takes_both("metric", metric._fn, metric._fn_kwargs)
                     name = self._name(metric.name, labels[i], weighted, taken)
                     self._bound.append((i, name, metric, weighted))
         counts = [getattr(metric, "adds_matches", False) for metric in self.metrics]
@@ -635,6 +641,28 @@ class CompileMetrics(Metric):
     def get_config(self) -> dict[str, Any]:
         """Not available: the model's `get_compile_config` describes its metrics."""
         raise NotImplementedError("Use the model's `get_compile_config()`.")
+
+
+def _check_takes_both(kind: str, function: Any, options: Mapping[str, Any]) -> None:
+    """Refuse a user's function that cannot be called with targets and predictions.
+
+    The first step would fail in it too, but only after the layers have moved their statistics.
+    """
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # it tells no signature
+        return
+    try:
+        signature.bind(None, None, **options)
+    except TypeError as error:
+        name = getattr(function, "__name__", repr(function))
+        raise TypeError(
+            explain(
+                f"The {kind} '{name}' cannot be called: {error}.",
+                signature=f"{name}{signature}",
+                expected=f"{name}(y_true, y_pred)",
+            )
+        ) from error
 
 
 def _joined(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:

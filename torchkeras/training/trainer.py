@@ -353,14 +353,16 @@ class Trainer(Compiled):
             (x, y, sample_weight), validation_data = train_validation_split(
                 (x, y, sample_weight), validation_split=validation_split
             )
+        parts = None  # looked at first: what is refused leaves the model as it was
+        if validation_data is not None:
+            parts = unpack_x_y_sample_weight(validation_data)
         iterator = self._iterate_over(
             x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight
         )
         self._build_for_steps(iterator)
         iterator.reset()
         validation = None
-        if validation_data is not None:
-            parts = unpack_x_y_sample_weight(validation_data)
+        if parts is not None:
             size = validation_batch_size or batch_size
             validation = self._iterate_over(*parts, size, validation_steps)
         verbose = 1 if verbose == "auto" else verbose

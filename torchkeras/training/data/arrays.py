@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -528,6 +529,8 @@ def _no_count(*parts: Any) -> ValueError:
 def _check_batch_size(batch_size: Any, steps: int | None, total: int) -> int:
     if not batch_size:
         return math.ceil(total / steps) if steps else 32
+    if not isinstance(batch_size, Real):
+        raise TypeError(f"`batch_size` must be an integer. Received: batch_size={batch_size!r}")
     if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 0:
         raise ValueError(
             f"`batch_size` must be a positive integer. Received: batch_size={batch_size!r}"
