@@ -65,9 +65,8 @@ _LAYERS: tuple[Reason, ...] = (
     Reason(
         "The symbolic result of a layer in mixed precision has the dtype that it has on data; Keras"
         " infers it without casting the weights.",
-        source=r"dtype='mixed_(b?float16)'",
-        theirs=r"^config '\{",
-        ours=r"^config '\{",
+        theirs=r"^config '\{.*\"dtype\": \"float32\", \"keras_history\"",
+        ours=r"^config '\{.*\"dtype\": \"b?float16\", \"keras_history\"",
         further=_same_but_dtypes_of_results,
     ),
     Reason(
