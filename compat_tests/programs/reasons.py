@@ -31,7 +31,8 @@ _LAYERS: tuple[Reason, ...] = (
         "A layer given to a constructor is part of the config that is derived from it; Keras wants"
         " a `get_config` for any argument but numbers and text.",
         source=r"inner=None",
-        theirs=r"^(config|again) raises NotImplementedError|NotImplementedError: Object Custom",
+        theirs=r"^(config|again) raises NotImplementedError|NotImplementedError:\s+Object Custom",
+        ours=r"^(config|again) (?!raises)|^ran to its end$",
     ),
     Reason(
         "The shape of an output is inferred from `call` where a class has no"

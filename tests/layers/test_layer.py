@@ -761,3 +761,6 @@ def test_asking_for_the_shape_of_an_unbuilt_layer_leaves_nothing_behind(cls):
     assert layer.compute_output_shape((None, 3)) == (None, 2)
     assert not layer.built and layer.weights == []
     assert make_default_seed() == seed and get_uid("dense") == number + 1
+    if cls is Around:
+        layer.build((None, 3))  # which builds nothing inside
+        assert layer.compute_output_shape((None, 3)) == (None, 2) and layer.weights == []

@@ -742,7 +742,7 @@ class Layer(Quantizing, CallEffects, Operation):
         if kwargs and not args and "input" in shapes and "input" not in self._call_signature.names:
             shapes[self._call_signature.names[0]] = shapes.pop("input")
         inputs = {key: specs_of(shape, self.input_dtype) for key, shape in shapes.items()}
-        if self.built:
+        if all(layer.built for layer in self._flatten_layers()):
             return self._output_shape_of(inputs)
         with without_trace():
             return copy.deepcopy(self)._output_shape_of(inputs)
