@@ -47,7 +47,7 @@ _LAYERS: tuple[Reason, ...] = (
         " config, which holds them; Keras's cannot be.",
         source=r"def __init__\(self, units(?!.*\*\*kwargs)",
         theirs=r"got an unexpected keyword argument '(trainable|dtype)'",
-        ours=r"^ran to its end$",
+        ours=r"^ran to its end$|ValueError: Layer '\w+': you cannot add new elements of state",
     ),
     Reason(
         "A tensor `@` a weight of another float dtype is `ops.matmul`, on data as on symbolic"
@@ -57,17 +57,17 @@ _LAYERS: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
-        "The symbolic result of a layer in mixed precision has the dtype that it has on data; Keras"
-        " infers it without casting the weights.",
-        source=r"dtype='mixed_(b?float16)'",
+        "The symbolic result of a layer of another dtype has the dtype that it has on data; Keras's"
+        " inference does not cast the weights, and its rules make 32 bits of `float64`.",
+        source=r"dtype='(mixed_b?float16|float64)'",
         theirs=r"^symbolic \(.*\) float32$",
-        ours=r"^symbolic \(.*\) b?float16$",
+        ours=r"^symbolic \(.*\) (b?float16|float64)$",
     ),
     Reason(
-        "The symbolic result of a layer in mixed precision has the dtype that it has on data; Keras"
-        " infers it without casting the weights.",
+        "The symbolic result of a layer of another dtype has the dtype that it has on data; Keras's"
+        " inference does not cast the weights, and its rules make 32 bits of `float64`.",
         theirs=r"^config '\{.*\"dtype\": \"float32\", \"keras_history\"",
-        ours=r"^config '\{.*\"dtype\": \"b?float16\", \"keras_history\"",
+        ours=r"^config '\{.*\"dtype\": \"(b?float16|float64)\", \"keras_history\"",
         further=_same_but_dtypes_of_results,
     ),
     Reason(
