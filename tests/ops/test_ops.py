@@ -478,3 +478,9 @@ def test_unsigned_numbers_go_with_signed_ones(op):
     x, y = torch.tensor([12], dtype=torch.uint16), torch.tensor([6], dtype=torch.int8)
     assert op(x, y).dtype == torch.int32
     assert op(x, y).tolist() == op(12, 6).reshape(1).tolist()
+
+
+def test_python_numbers_do_not_widen_scalars():
+    assert ops.right_shift(np.array(8, "int8"), 3).dtype == torch.int8
+    assert ops.add(np.array(8, "uint8"), 3).dtype == torch.uint8
+    assert ops.add([1.0, 2.0], 3).dtype == torch.float32

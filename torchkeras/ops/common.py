@@ -97,6 +97,8 @@ def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
             if x1.is_floating_point() or (kind is not float and x1.dtype is not torch.bool):
                 return x1, x2
         return x1, as_tensor(x2, like=x1)
+    if type(x2) in _WEAK and type(x1) not in _WEAK:
+        return operands(as_tensor(x1), x2)
     x2 = as_tensor(x2)
     # In `float64` a number keeps all its digits; tensors of rank 0 widen nothing otherwise.
     exact_number = type(x1) is float and x2.dtype is torch.float64

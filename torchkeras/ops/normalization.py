@@ -340,8 +340,9 @@ def dot_product_attention(
             result = F.scaled_dot_product_attention(query, key, value, **options)
     else:
         result = F.scaled_dot_product_attention(query, key, value, **options)
-    if CONTEXT.meta:  # the batch of the keys is not always known
-        result = result.new_empty(*query.shape[:3], result.shape[3])
+    if CONTEXT.meta:  # as the query, of which more may be known than of the others
+        width = query.shape[3] if known_shape(value)[3] is None else result.shape[3]
+        result = result.new_empty(*query.shape[:3], width)
     return result.transpose(1, 2)
 
 
