@@ -139,7 +139,7 @@ CALLS["svd"], CALLS["qr"] = _svd, _qr
 @calls("solve", "solve_triangular")
 def _solve(w: Writer) -> str:
     dtype = w.wide()
-    a = f"{w.array((3, 3), dtype)} + 4 * np.eye(3, dtype={dtype!r})"
+    a = f"{w.array((3, 3), dtype)} + 4 * ops.eye(3, dtype={dtype!r})"
     return f"{a}, {w.array(w.draw.one([(3,), (3, 2)]), dtype)}"
 
 

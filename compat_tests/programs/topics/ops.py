@@ -307,7 +307,8 @@ def _gradient(draw: Draw, bits: int) -> list[str]:
         lines.append("x0 = ops.convert_to_tensor(x0).detach().clone().requires_grad_()")
         lines.append(f"y = {_outer(draw, call, call.on(*names), 1)}")
         lines.append("y = y[0] if isinstance(y, (list, tuple)) else y")
-        lines.append("ops.sum(ops.cast(y, 'float32')).backward()")
+        # Squared, as the sum of a softmax is the same everywhere.
+        lines.append("ops.sum(ops.cast(y, 'float32') ** 2).backward()")
         lines.append("return x0.grad")
         pieces += [_function(f"case{i}", lines), f"tried({call.name!r}, case{i})"]
     return pieces or ["print('none')"]
@@ -323,11 +324,12 @@ def _training(draw: Draw, bits: int) -> list[str]:
             "y = ops.softmax(y, axis=-1)",
             "y = y[:, :3] + 1",
             "y = ops.squeeze(ops.expand_dims(y, 1), 1)",
-            "y = ops.matmul(y, np.ones((y.shape[-1], 4), 'float32'))",
+            # No two columns alike: their softmax would have gradients of roundings only.
+            "y = ops.matmul(y, numbers(y.shape[-1], 4))",
             "y = ops.where(y > 0, y, ops.exp(y))",
             "y = ops.reshape(y, (-1, y.shape[-1]))",
             "y = ops.clip(y, -1, 1) ** 2",
-            "y = ops.tanh(y) @ ops.transpose(np.ones((3, y.shape[-1]), 'float32'))",
+            "y = ops.tanh(y) @ ops.transpose(numbers(3, y.shape[-1]))",
             "y = ops.layer_normalization(y)",
             "y = ops.stop_gradient(y) + y",
             "y = ops.einsum('bi->bi', y) / 2",
