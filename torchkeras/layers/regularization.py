@@ -148,9 +148,10 @@ class Dropout(_Noise):
 
     def _dropped_in_order(self, inputs: Tensor, order: tuple[int, ...]) -> Tensor:
         """Drop elements that torch chooses where the axes lie in memory in another order."""
-        noise = inputs.new_empty([inputs.shape[axis] for axis in order])
-        noise.bernoulli_(1 - self.rate).div_(1 - self.rate)
-        return inputs * noise.permute([order.index(axis) for axis in range(len(order))])
+        # Bytes are quicker to bring into the order of the inputs; the draws are the same.
+        kept = inputs.new_empty([inputs.shape[axis] for axis in order], dtype=torch.uint8)
+        kept = kept.bernoulli_(1 - self.rate).permute([order.index(i) for i in range(len(order))])
+        return inputs * torch.empty_like(inputs).copy_(kept).div_(1 - self.rate)
 
     def _full_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         order = order_of((args, kwargs)) if self._unseeded else None
