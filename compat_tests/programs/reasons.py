@@ -335,6 +335,33 @@ _DRAWS: tuple[Reason, ...] = (
         theirs=r"^y\d (u?int\d+|float32) \(",
         ours=r"^y\d b?float\d+ \(",
     ),
+    Reason(
+        "The config of `RandomGrayscale` holds its seed, which Keras's loses.",
+        source=r"layers\.RandomGrayscale\(",
+        theirs=r"^ 'trainable': True}$",
+        ours=r"^ 'seed': ",
+    ),
+    Reason(
+        "An optimizer inside another is named by its public module; Keras names that of its"
+        " backend, which no other backend can open.",
+        source=r"LossScaleOptimizer\(|mixed_float16",
+        theirs=r"'module': 'keras\.src\.backend\.torch\.optimizers\.",
+        ours=r"'module': 'keras\.optimizers'",
+    ),
+    Reason(
+        "`ELU` has a config whatever its policy; Keras's class writes none of its own, and cannot"
+        " be written where the dtype is a policy.",
+        source=r"layers\.ELU\(.*dtype=keras\.DTypePolicy",
+        theirs=r"NotImplementedError: \s*Object ELU was created by passing",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "`Hashing` encodes in bfloat16; Keras hands NumPy's array of it to torch, which cannot read"
+        " it.",
+        source=r"(?s)bfloat16.*layers\.Hashing\(",
+        theirs=r"RuntimeError: Exception encountered when calling Hashing\.call",
+        ours=r"^ran to its end",
+    ),
 )
 
 # Found by the programs of `lives`.
