@@ -345,8 +345,8 @@ _DRAWS: tuple[Reason, ...] = (
         "An optimizer inside another is named by its public module; Keras names that of its"
         " backend, which no other backend can open.",
         source=r"LossScaleOptimizer\(|mixed_float16",
-        theirs=r"'module': 'keras\.src\.backend\.torch\.optimizers\.",
-        ours=r"'module': 'keras\.optimizers'",
+        theirs=r"'module': 'keras\.src\.backend\.torch\.optimizers\.|'registered_name': '\w+'",
+        ours=r"'module': 'keras\.optimizers'|'registered_name': None",
     ),
     Reason(
         "`ELU` has a config whatever its policy; Keras's class writes none of its own, and cannot"
