@@ -6,8 +6,6 @@ fault in the same program stays a fault.
 
 from __future__ import annotations
 
-import re
-
 from .compare import Difference
 from .error_reasons import ERRORS
 from .op_reasons import OPS
@@ -239,8 +237,8 @@ _DATA: tuple[Reason, ...] = (
         "A generator goes on where it stopped, and one that has ended yields no more; Keras begins"
         " each further epoch and validation with the two batches that it had looked at.",
         source=r"(?s)def batches\(\).*epochs=2.*callbacks=\[told\]",
-        theirs=r"^worn [\d.e-]+$|\(more output: worn [\d.e-]+\)$",
-        ours=r"^ran to its end$",
+        theirs=r"^worn [\d.e-]+$|\(more output: worn [\d.e-]+\)$|^in turn False$",
+        ours=r"^ran to its end$|^worn [\d.e-]+$|^in turn True$",
     ),
     Reason(
         "An epoch of a `PyDataset` has each of its batches once; with workers, Keras leaves batches"
@@ -300,8 +298,9 @@ _DATA: tuple[Reason, ...] = (
         "TensorFlow's tensors and lists of arrays are data to `adapt` to as a whole; Keras on torch"
         " takes their first axis for one of batches.",
         source=r"layer\.adapt\((tf\.constant|list)\(",
-        theirs=r"All `axis` values must be in the range|The layer was built with",
-        ours=r"^ran to its end$",
+        theirs=r"All `axis` values must be in the range|The layer was built with"
+        r"|^(mean|variance) float32 \(1,\) ",
+        ours=r"^ran to its end$|^(mean|variance) float32 \(1, 1\) ",
     ),
     Reason(
         "Unsigned numbers of 16 and 32 bits are int32 and int64 in a pipeline already, as Keras on"
@@ -309,6 +308,65 @@ _DATA: tuple[Reason, ...] = (
         source=r"uint(16|32)",
         theirs=r"^element\S* uint(16|32) ",
         ours=r"^element\S* int(32|64) ",
+    ),
+    Reason(
+        "Weights that are not nested like the targets are refused in words; on a batch alone Keras"
+        " stumbles over the name that is missing.",
+        source=r"_on_batch\(.*sample_weight=\{'p': w\}",
+        theirs=r"^(trained|tested) raises KeyError ",
+        ours=r"^(trained|tested) raises ValueError ",
+    ),
+    Reason(
+        "Targets of more or fewer rows than the inputs are refused in words; on a batch alone Keras"
+        " leaves it to torch.",
+        source=r"train_on_batch\(a, y\[:-1\]\)",
+        theirs=r"^call \d+ raises RuntimeError ",
+        ours=r"^call \d+ raises ValueError ",
+    ),
+    Reason(
+        "A batch given to `train_on_batch` and its sisters may be frames and series, as in `fit`.",
+        source=r"frame = pd\.DataFrame",
+        theirs=r"^(trained|tested|predicted) raises (Attribute|Value|Key|Type)Error ",
+        ours=r"^(trained|tested) list 2$|^predicted float32 ",
+    ),
+    Reason(
+        "A frame of numbers and truth values is one of numbers; pandas makes objects of it, which"
+        " Keras refuses.",
+        source=r"x = frame\[\[.*'flag'\]\]",
+        theirs=r"^(history|evaluated|predicted) raises ValueError ",
+        ours=r"^(history dict|evaluated list|predicted float32) ",
+    ),
+    Reason(
+        "Classes without a weight count one, whatever the data; for `tf.data` Keras looks them up"
+        " in a table that ends at the largest class with one.",
+        source=r"(?s)tf\.data.*class_weight=\{(1: 2\.0|0: 1\.0, 1: 2\.0)\}",
+        theirs=r"^history raises InvalidArgumentError ",
+        ours=r"^history dict ",
+    ),
+    Reason(
+        "Datasets of torch and iterators of any kind are data, as loaders and generators are.",
+        source=r"(?s)data = (torch\.utils\.data\.TensorDataset|iter|zip|map)\(.*model\.[fep]",
+        theirs=r"^called raises ValueError ",
+        ours=r"^called (dict|list|float32|[\d.])",
+    ),
+    Reason(
+        "A sparse matrix is a batch, as it is data for `fit`.",
+        source=r"(?s)csr_matrix\(a\).*_on_batch\(data",
+        theirs=r"^called raises ValueError ",
+        ours=r"^called (float32|[\d.])",
+    ),
+    Reason(
+        "What is no batch of arrays is refused in words; Keras stumbles over what it lacks.",
+        source=r"_on_batch\(data",
+        theirs=r"^called raises (AttributeError|RuntimeError) ",
+        ours=r"^called raises ValueError ",
+    ),
+    Reason(
+        "Several arrays for a model of one input are refused; Keras takes the first and says"
+        " nothing of the others.",
+        source=r"data = [\[(]\(a\[:2\], y\[:2\]\)",
+        theirs=r"^called float32 \(2, 2\) ",
+        ours=r"^called raises ValueError ",
     ),
     Reason(
         "Two arrays for a model of one input are refused; a `Sequential` in Keras takes the first"

@@ -21,6 +21,7 @@ from torchkeras.training.data import (
     get_data_adapter,
     pack_x_y_sample_weight,
     unpack_x_y_sample_weight,
+    whole_batch,
 )
 
 
@@ -441,3 +442,12 @@ def test_what_yields_arrays_alone_hands_them_on_alone():
     images = [torch.ones(2, 3), np.ones((1, 3), "float32")]
     (first, second) = IterableAdapter(images).batches()
     assert first.shape == (2, 3) and second.shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "data", [count(2), Numbered(), DataLoader(torch.arange(4)), TensorDataset(torch.arange(4))]
+)
+def test_a_stream_is_no_batch(data):
+    """Its first batch alone would be taken, and the others lost without a word."""
+    with pytest.raises(ValueError, match=r"(?s)`x` is no batch of arrays.*next\(iter\(data\)\)"):
+        whole_batch(data, device="cpu")

@@ -43,7 +43,6 @@ __all__ = [
     "TestStep",
     "TrainStep",
     "batch_size_of",
-    "count_rows",
     "gradients_of",
     "is_taped",
     "joined_on_host",
@@ -523,14 +522,3 @@ def batch_size_of(x: Any) -> int:
     if isinstance(x, Tensor):
         return x.shape[0]
     return next((t.shape[0] for t in flatten(x) if getattr(t, "ndim", 0)), 1)
-
-
-def count_rows(x: Any) -> int | None:
-    """Return the number of samples in arrays, all of which make up one batch."""
-    for leaf in flatten(x):
-        shape = getattr(leaf, "shape", None)
-        if shape:
-            return int(shape[0])
-        if isinstance(leaf, (list, tuple)):
-            return len(leaf)
-    return None

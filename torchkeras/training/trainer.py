@@ -30,7 +30,6 @@ from .compiling import Compiled, open_spec_of, spec_of
 from .data import (
     class_weight_to_sample_weights,
     draw_loader_seed,
-    get_data_adapter,
     lone_batch,
     to_device,
     train_validation_split,
@@ -54,7 +53,6 @@ from .steps import (
     TestStep,
     TrainStep,
     batch_size_of,
-    count_rows,
     gradients_of,
     is_taped,
     joined_on_host,
@@ -700,11 +698,7 @@ class Trainer(Compiled):
 
     def _converted_single_batch(self, x: Any, *others: Any) -> Any:
         """Inputs, and targets and weights where they are given, even as `None`, for one step."""
-        device = self._device_of_weights()
-        data = whole_batch(x, *others, device=device)
-        if data is None:
-            adapter = get_data_adapter(x, *others, batch_size=count_rows(x))
-            return adapter.alone(device)
+        data = whole_batch(x, *others, device=self._device_of_weights())
         return data[: 1 + len(others)]
 
     def _single_batch(self, x: Any, y: Any, sample_weight: Any) -> Any:

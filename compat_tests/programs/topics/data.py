@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..drawing import Draw, assemble
-from . import _data_helpers, _data_sources
+from . import _data_helpers, _data_kinds, _data_sources
 from ._data_sources import Form
 
 __all__ = ["PRELOAD", "program"]
@@ -78,6 +78,8 @@ def _fitting(draw: Draw) -> str:
     if "validation_split=0.34" not in fit and draw.chance(0.4):
         if draw.chance() and source.batched:
             fit.append(f"validation_data={source.arguments}")
+            if source.arguments == "batches()" and "epochs=2" in fit:
+                fit.remove("epochs=2")  # see `_worn`
             if source.steps:
                 fit.append("validation_steps=2")
         else:
@@ -277,25 +279,35 @@ def _wrong(draw: Draw) -> str:
 
 
 def _worn(draw: Draw) -> str:
-    """A generator that ends before the last epoch does."""
+    """A generator that ends before the last epoch does, or that several validations go on with."""
     form = Form("a", "y", "", "a, y = numbers(7, 3), numbers(7, 2, seed=1)", 7)
-    source = _data_sources.generator(draw, form, endless=False)
-    fit = f"{source.arguments}, epochs=2, verbose=0, callbacks=[told]"
+    kind = draw.one(["training", "validation", "endless"])
+    source = _data_sources.generator(draw, form, endless=kind == "endless")
+    rest = "epochs=2, verbose=0, callbacks=[told]"
+    if kind == "training":
+        last = "loss"
+        call = f"model.fit(batches(), {draw.one(['', 'steps_per_epoch=5, '])}{rest})"
+    else:
+        last = "val_loss"
+        steps = draw.whole(1, 4) if kind == "endless" else None
+        call = f"model.fit(a, y, validation_data=batches(), validation_steps={steps}, {rest})"
+    if kind == "endless":
+        call += (
+            "\ntaken = [float(y[0, 0]) for (_, y), _ in zip(batches(), seen)]"
+            "\nprint('in turn', taken == seen)"
+        )
     # The whole of the first epoch, and with arrays all but the second validation, is compared.
-    last = "'loss'" if draw.chance(0.4) else "'val_loss'"
-    if last == "'val_loss'":
-        fit = f"a, y, validation_data={fit}"
-    elif draw.chance(0.3):
-        fit += f", steps_per_epoch={draw.one([5, 9])}"
     return _assemble(
+        "seen = []\nclass Watched(keras.Sequential):\n    def test_step(self, data):\n"
+        "        seen.append(float(data[1][0, 0]))\n        return super().test_step(data)",
         "def tell(epoch, logs):\n    for name in logs:\n"
-        f"        show('worn' if epoch and name == {last} else f'epoch {{epoch}} {{name}}',"
+        f"        show('worn' if epoch and name == {last!r} else f'epoch {{epoch}} {{name}}',"
         " logs[name])",
         "told = keras.callbacks.LambdaCallback(on_epoch_end=tell)",
-        "model = keras.Sequential([layers.Dense(2)])\nmodel.compile('sgd', 'mse')",
+        "model = Watched([layers.Dense(2)])\nmodel.compile('sgd', 'mse')",
         form.arrays,
         source.source,
-        f"model.fit({fit})",
+        call,
     )
 
 
@@ -343,7 +355,9 @@ def program(draw: Draw) -> str:
     """Write a program."""
     kinds = [_fitting] * 6 + [_predicting] * 2 + [_on_batch] * 2 + [_uneven, _own_steps, _wrong]
     kinds += [_data_helpers.utilities, _data_helpers.adapted] * 2
-    kinds += [_worn, _shared_generator, _with_workers]
+    kinds += [_worn, _shared_generator, _with_workers, _data_kinds.plain, _data_kinds.features]
+    kinds += [_data_kinds.masked, _data_kinds.weighted, _data_kinds.classes] * 2
+    kinds += [_data_kinds.frames, _data_kinds.texts] * 2
     kinds += [_data_helpers.folders, _data_helpers.pipeline, _data_helpers.windows]
     written = draw.one(kinds)(draw)
     return written if written.startswith("import") else _assemble(written)

@@ -51,8 +51,9 @@ def test_lists_of_tensors_are_stacked():
     assert made.tolist() == [[1, 2], [3, 4.5]] and made.dtype is torch.float32
 
 
-def test_what_is_no_tensor():
-    with pytest.raises(TypeError, match="cannot make a tensor of"):
+@pytest.mark.parametrize("kind", [TypeError, ValueError])
+def test_what_is_no_tensor(kind):
+    with pytest.raises(kind, match="cannot make a tensor of"):
         as_tensor([object()])
     with pytest.raises(TypeError, match="no string"):
         StringTensor([1, "a"])

@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+class UnconvertibleError(TypeError, ValueError):
+    """What no tensor can be made of; TensorFlow raises a `ValueError`."""
+
+
 class StringTensor(np.ndarray):
     """A tensor of strings: an array of `bytes`, as TensorFlow has them; text comes in as UTF-8.
 
@@ -134,7 +138,7 @@ def as_tensor(value: Any, dtype: Any = None) -> Any:
         dtype: Of the result.
 
     Raises:
-        TypeError: The values are neither numbers nor strings.
+        UnconvertibleError: The values are neither numbers nor strings.
 
     Example:
         >>> as_tensor([1, 2]).dtype, as_tensor(0.5).dtype
@@ -154,7 +158,7 @@ def as_tensor(value: Any, dtype: Any = None) -> Any:
     if array.dtype.kind in "USO" and _all_text(array):
         return StringTensor(array)
     if array.dtype.kind not in "biufcV":
-        raise TypeError(
+        raise UnconvertibleError(
             explain(
                 f"tensorflow.constant: cannot make a tensor of {value!r}.",
                 dtype=array.dtype,

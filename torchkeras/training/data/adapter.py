@@ -125,10 +125,6 @@ class DataAdapter:
         """Return a first batch on `device`, such as a model can be built from."""
         return next(self.batches(device))
 
-    def alone(self, device: torch.device | str = "cpu") -> Any:
-        """Return the batch of data that is one; as in Keras, that draws no number."""
-        return next(self._pass_from(0, _with_index(torch.device(device))))
-
     def _pass(self, device: torch.device) -> Iterator[Any]:
         raise NotImplementedError
 

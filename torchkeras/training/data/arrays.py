@@ -139,8 +139,8 @@ def lone_batch(x: Any, batch_size: Any) -> torch.Tensor | None:
 
 def whole_batch(
     x: Any, y: Any = None, sample_weight: Any = None, *, device: torch.device
-) -> tuple[Any, Any, Any] | None:
-    """Return arrays that are one batch as tensors; `None` for other data.
+) -> tuple[Any, Any, Any]:
+    """Return arrays that are one batch as tensors.
 
     Their first axes may differ, as the model knows what they count. What there is none of stays
     `None`, so a step is handed three parts, as in Keras.
@@ -152,11 +152,12 @@ def whole_batch(
         device: Where the tensors shall be.
 
     Raises:
-        ValueError: There is nothing in them, or something is no array of numbers.
+        ValueError: There is nothing in them, or something is no array of numbers, such as a stream
+            of batches, all but the first of which would be lost.
     """
     x, y, sample_weight = spread(x, y, sample_weight)
     if not is_array_data(x, y, sample_weight):
-        return None
+        raise ValueError(_no_batch(x, y, sample_weight))
     x, y, sample_weight = map(_convert, (x, y, sample_weight), _NAMES)
     if sample_weight is not None:
         sample_weight = _spread_sample_weight(y, sample_weight)
@@ -237,6 +238,21 @@ def unrecognized(x: Any, name: str) -> str:
         "Series, a list, tuple or dict of these, a generator, a `PyDataset`, a torch `DataLoader` "
         "or `Dataset`, or a Hugging Face dataset",
         fix=fix,
+    )
+
+
+def _no_batch(*parts: Any) -> str:
+    """The message for data that are no single batch."""
+    x, name = next(
+        found for found in zip(parts, _NAMES, strict=True) if not is_array_data(found[0])
+    )
+    if isinstance(x, (int, float, list, tuple, dict)):
+        return unrecognized(x, name)
+    return explain(
+        f"`{name}` is no batch of arrays, as `train_on_batch` and its sisters take one.",
+        given=_describe(x),
+        fix="draw a batch from it, as in `x, y = next(iter(data))`; or pass it to `fit`,"
+        " `evaluate` or `predict`.",
     )
 
 
