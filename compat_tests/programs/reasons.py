@@ -6,6 +6,8 @@ fault in the same program stays a fault.
 
 from __future__ import annotations
 
+import re
+
 from .compare import Difference
 from .error_reasons import ERRORS
 from .op_reasons import OPS
