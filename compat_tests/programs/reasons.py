@@ -364,6 +364,20 @@ _DATA: tuple[Reason, ...] = (
         ours=r"^called raises ValueError ",
     ),
     Reason(
+        "Losses leave the weights of samples as they are; Keras on torch multiplies them in place"
+        " by the mask and its share, so that a weighted metric counts batches unequally.",
+        source=r"(?s)(Masking|mask_zero=True).*weighted_metrics=.*\nw = ",
+        theirs=r"^(history|evaluated|trained|tested)\.(accuracy|mae|mean_squared_error|1)\S* ",
+        ours=r"^(history|evaluated|trained|tested)\.(accuracy|mae|mean_squared_error|1)\S* ",
+    ),
+    Reason(
+        "Data that failed settle nothing: a `Sequential` takes right ones afterwards, where Keras"
+        " keeps the shape of the wrong ones.",
+        source=r"(?s)Sequential\(\[layers.*predict\(a\[0\]",
+        theirs=r"^call \d+ raises ValueError ",
+        ours=r"^call \d+ (float32|float \d|'History'|[\d.]+$)",
+    ),
+    Reason(
         "Several arrays for a model of one input are refused; Keras takes the first and says"
         " nothing of the others.",
         source=r"data = [\[(]\(a\[:2\], y\[:2\]\)",
