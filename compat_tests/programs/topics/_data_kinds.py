@@ -253,7 +253,10 @@ def frames(draw: Draw) -> str:
             "model = keras.Model(inputs, layers.Dense(1)(h))"
         )
     else:
-        first = draw.one(["", "", "layers.Normalization(), "]) if kind == "values" else ""
+        first = ""
+        if kind == "values" and draw.chance(0.3):  # one that adapted to nothing is undefined
+            lines.append("normalize = layers.Normalization()\nnormalize.adapt(x)")
+            first = "normalize, "
         model = f"model = keras.Sequential([{first}layers.Dense(1)])"
         if kind == "series":
             model = "model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])"
