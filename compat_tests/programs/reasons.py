@@ -502,8 +502,24 @@ _LIVES: tuple[Reason, ...] = (
         _BUILT_BY_SHAPE,
         source=r"(?s)class Net\d+\(keras\.Model\):.*(load_model\('m\.keras'|\.build\(\(None, )",
         theirs=r"^line \d+: ValueError: (A total of \d+ objects could not be loaded"
-        r"|You called `set_weights.* was expecting 0 weights)|^\w+ False 0 \[\]$|^0 \[(True|False)",
-        ours=r"^ran to its end$|^\w+ False [1-9]\d* \[|^[1-9]\d* \[(True|False)",
+        r"|You called `set_weights.* was expecting 0 weights)|^\w+ False 0 \[\]$|^0 \[(True|False)"
+        r'|^ "trainable_variables": \{\}$|^\}$',
+        ours=r"^ran to its end$|^\w+ False [1-9]\d* \[|^[1-9]\d* \[(True|False)"
+        r'|^ "trainable_variables": \{$|^  "net\w*": \{$',
+    ),
+    Reason(
+        "Weights are loaded into a model that has them, or the file is refused; Keras's `build` of"
+        " a shape makes none in a subclassed model, and nothing is missed in the file.",
+        source=r"model\.build\(\(None, \d+\)\)\n(?:.*\n)?model\.load_weights\(",
+        theirs=r"^ran to its end",
+        ours=r"^line \d+: FileFormatError: m\.weights\.(h5|json): .* received 0 variables",
+    ),
+    Reason(
+        "A constant asked for by its name alone is zero, as its constructor says; Keras's"
+        " `from_config` finds no value.",
+        source=r"keras\.initializers\.Constant\(",
+        theirs=r"^by name raises KeyError ",
+        ours=r"^by name 'Constant'$",
     ),
     Reason(
         "A copy of a model goes on with the generators of its layers as they are; Keras gives the"

@@ -84,6 +84,8 @@ def test_other_inputs():
     for make in (functional, sequential):
         clone = clone_model(make(), input_tensors=new)
         assert clone.inputs[0].name == "other"
+    first = [m.get_config()["layers"][0]["config"]["name"] for m in (sequential(), clone)]
+    assert "other" not in first
     with pytest.raises(ValueError, match="input_tensors"):
         clone_model(functional(), input_tensors=[new, new])
     with pytest.raises(ValueError, match="input_tensors"):

@@ -149,7 +149,9 @@ def _clone_sequential(model: Sequential, clone: _Cloner, input_tensors: Any) -> 
                 "Argument `input_tensors` of a Sequential model must be one symbolic tensor."
                 f" Received: input_tensors={input_tensors}"
             )
-        layers = [tensors[0], *(clone(x) for x in stack if not isinstance(x, InputLayer))]
+        name = next((x.name for x in stack if isinstance(x, InputLayer)), None)
+        entry = Input(tensor=tensors[0], name=name)  # by the name that the model's own has
+        layers = [entry, *(clone(x) for x in stack if not isinstance(x, InputLayer))]
     else:
         layers = [clone(layer) for layer in stack]
     if type(model).__init__ is Sequential.__init__:

@@ -295,7 +295,10 @@ def _single_layers(draw: Draw) -> str:
         "again(x)",
         "again.set_weights(layer.get_weights())",
         "show('again', again(x))",
-        "show_weights('weights', again)",
+        # Keras copies by way of a config, from which layers within make names of their own.
+        "show('weights', again.get_weights())"
+        if "deepcopy" in again
+        else "show_weights('weights', again)",
     ]
     return assemble(*lines)
 
