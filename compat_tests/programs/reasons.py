@@ -494,9 +494,9 @@ _LIVES: tuple[Reason, ...] = (
         r"(model\.load_weights\(|load_model\(|optimizer\.build\(|zipfile\.ZipFile\()",
         theirs=r"^(predicted|history|loss|evaluated|weights)[. ]|^line \d+: ValueError: (A total of"
         r" \d+ objects could not be loaded|Unknown variable: <Variable path=)"
-        r"|^\['\w+', '\w+/vars', '\w+', ",
+        r"|^\['\w+', '\w+/vars', '\w+', |^\[\] \[\]$",
         ours=r"^(predicted|history|loss|evaluated|weights)[. ]|^ran to its end$"
-        r"|^\['\w+', '\w+/vars', '\w+/vars/0', ",
+        r"|^\['\w+', '\w+/vars', '\w+/vars/0', |^\['net\w*/",
     ),
     Reason(
         _BUILT_BY_SHAPE,
