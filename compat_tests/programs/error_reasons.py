@@ -186,6 +186,19 @@ ERRORS: tuple[Reason, ...] = (
         ours=_raises("ValueError", "The initial value has shape"),
     ),
     Reason(
+        "`clone_model` refuses what is no model and no layer; Keras gives it back.",
+        source=r"clone_model\((3|None)\)",
+        theirs=r"^mistake None$",
+        ours=_raises("ValueError", "`clone_model` clones models and layers"),
+    ),
+    Reason(
+        "Convolutions train whatever the memory of their kernels looks like; torch's slow kernel,"
+        " which Keras asks, wants gradients that are contiguous.",
+        source=r"Conv",
+        theirs=r"^fitted raises RuntimeError .*grad_weight must be contiguous",
+        ours=r"^fitted dict",
+    ),
+    Reason(
         "Keyword arguments that a model does not know are refused.",
         source=r"keras\.Model\(.*nonsense=|model\(x, nonsense=1\)",
         theirs=r"^mistake None$",
