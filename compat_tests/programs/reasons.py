@@ -173,7 +173,7 @@ _TRAINING: tuple[Reason, ...] = (
     Reason(
         "Weights or a mask that do not fit a loss raise a ValueError that names both shapes; in"
         " Keras torch's broadcasting fails.",
-        theirs=r"RuntimeError: The size of tensor a \(\d+\) must match the size of tensor b",
+        theirs=r"RuntimeError: The (size|expanded size) of (the )?tensor a? ?\(\d+\) must match",
         ours=r"ValueError: `sample_weight`.* does not fit the (values|mask) it weights",
     ),
     Reason(
