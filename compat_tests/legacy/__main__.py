@@ -31,11 +31,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--folder", type=pathlib.Path, help="where files are kept and found again")
     arguments = parser.parse_args()
-    if importlib.util.find_spec("tf_keras") is None:
-        sys.exit(__doc__.rpartition("\n\n")[2])
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or pathlib.Path(temporary)
         if not folder.exists() or not any(folder.iterdir()):
+            if importlib.util.find_spec("tf_keras") is None:
+                sys.exit(__doc__.rpartition("\n\n")[2])
             writer = [sys.executable, "-m", f"{__package__}.writer", folder]
             subprocess.run([*writer, "--only", arguments.only], check=True)
         counts = collections.Counter()

@@ -332,8 +332,9 @@ def user_layer(
     if given == "**kwargs" and draw.chance(0.1):
         made.append("activity_regularizer='l2'")
     if given == "**kwargs" and draw.chance(0.1):
-        # In mixed precision Keras assigns to the copy of a weight that it has cast.
-        mixed = [] if body.counts else ["dtype='mixed_bfloat16'"]
+        # In mixed precision Keras assigns to the copy of a variable that it has cast.
+        assigns = body.counts or any("keras.metrics" in line for line in body.init)
+        mixed = [] if assigns else ["dtype='mixed_bfloat16'"]
         made.append(draw.one(["trainable=False", "dtype='float64'", *mixed]))
     if given and draw.chance(0.3):
         made.append(f"name={draw.name('mine')!r}")

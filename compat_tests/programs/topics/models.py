@@ -549,6 +549,8 @@ def _nested(draw: Draw) -> str:
         f"{names[0]}.trainable = False\nprint('frozen', len(model.trainable_weights))",
         f"attempt('inner metrics', lambda: {names[0]}.metrics_names)",
     ]
+    if form in ("functional", "sequential"):
+        more.append("print(as_json(model.get_config()))")
     return assemble(
         "\n".join(line for line in lines if line),
         f"y = numbers(8, {units}, seed=1)",
