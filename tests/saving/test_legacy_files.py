@@ -292,8 +292,6 @@ def test_arguments_that_no_longer_exist():
     with pytest.raises(FileFormatError, match="'a' .Dense. has slope=2"):
         layer("Dense", {"name": "a", "units": 1, "slope": 2})
     assert layer("LeakyReLU", {"alpha": 0.05}) == {"negative_slope": 0.05}
-    with pytest.warns(UserWarning, match="activity_regularizer.*projections"):
-        layer("MultiHeadAttention", {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2"})
     old = {"rate": 0.5, "trainable": True, "noise_shape": None, "seed": None}
     assert layer("SpatialDropout1D", old) == {"rate": 0.5, "seed": None}
     policy = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
@@ -361,6 +359,21 @@ def test_decay_is_the_schedule_that_it_was():
     optimizer = keras.optimizers.deserialize(config)
     rates = [float(optimizer._learning_rate(step)) for step in range(3)]
     np.testing.assert_allclose(rates, [0.2 / (1 + 0.5 * step) for step in range(3)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "inner"),
+    [
+        ("MultiHeadAttention", {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2"}),
+        ("RandomCrop", {"height": 2, "width": 3}),
+        ("Resizing", {"height": 2, "width": 3, "interpolation": "bicubic"}),
+        ("UpSampling2D", {"interpolation": "bicubic"}),
+    ],
+)
+def test_changes_of_meaning_are_told(name, inner):
+    with pytest.warns(UserWarning, match=f"'a' .{name}, .*since Keras 3"):
+        assert layer(name, {"name": "a", **inner}) == {"name": "a", **inner}
+    layer("Resizing", {"height": 2, "width": 3, "interpolation": "bilinear"})  # without a word
 
 
 @pytest.mark.parametrize("name", ["Dense", "Conv1D", "LSTM", "GRU", "ConvLSTM1D"])

@@ -57,6 +57,22 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "virtual_batch_size": (None,),
 }
 
+# What means something else today and has no translation: the argument, its values if not any, and
+# what has changed.
+_CUBIC = (
+    "interpolation",
+    ("bicubic",),
+    "its curve is PyTorch's (a = -0.75), not TensorFlow's (-0.5)",
+)
+_CHANGED: dict[str, tuple[tuple[str, tuple[Any, ...], str], ...]] = {
+    "MultiHeadAttention": (
+        ("activity_regularizer", (), "the penalty holds for the projections inside as well"),
+    ),
+    "RandomCrop": (("height", (), "outside of training, images are left as they are"),),
+    "Resizing": (_CUBIC,),
+    "UpSampling2D": (_CUBIC,),
+}
+
 # Keras 1: the names of classes and arguments since.
 _DENSE_1 = {
     "output_dim": "units",
@@ -305,12 +321,14 @@ class _Modernizer:
         for key in ("activation", "recurrent_activation"):
             if inner.get(key) == "hard_sigmoid" and not self._is_custom("hard_sigmoid"):
                 inner[key] = "keras2_hard_sigmoid"
-        if name == "MultiHeadAttention" and inner.get("activity_regularizer"):
-            warnings.warn(
-                f"Layer '{inner.get('name')}' (MultiHeadAttention) has an `activity_regularizer`."
-                " Since Keras 3 it holds for the projections inside as well: losses differ.",
-                stacklevel=2,
-            )
+        for argument, values, change in _CHANGED.get(name, ()):
+            value = inner.get(argument)
+            if value in values or (value and not values):
+                warnings.warn(
+                    f"Layer '{inner.get('name')}' ({name}, {argument}={value!r}) means"
+                    f" something else since Keras 3: {change}.",
+                    stacklevel=2,
+                )
         return name, self._known_arguments(name, inner)
 
     def _known_arguments(self, name: str, inner: dict[str, Any]) -> dict[str, Any]:
