@@ -2,11 +2,13 @@
 
     python -m compat_tests.legacy [--only NAME] [--folder FOLDER]
 
-`tf_keras`, in a process of its own, makes a model of every layer with every argument, trains it for
-two steps, saves it as `.h5` and `.keras`, and trains on. torchkeras reads the files. Compared are
-names, predictions (1e-5), the count of steps, the losses of five further steps and the predictions
-after them (1e-4). Ends in `N/N` of the files, and fails if one is read as something else without a
-word. A file may be refused by a `FileFormatError`, and a change of meaning may be warned of.
+`tf_keras`, in a process of its own, makes a model of every layer with every argument, of every
+optimizer (those of `optimizers.legacy` too), schedule, loss and metric, trains it for two steps,
+saves it as `.h5` and `.keras`, and trains on. torchkeras reads the files. Compared are names,
+predictions (1e-5), the count of steps, the names in logs, the losses of five further steps and the
+predictions after them (1e-4). Ends in `N/N` of the files, and fails if one is read as something
+else without a word. A file may be refused by a `FileFormatError`, and a change of meaning be told
+in a warning.
 
 Needs `tf_keras` and TensorFlow: `pip install 'torchkeras[tensorflow]'`, or beside `tensorflow-cpu`
 `pip install --no-deps tf_keras`.

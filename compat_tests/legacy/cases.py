@@ -35,12 +35,14 @@ class Case:
         inputs: Shapes of the inputs without the batch, or `Integers`, or arrays as they are.
         compile: Takes `tf_keras` and returns `compile`'s arguments; `None` for a model that is not
             trained, since it has nothing to train or draws random numbers in training.
+        targets: Takes the outputs and returns what to train towards; by default noise like them.
     """
 
     name: str
     make: Callable[[Any], Any]
     inputs: tuple[Any, ...]
     compile: Callable[[Any], dict[str, Any]] | None = None
+    targets: Callable[[list[np.ndarray], np.random.Generator], list[np.ndarray]] | None = None
 
 
 def draw(spec: Any, random: np.random.Generator) -> np.ndarray:

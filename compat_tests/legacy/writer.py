@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import pathlib
 import pickle
@@ -18,6 +19,7 @@ import numpy as np  # noqa: E402
 
 from .cases import Case, draw  # noqa: E402
 from .layers import layer_cases  # noqa: E402
+from .training import training_cases  # noqa: E402
 
 STEPS_BEFORE, STEPS_AFTER = 2, 5
 
@@ -37,11 +39,13 @@ def write(keras: Any, case: Case, folder: pathlib.Path) -> dict[str, Any]:
     if case.compile is not None and model.trainable_weights:
         outputs = _outputs(keras, model, x)
         y = [random.normal(size=out.shape).astype("float32") for out in outputs]
+        if case.targets is not None:
+            y = case.targets(outputs, random)
         found["y"] = y if len(y) > 1 else y[0]
         model.compile(**case.compile(keras), run_eagerly=True)
         for _ in range(STEPS_BEFORE):
-            model.train_on_batch(x, found["y"])
-        found["metrics_names"] = list(model.metrics_names)
+            logs = model.train_on_batch(x, found["y"], return_dict=True)
+        found["logs"] = list(logs)
         found["iterations"] = int(model.optimizer.iterations.numpy())
     _reset(model)
     found["predictions"] = _outputs(keras, model, x)
@@ -82,7 +86,8 @@ def main() -> None:
     import tf_keras
 
     tf_keras.utils.disable_interactive_logging()
-    for number, case in enumerate(layer_cases(tf_keras)):
+    cases = itertools.chain(layer_cases(tf_keras), training_cases(tf_keras))
+    for number, case in enumerate(cases):
         if arguments.only and arguments.only not in case.name:
             continue
         folder = arguments.folder / f"{number:04}"

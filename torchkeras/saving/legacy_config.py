@@ -32,6 +32,7 @@ _HOMES = (
     ("layer", "keras.layers"),
     ("cell", "keras.layers"),
 )
+_CONSTRAINTS = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
 # Arguments that have another name since.
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
 # Arguments that no longer exist: those that never changed what is computed, or that repeat others.
@@ -178,6 +179,8 @@ class _Modernizer:
         inner = dict(inner) if isinstance(inner, dict) else {}
         if home == "keras.layers":
             name, inner = self._layer(name, inner, config)
+        elif home == "keras.initializers":
+            name = name.removesuffix("V2")
         elif name == "Policy":
             home, name = "keras.dtype_policies", "DTypePolicy"
         module = config.get("module")
@@ -354,7 +357,9 @@ class _Modernizer:
     def _values(self, inner: dict[str, Any]) -> dict[str, Any]:
         """Name the modules of classes among a layer's arguments."""
         for key, value in inner.items():
-            if isinstance(value, dict) and isinstance(value.get("class_name"), str):
+            if isinstance(value, str) and key.endswith("_constraint"):
+                inner[key] = _CONSTRAINTS.get(value, value)
+            elif isinstance(value, dict) and isinstance(value.get("class_name"), str):
                 home = next((home for part, home in _HOMES if part in key), None)
                 is_special = value["class_name"].startswith("__")
                 if home is not None and not is_special and isinstance(value.get("config"), dict):

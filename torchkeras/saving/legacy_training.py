@@ -67,6 +67,16 @@ def constructor_parameters(cls: type) -> frozenset[str]:
 
 _OPTIMIZER_RENAMES = {"lr": "learning_rate"}
 _SPECIAL_METRICS = ("accuracy", "acc", "crossentropy", "ce")
+# Names of functions that no string stands for any more.
+_NAMES = {
+    "keras.losses": {"huber_loss": "huber"},
+    "keras.metrics": {
+        "ACC": "accuracy",
+        "cosine_proximity": "cosine_similarity",
+        "kullback_leibler_divergence": "kl_divergence",
+        "log_cosh": "log_cosh",
+    },
+}
 # Of the configurations of optimizers, losses and metrics: what never changed any number.
 _OBSOLETE = frozenset({"fn", "is_legacy_optimizer", "iterations", "jit_compile"})
 
@@ -132,6 +142,12 @@ class _TrainingModernizer:
                 "InverseTimeDecay",
                 {"initial_learning_rate": rate, "decay_steps": 1, "decay_rate": decay},
             )
+        if name == "RMSprop" and "decay" in (config.get("config") or {}):
+            warnings.warn(
+                "Until tf.keras 2.10, RMSprop added its epsilon to the root of the mean square,"
+                " since then to the mean square: training goes on a little differently.",
+                stacklevel=2,
+            )
         if inner.get("epsilon", 0) is None:
             inner["epsilon"] = 1e-7  # what `backend.epsilon()` was
         return self._object("keras.optimizers", name, inner)
@@ -139,6 +155,9 @@ class _TrainingModernizer:
     def _nested(self, value: Any, home: str) -> Any:
         if isinstance(value, (list, tuple)):
             return [self._nested(item, home) for item in value]
+        if isinstance(value, str) and not get_registered_object(value, self.custom_objects):
+            name = _NAMES[home].get(value)
+            return value if name is None else _named(name, value) if "metrics" in home else name
         if not isinstance(value, dict):
             return value
         if "class_name" not in value or not isinstance(value["class_name"], str):
@@ -156,6 +175,9 @@ class _TrainingModernizer:
             fn = get_registered_object(inner["fn"], self.custom_objects)
             if fn is None and inner.get("name") in _SPECIAL_METRICS:
                 return inner["name"]  # tf.keras had resolved "accuracy"; compile does it again
+            name = _NAMES[home].get(inner["fn"])
+            if fn is None and (name or inner.get("name") != inner["fn"]):
+                return _named(name or inner["fn"], inner.get("name"))
             return inner["fn"]
         if inner.get("reduction") in ("auto", "AUTO"):
             inner["reduction"] = "sum_over_batch_size"
@@ -174,6 +196,24 @@ class _TrainingModernizer:
                 )
         inner = {key: value for key, value in inner.items() if key in known}
         return {"module": home, "class_name": name, "config": inner, "registered_name": None}
+
+
+def _named(function: str, name: str | None) -> dict[str, Any]:
+    """Describe the mean of a function under the name that logs had it by."""
+    return {
+        "module": "keras.metrics",
+        "class_name": "MeanMetricWrapper",
+        "config": {
+            "fn": {
+                "module": "builtins",
+                "class_name": "function",
+                "config": function,
+                "registered_name": "function",
+            },
+            "name": name or function,
+        },
+        "registered_name": None,
+    }
 
 
 def _modernize_schedule(config: dict[str, Any]) -> dict[str, Any]:
@@ -228,6 +268,12 @@ def load_optimizer_state(
         Whether they fit; if not, a warning says so and the optimizer starts afresh.
     """
     variables = list(optimizer.variables)
+    if not values:  # `.keras` files of tf.keras have none of `optimizers.legacy`
+        warnings.warn(
+            f"The file has no state of optimizer '{optimizer.name}'; it starts with a fresh state.",
+            stacklevel=3,
+        )
+        return False
     if version.partition(".")[0] in ("1", "2"):
         fitting = _in_todays_order(optimizer, variables, list(values), list(names or ()))
     else:
@@ -259,8 +305,8 @@ def _in_todays_order(
     by_kind = bool(names) and not _is_kind_first(names[0])
     slots = [variable for variable in variables if _is_slot(variable)]
     kinds = [_kind(slot) for slot in slots]
-    if not slots and isinstance(optimizer, SGD):
-        values = []  # momenta were written even where they were not used
+    if isinstance(optimizer, SGD) and not optimizer.momentum:
+        values = values[: len(slots)]  # momenta were written even where they were not used
     stored: dict[str, list[Any]] = {}
     for kind, value in _with_kinds(optimizer, kinds, values, names, by_kind):
         stored.setdefault(kind, []).append(value)
