@@ -41,7 +41,7 @@ OTHERWISE = {
     " associative_scan",
     # Keras's scan returns floats; paths of one score have no order; of nothing, the minimum is the
     # largest number and the maximum the smallest; torch's kernel counts in the dtype of its input.
-    "int8": "associative_scan ctc_decode segment_min segment_max max_pool",
+    "int8": "associative_scan ctc_decode segment_min segment_max",
     # Ids of segments that are truth values, and images that are.
     "bool": "ctc_decode segment_max resize",
     # Keras returns the images as they are, reduces all axes, or fills with nothing.

@@ -222,8 +222,12 @@ class BaseImagePreprocessingLayer(DataLayer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _take_arrays(cls)
-        # A config has `factor` where the constructor of the very class has it.
-        takes_factor = "factor" in inspect.signature(cls.__init__).parameters
+        if "_config_excludes" in cls.__dict__:
+            return
+        # A config has `factor` where the constructor of the very class has it, or hands it on.
+        parameters = inspect.signature(cls.__init__).parameters
+        hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        takes_factor = "factor" in parameters or (cls._USE_BASE_FACTOR and hands_on)
         cls._config_excludes = () if takes_factor else ("factor",)
 
     def __init__(

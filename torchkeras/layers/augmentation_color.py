@@ -593,6 +593,8 @@ class RandomColorJitter(ColorLayer):
         255.0
     """
 
+    _config_excludes = ("factor",)
+
     def __init__(
         self,
         value_range: Sequence[float] = (0, 255),

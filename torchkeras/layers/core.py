@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..activations import KERNELS, linear
+from ..dtypes import result_type, to_torch
 from ..graph.keras_tensor import KerasTensor
 from ..initializers import VarianceScaling
 from ..naming import explain
@@ -45,8 +46,10 @@ Shape = Sequence["int | None"]
 
 
 def _matched(x: Tensor, *weights: Tensor | None) -> list[Tensor | None]:
-    """`x` and the weights in the dtype they promote to; an integer `x` becomes floating."""
-    dtype = torch.promote_types(x.dtype, weights[0].dtype)
+    """`x` and the weights in the dtype they promote to; a whole `x` takes that of the weights."""
+    dtype = weights[0].dtype
+    if x.is_floating_point():
+        dtype = to_torch(result_type(x.dtype, dtype))
     return [None if t is None else t.to(dtype) for t in (x, *weights)]
 
 

@@ -147,6 +147,9 @@ class TFDConcat(DataLayer):
 class TFDIdentity(DataLayer):
     """Leaves a column as it is."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def call(self, x: Any) -> Any:
         """Return `x`."""
         return x

@@ -290,6 +290,8 @@ def _translate_node(writer: ClassWriter, node: Node, tensors: dict[int, Value]) 
             " or use `model.export(path, format='torch')`, which traces any code."
         )
     config = getattr(operation, "config", {})
+    while args and args[-1] is None:  # a tensor that the call left out
+        args = args[:-1]
     return translator(writer, *args, symbol=node.structure, **{**config, **kwargs})
 
 
