@@ -289,7 +289,8 @@ def test_a_tensor_that_is_left_out_is_none_in_the_graph():
 
 def test_sizes_of_matrices_that_are_not_known():
     assert ops.solve(kt(3, 3), kt(None)).shape == (3,)
-    assert ops.solve_triangular(kt(3, 3), kt(None, 2)).shape == (3, 2)
+    with pytest.raises(ValueError):  # of matrices, Keras asks for known sizes
+        ops.solve_triangular(kt(3, 3), kt(None, 2))
     assert ops.cdist(kt(2, None), kt(4, 3)).shape == (2, 4)
     assert ops.lstsq(kt(None, 2), kt(4, 2)).shape == (2, 2)  # torch has no kernel without data
     with pytest.raises(ValueError):

@@ -232,7 +232,9 @@ def _equation(a: Any, b: Any) -> tuple[Tensor, Tensor]:
         raise ValueError("Expected input `b` to have rank >= 1. Received a scalar.")
     rows = b.shape[-2] if b.ndim == a.ndim else b.shape[-1]
     if b.ndim in (a.ndim, a.ndim - 1) and rows != a.shape[-1]:
-        raise SizeMismatch(
+        # Of a vector, an unknown size may fit; of matrices, Keras asks for a known one.
+        error = SizeMismatch if b.ndim < a.ndim else ValueError
+        raise error(
             "`b` must have as many rows as `a` has columns."
             f" Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}"
         )
