@@ -337,8 +337,6 @@ LAYERS = {
         (lambda: layers.LayerNormalization(axis=[1, 2]), SERIES),
     ],
     "LeakyReLU": [(lambda: layers.LeakyReLU(), VECTOR)],
-    "LocallyConnected1D": [(lambda: layers.LocallyConnected1D(2, 3), SERIES_1D)],
-    "LocallyConnected2D": [(lambda: layers.LocallyConnected2D(2, 3), IMAGE)],
     "Masking": [(lambda: layers.Masking(), SERIES)],
     "MaxPooling1D": [(lambda: layers.MaxPooling1D(), SERIES_1D)],
     "MaxPooling2D": [(lambda: layers.MaxPooling2D(3, padding="same"), IMAGE)],

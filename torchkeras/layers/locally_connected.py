@@ -112,7 +112,7 @@ class _LocallyConnected(KernelLayer):
         return tuple(rest if self.data_format == "channels_last" else [*rest[1:], rest[0]])
 
 
-@builtin("keras.layers.LocallyConnected1D")
+@builtin("keras._legacy.layers.LocallyConnected1D", "keras.layers.LocallyConnected1D")
 class LocallyConnected1D(_LocallyConnected):
     """Convolution of time series with another kernel at each step.
 
@@ -152,7 +152,7 @@ class LocallyConnected1D(_LocallyConnected):
         super().__init__(**given_arguments(locals()))
 
 
-@builtin("keras.layers.LocallyConnected2D")
+@builtin("keras._legacy.layers.LocallyConnected2D", "keras.layers.LocallyConnected2D")
 class LocallyConnected2D(_LocallyConnected):
     """Convolution of images with another kernel at each place.
 
