@@ -19,7 +19,6 @@ from ..naming import explain
 from ..ops.windows import standardize_padding, standardize_tuple
 from ..registry import builtin
 from ._kernel import KernelLayer
-from ._spatial import given_arguments
 from .input_spec import InputSpec
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
@@ -137,20 +136,6 @@ class LocallyConnected1D(_LocallyConnected):
 
     rank = 1
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        activation: Any = None,
-        use_bias: bool = True,
-        implementation: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**given_arguments(locals()))
-
 
 @builtin("keras._legacy.layers.LocallyConnected2D", "keras.layers.LocallyConnected2D")
 class LocallyConnected2D(_LocallyConnected):
@@ -176,17 +161,3 @@ class LocallyConnected2D(_LocallyConnected):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        activation: Any = None,
-        use_bias: bool = True,
-        implementation: int = 1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**given_arguments(locals()))
