@@ -470,11 +470,11 @@ def _with_legacy_layers(config: dict[str, Any]) -> Any:
     if not isinstance(inner, dict):
         return inner
     is_graph = config["class_name"] in _GRAPHS or "input_layers" in inner
-    arguments = {key: _inside(value) for key, value in inner.items()}
-    if is_graph and isinstance(inner.get("layers"), (list, tuple)):
-        layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
-        arguments["layers"] = layers
-    return arguments
+    if not is_graph or not isinstance(inner.get("layers"), (list, tuple)):
+        return {key: _inside(value) for key, value in inner.items()}
+    layers = [to_legacy(layer) if _is_object(layer) else layer for layer in inner["layers"]]
+    others = {key: _inside(value) for key, value in inner.items() if key != "layers"}
+    return {key: layers if key == "layers" else others[key] for key in inner}
 
 
 def _inside(value: Any) -> Any:
