@@ -26,6 +26,7 @@ from ..ops.windows import (
     standardize_tuple,
     to_channels_first,
     to_channels_last,
+    without_skipped,
 )
 from ..registry import builtin
 from ._spatial import pool_output_shape
@@ -173,8 +174,7 @@ class BasePooling(Layer):
         else:
             padding, partial, skipped = pooling_padding(x.shape[2:], self.pool_size, self.strides)
             x = self._pool(x, self.pool_size, self.strides, padding, partial)
-            if any(skipped):
-                x = x[(..., *(slice(skip, None) for skip in skipped))]
+            x = without_skipped(x, skipped)
         return x if self._to_first is None else torch.permute(x, self._to_last)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:

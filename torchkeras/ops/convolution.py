@@ -29,6 +29,7 @@ from .windows import (
     to_channels_last,
     torch_padding,
     transposed_padding,
+    without_skipped,
 )
 
 __all__ = [
@@ -292,8 +293,7 @@ def _pool(
     if padding == "same":
         border, partial, skipped = pooling_padding(x.shape[2:], windows, steps)
         x = kernels[rank](x, windows, steps, border, ceil_mode=partial, **options)
-        if any(skipped):
-            x = x[(..., *(slice(skip, None) for skip in skipped))]
+        x = without_skipped(x, skipped)
     else:
         x = kernels[rank](x, windows, steps, **options)
     return torch.permute(x, _TO_LAST[rank]) if channels_last else x

@@ -22,6 +22,7 @@ __all__ = [
     "to_channels_last",
     "torch_padding",
     "transposed_padding",
+    "without_skipped",
 ]
 
 
@@ -135,6 +136,11 @@ def pooling_padding(
     )
     partial = any(far - near > skip for (near, far), skip in zip(pairs, skipped, strict=True))
     return [near + skip for (near, _), skip in zip(pairs, skipped, strict=True)], partial, skipped
+
+
+def without_skipped(x: Any, skipped: tuple[int, ...]) -> Any:
+    """The result of a pooling, `(B, C, spatial...)`, from the first windows on that are kept."""
+    return x[(..., *(slice(skip, None) for skip in skipped))] if any(skipped) else x
 
 
 def torch_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
