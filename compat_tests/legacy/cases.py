@@ -1,7 +1,8 @@
-"""What a case is: a model that `tf_keras` makes, what it is fed, and how it is trained.
+"""What a case is: a model that `tf_keras` makes, what it is fed, how it is trained and saved.
 
 This module and those with the cases are imported beside TensorFlow and beside torchkeras, and so
-import neither.
+import neither. A module of cases has a generator that takes `tf_keras` and yields them, and stands
+in `SOURCES` of `writer.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Case:
         compile: Takes `tf_keras` and returns `compile`'s arguments; `None` for a model that is not
             trained, since it has nothing to train or draws random numbers in training.
         targets: Takes the outputs and returns what to train towards; by default noise like them.
+        formats: How it is saved: a key of `writer.FORMATS` each.
+        custom: A function of a module that takes torchkeras and returns `custom_objects`.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Case:
     inputs: tuple[Any, ...]
     compile: Callable[[Any], dict[str, Any]] | None = None
     targets: Callable[[list[np.ndarray], np.random.Generator], list[np.ndarray]] | None = None
+    formats: tuple[str, ...] = ("h5", "keras")
+    custom: Callable[[Any], dict[str, Any]] | None = None
 
 
 def draw(spec: Any, random: np.random.Generator) -> np.ndarray:

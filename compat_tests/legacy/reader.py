@@ -15,6 +15,8 @@ from torchkeras.tree import flatten
 
 __all__ = ["differences"]
 
+_WEIGHTS = ("model.weights.h5", "model.ckpt")
+
 
 def differences(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
     """Yield for each file its name, a word for how it went, and details.
@@ -29,6 +31,8 @@ def differences(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
     for file, why in found["refused"].items():
         yield f"{found['name']} .{file}", "unwritten", why
     for file in found["files"]:
+        if file == "model.json":
+            continue  # read along with the weights
         title = f"{found['name']} {file.removeprefix('model')}"
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -49,7 +53,14 @@ def differences(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _compare(path: pathlib.Path, found: dict[str, Any]) -> str | None:
-    model = torchkeras.models.load_model(path)
+    custom = found["custom"] and found["custom"](torchkeras)
+    if path.name in _WEIGHTS:
+        text = path.with_name("model.json").read_text()
+        model = torchkeras.models.model_from_json(text, custom_objects=custom)
+        model.load_weights(path)
+        found = {key: value for key, value in found.items() if key != "y"}
+    else:
+        model = torchkeras.models.load_model(path, custom_objects=custom)
     x = found["x"]
     names = [layer.name for layer in model.layers]
     if names != found["names"]:

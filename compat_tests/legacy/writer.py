@@ -7,9 +7,11 @@ import itertools
 import os
 import pathlib
 import pickle
+import time
 import traceback
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,6 +24,20 @@ from .layers import layer_cases  # noqa: E402
 from .training import training_cases  # noqa: E402
 
 STEPS_BEFORE, STEPS_AFTER = 2, 5
+# Each takes `tf_keras` and yields cases.
+SOURCES = (
+    layer_cases,
+    training_cases,
+)
+# How a model gets to a path that ends in the key. Weights are read into a model of `model.json`.
+FORMATS: dict[str, Callable[[Any, pathlib.Path], Any]] = {
+    "h5": lambda model, path: model.save(path),
+    "keras": lambda model, path: model.save(path),
+    "tf": lambda model, path: model.save(path, save_format="tf"),
+    "json": lambda model, path: path.write_text(model.to_json()),
+    "weights.h5": lambda model, path: model.save_weights(path),
+    "ckpt": lambda model, path: model.save_weights(path, save_format="tf"),
+}
 
 
 def write(keras: Any, case: Case, folder: pathlib.Path) -> dict[str, Any]:
@@ -36,6 +52,7 @@ def write(keras: Any, case: Case, folder: pathlib.Path) -> dict[str, Any]:
         if all(weight.dtype.kind == "f" for weight in layer.get_weights()):
             layer.set_weights([random.uniform(0.1, 0.9, w.shape) for w in layer.get_weights()])
     found: dict[str, Any] = {"x": x, "names": [layer.name for layer in model.layers]}
+    found["custom"] = case.custom
     if case.compile is not None and model.trainable_weights:
         outputs = _outputs(keras, model, x)
         y = [random.normal(size=out.shape).astype("float32") for out in outputs]
@@ -51,10 +68,10 @@ def write(keras: Any, case: Case, folder: pathlib.Path) -> dict[str, Any]:
     found["predictions"] = _outputs(keras, model, x)
     _reset(model)
     found["files"], found["refused"] = [], {}
-    for ending in ("h5", "keras"):
+    for ending in case.formats:
         path = folder / f"model.{ending}"
         try:
-            model.save(path)
+            FORMATS[ending](model, path)
             found["files"].append(path.name)
         except Exception as error:
             found["refused"][ending] = repr(error)[:200]
@@ -86,17 +103,19 @@ def main() -> None:
     import tf_keras
 
     tf_keras.utils.disable_interactive_logging()
-    cases = itertools.chain(layer_cases(tf_keras), training_cases(tf_keras))
+    cases = itertools.chain.from_iterable(source(tf_keras) for source in SOURCES)
     for number, case in enumerate(cases):
         if arguments.only and arguments.only not in case.name:
             continue
         folder = arguments.folder / f"{number:04}"
         folder.mkdir(parents=True, exist_ok=True)
+        began = time.perf_counter()
         try:
             found = write(tf_keras, case, folder)
         except Exception:
             found = {"failed": traceback.format_exc(limit=-3)}
         found["name"] = case.name
+        found["seconds"] = time.perf_counter() - began
         (folder / "found.pickle").write_bytes(pickle.dumps(found))
 
 
