@@ -47,7 +47,8 @@ def differences(folder: pathlib.Path) -> Iterator[tuple[str, str, str]]:
         if wrong is None:
             yield title, "same", ""
         elif caught:
-            yield title, "warned", f"{wrong}; {caught[0].message}"[:300]
+            told = dict.fromkeys(str(warning.message) for warning in caught)
+            yield title, "warned", "; ".join([wrong, *told])[:1000]
         else:
             yield title, "SILENT", wrong[:300]
 

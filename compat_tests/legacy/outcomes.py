@@ -1,0 +1,98 @@
+"""The files that are not read as the same model, with the reason of each.
+
+Whoever mends one removes its row: a listed file that is the same is a failure, and so is a row
+that meets no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+
+__all__ = ["OUTCOMES", "Outcome", "outcome"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How files go.
+
+    Attributes:
+        title: Their names, as `fnmatch` has patterns.
+        word: `refused`, `warned`, or `unwritten` if `tf_keras` itself cannot save the model.
+        message: What the error or the warning says, among other things.
+        reason: Why it stays so.
+    """
+
+    title: str
+    word: str
+    message: str
+    reason: str
+
+
+_EPSILON = "RMSprop added its epsilon to the root"
+_NADAM = "The momentum of Nadam grew by"
+_NO_STATE = "The file has no state of optimizer"
+_NOT_THERE = "torchkeras has no such kernel of TensorFlow's"
+_THEIRS = "tf_keras refuses it itself"
+
+OUTCOMES: tuple[Outcome, ...] = (
+    Outcome(
+        "Conv2D(kernel_constraint='RadialConstraint') *",
+        "refused",
+        "Could not locate class 'RadialConstraint'",
+        "Keras 3 has no such constraint",
+    ),
+    Outcome(
+        "LocallyConnected?D(implementation=[23]) *",
+        "refused",
+        "`implementation=1`",
+        "their kernels are those of a Dense, or only its entries that are not zero",
+    ),
+    Outcome(
+        "MultiHeadAttention(activity_regularizer=*) *",
+        "warned",
+        "the penalty holds for the projections inside as well",
+        "Keras 3 gives the penalty to the layers inside",
+    ),
+    Outcome(
+        "RandomCrop*",
+        "warned",
+        "outside of training, images are left as they are",
+        "Keras 2 crops the middle, or resizes",
+    ),
+    Outcome("Resizing(interpolation='bicubic') *", "warned", "its curve is PyTorch's", _NOT_THERE),
+    Outcome("UpSampling2D(interpolation='bicubic') *", "warned", "its curve is", _NOT_THERE),
+    *(
+        Outcome(f"{layer}(interpolation='{kernel}') *", "refused", words, _NOT_THERE)
+        for layer, words in (
+            ("Resizing", "Invalid value for argument `interpolation`"),
+            ("UpSampling2D", "unknown `interpolation`"),
+        )
+        for kernel in ("area", "gaussian", "mitchellcubic")
+    ),
+    Outcome(
+        "SeparableConv1D(padding='causal') *",
+        "refused",
+        "Unknown padding mode",
+        "Keras 3 pads so in Conv1D only",
+    ),
+    Outcome("legacy.*.keras", "warned", _NO_STATE, "tf_keras writes none of them into .keras"),
+    Outcome("legacy.Nadam(*.h5", "warned", _NADAM, "Keras 3's Nadam has another momentum"),
+    *(
+        Outcome(f"legacy.RMSprop({options}) .h5", "warned", _EPSILON, "Keras 3 has one RMSprop")
+        for options in ("{}", "{'centered': True}", "{'decay': 0.3}")
+    ),
+    Outcome("CategoryEncoding(output_mode='one_hot')", "unwritten", "", _THEIRS),
+    Outcome("Discretization(output_mode='one_hot')", "unwritten", "", _THEIRS),
+    Outcome("GroupNormalization(axis=1)", "unwritten", "must be a multiple", _THEIRS),
+    Outcome("IntegerLookup(num_oov_indices=0)", "unwritten", "", _THEIRS),
+    Outcome("IntegerLookup(vocabulary_dtype='int32')", "unwritten", "", _THEIRS),
+    Outcome("SpectralNormalization*", "unwritten", "input_spec", _THEIRS),
+    Outcome("StringLookup(num_oov_indices=0)", "unwritten", "", _THEIRS),
+    Outcome("StringLookup(mask_token='a')", "unwritten", "reserved mask token", _THEIRS),
+)
+
+
+def outcome(title: str) -> Outcome | None:
+    """Return the row of a file, if it has one."""
+    return next((row for row in OUTCOMES if fnmatch.fnmatchcase(title, row.title)), None)
