@@ -322,8 +322,47 @@ def test_configs_have_the_data_format_of_their_session():
     assert ops.max_pool(x, 2)._keras_history.operation.data_format == "channels_last"
 
 
-@pytest.mark.parametrize("op", [ops.cbrt, ops.deg2rad, ops.rad2deg])
+@pytest.mark.parametrize("op", [ops.cbrt, ops.deg2rad, ops.rad2deg, ops.i0, ops.corrcoef])
 def test_int64_becomes_float64(op):
     assert op(torch.tensor([8])).dtype == torch.float64
     assert op(kt(2, dtype="int64")).dtype == "float64"
     assert op(torch.tensor([8], dtype=torch.int32)).dtype == torch.float32
+
+
+def test_two_unknown_sizes_need_not_be_the_same():
+    """Their stand-ins are, so what follows from their difference would look known."""
+    assert ops.correlate(kt(None), kt(None)).shape == (None,)
+    assert ops.correlate(kt(5), kt(3)).shape == (3,)
+    assert ops.conv(kt(None, None, 3), kt(None, 3, 2)).shape == (None, None, 2)
+    assert ops.conv(kt(None, 8, 3), kt(None, 3, 2), 2, "same").shape == (None, 4, 2)
+    assert ops.depthwise_conv(kt(None, 9, 9, 2), kt(3, None, 2, 1)).shape == (None, 7, None, 2)
+
+
+def test_unknown_sizes_that_can_only_be_one_number():
+    assert ops.cross(kt(4, None), kt(4, None)).shape == (4, 3)
+    assert ops.view_as_complex(kt(None, None)).shape == (None,)
+    unknown, mask = kt(None, None, None, None), np.ones((1, 1, 3, 3), bool)
+    assert ops.dot_product_attention(unknown, unknown, unknown, mask=mask).shape == unknown.shape
+    assert ops.nanmedian(unknown).shape == ()  # without a kernel, which would want 83**4 numbers
+
+
+@pytest.mark.parametrize("wide, narrow", [("int64", "uint8"), ("float64", "float32")])
+def test_wide_operands_stay_wide(wide, narrow):
+    x, y = torch.ones(2, 2).numpy().astype(wide), torch.ones(2, 2).numpy().astype(narrow)
+    expected = torch.int64 if wide == "int64" else torch.float64
+    assert ops.einsum("ij,jk->ik", x, y).dtype == expected
+    if wide == "float64":
+        assert ops.cdist(x, y).dtype == expected
+        assert ops.solve(2 * np.eye(2, dtype=wide), y).dtype == expected
+        assert ops.binary_crossentropy(y, x).dtype == expected
+
+
+def test_operands_of_any_dtypes():
+    assert ops.binary_crossentropy([1.0, 0.0], np.array([1, 0], "int8")).dtype == torch.float32
+    assert ops.solve(2 * np.eye(2, dtype="int8"), [2.0, 4.0]).tolist() == [1.0, 2.0]
+    whole = torch.ones(1, 3, 2, 4, dtype=torch.int8)
+    assert ops.dot_product_attention(whole, whole, whole, is_causal=True).eq(1.0).all()
+    with pytest.raises(ValueError, match="Cholesky inverse failed"):
+        ops.cholesky_inverse(torch.eye(2, dtype=torch.int8))
+    assert ops.flip(torch.tensor(3.0), axis=0).item() == 3.0
+    assert ops.prod(torch.full((9, 9), 1.5).half().fill_(1), keepdims=True).shape == (1, 1)

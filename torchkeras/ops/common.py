@@ -28,6 +28,7 @@ __all__ = [
     "check_known",
     "exact",
     "floating_dtype",
+    "joint_dtype",
     "operands",
     "promote",
 ]
@@ -125,16 +126,22 @@ def promote(x1: Any, x2: Any, dtype: Any = None) -> tuple[Tensor, Tensor]:
     if type(x2) not in _WEAK:
         x2 = as_tensor(x2, like=like)
     kinds = [getattr(x1, "dtype", type(x1)), getattr(x2, "dtype", type(x2))]
-    target = to_torch(result_type(*kinds, *([] if dtype is None else [dtype])))
-    for wide, narrow in _NARROWED:
-        if target is narrow and wide in kinds:
-            target = wide
+    target = joint_dtype(*kinds, *([] if dtype is None else [dtype]))
     return as_tensor(x1, target, like), as_tensor(x2, target, like)
 
 
 _WEAK = frozenset({bool, int, float})
 # Keras's rules give 32 bits for 64; operands that have 64 keep them.
 _NARROWED = ((torch.int64, torch.int32), (torch.float64, torch.float32))
+
+
+def joint_dtype(*kinds: Any) -> torch.dtype:
+    """Return the dtype that Keras's rules give for these, but 64 bits where one of them has 64."""
+    target = to_torch(result_type(*kinds))
+    for wide, narrow in _NARROWED:
+        if target is narrow and wide in kinds:
+            target = wide
+    return target
 
 
 def exact(x: Any) -> Tensor:

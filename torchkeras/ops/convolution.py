@@ -108,6 +108,13 @@ def _kernel_first(kernel: Tensor) -> Tensor:
     return weight.clone(memory_format=torch.contiguous_format) if weight.shape[0] == 1 else weight
 
 
+def _unknown_windows(kernel: Tensor) -> set[int]:
+    """The axes of `(F, C, window...)` whose sizes inference does not know of a kernel."""
+    if not CONTEXT.meta:
+        return set()
+    return {i + 2 for i, size in enumerate(known_shape(kernel)[:-2]) if size is None}
+
+
 @op(path=_PATH + "Conv")
 def conv(
     inputs: Tensor,
@@ -140,6 +147,10 @@ def conv(
     dilation = standardize_tuple(dilation_rate, rank, "dilation_rate")
     padding = standardize_padding(padding)
     weight = _kernel_first(kernel)
+    unknown = _unknown_windows(kernel)
+    if unknown:  # where they are of one step, each place of the data has one in the result
+        window = [1 if i in unknown else weight.shape[i] for i in range(2, weight.ndim)]
+        weight = weight.new_empty(*weight.shape[:2], *window)
 
     def convolve(x: Tensor) -> Tensor:
         if x.shape[1] % weight.shape[1]:
@@ -154,7 +165,11 @@ def conv(
             if any(near != far for near, far in pairs):
                 x, zeros = F.pad(x, torch_padding(pairs)), 0
         groups = x.shape[1] // weight.shape[1]
-        return _CONVOLUTIONS[rank](x, weight, None, strides, zeros, dilation, groups)
+        y = _CONVOLUTIONS[rank](x, weight, None, strides, zeros, dilation, groups)
+        if unknown and padding == "valid":
+            sizes = [unknown_size() if i in unknown else y.shape[i] for i in range(2, y.ndim)]
+            y = y.new_empty(*y.shape[:2], *sizes)
+        return y
 
     return _in_channels_first(convolve, inputs, data_format)
 

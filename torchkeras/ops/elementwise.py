@@ -248,7 +248,7 @@ def i0(x: Tensor) -> Tensor:
         >>> round(i0(0.0)).item()
         1.0
     """
-    return torch.special.i0(as_floating(x))
+    return torch.special.i0(as_floating(_wide(x)))
 
 
 @elementwise_op(path=NUMPY + "Copy")

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..graph.infer import SizeMismatch
 from ..graph.operation import op
 from ..tree import map_structure
-from .common import Axes, as_floating, as_tensor, as_tensors, check_known
+from .common import Axes, as_floating, as_tensor, as_tensors, check_known, promote
 
 __all__ = [
     "cholesky",
@@ -75,11 +75,18 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     """The inverse of the matrix whose Cholesky factor is `x`.
 
+    Raises:
+        ValueError: torch has no kernel for the dtype.
+
     Example:
         >>> cholesky_inverse([[2.0, 0.0], [0.0, 4.0]]).diagonal().tolist()
         [0.25, 0.0625]
     """
-    return torch.cholesky_inverse(_matrix(x), upper=upper)
+    x = _matrix(x)
+    try:
+        return torch.cholesky_inverse(x, upper=upper)
+    except RuntimeError as error:
+        raise ValueError(f"Cholesky inverse failed: {error}") from error
 
 
 @op(path=_PATH + "Det")
@@ -226,7 +233,7 @@ def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
 
 
 def _equation(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    a, b = as_tensors(a, b)
+    a, b = promote(*as_tensors(a, b), float)
     a = _matrix(a)
     if b.ndim < 1:
         raise ValueError("Expected input `b` to have rank >= 1. Received a scalar.")

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
-from ..graph.infer import SizeMismatch, unknown_size
+from ..graph.infer import SizeMismatch, known_shape, unknown_size
 from ..graph.operation import op
-from .common import Axes, as_tensor, as_tensors, check_known
+from .common import Axes, as_tensor, as_tensors, check_known, promote
 from .elementwise import erf, erfc, erfinv, rsqrt
 
 __all__ = [
@@ -247,7 +246,8 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
             "cdist: the last axes must be of one size."
             f" Received: {tuple(x.shape)} and {tuple(y.shape)}"
         )
-    dtype = to_torch(result_type(x.dtype, y.dtype, float))
+    x, y = promote(x, y, float)
+    dtype = x.dtype
     compute = torch.promote_types(dtype, torch.float32)  # torch's kernel takes no half precision
     x, y = x.to(compute), y.to(compute)
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").to(dtype)
@@ -518,7 +518,7 @@ def view_as_complex(x: Tensor) -> Tensor:
         [(1+2j)]
     """
     x = as_tensor(x)
-    if x.ndim < 1 or x.shape[-1] != 2:
+    if x.ndim < 1 or known_shape(x)[-1] not in (None, 2):
         raise ValueError(
             f"Last dimension of input must be size 2. Received: shape={tuple(x.shape)}"
         )

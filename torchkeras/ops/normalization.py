@@ -320,9 +320,13 @@ def dot_product_attention(
         )
     if bias is not None and mask is not None:
         raise ValueError("Only one of `bias` and `mask` can be provided. Received both.")
-    if not query.dtype == key.dtype == value.dtype:
-        dtype = to_torch(result_type(query.dtype, key.dtype, value.dtype))
+    if not (query.dtype == key.dtype == value.dtype and query.is_floating_point()):
+        dtype = to_torch(result_type(query.dtype, key.dtype, value.dtype, float))
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    if CONTEXT.meta and any(None in known_shape(x) for x in (query, key, value)):
+        # As the query, of which more may be known than of the others.
+        width = known_shape(value)[3]
+        return query.new_empty(*query.shape[:3], query.shape[3] if width is None else width)
     added = None if bias is None else as_tensor(bias, query.dtype, query)
     if mask is not None:
         mask = as_tensor(mask, torch.bool, query)
@@ -340,9 +344,6 @@ def dot_product_attention(
             result = F.scaled_dot_product_attention(query, key, value, **options)
     else:
         result = F.scaled_dot_product_attention(query, key, value, **options)
-    if CONTEXT.meta:  # as the query, of which more may be known than of the others
-        width = query.shape[3] if known_shape(value)[3] is None else result.shape[3]
-        result = result.new_empty(*query.shape[:3], width)
     return result.transpose(1, 2)
 
 
@@ -380,7 +381,7 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     target, output = as_tensors(target, output)
     if target.shape != output.shape:
         raise _shapes_differ(target, output)
-    target = target.to(output.dtype)
+    target, output = promote(target, output, float)
     if from_logits:
         return F.binary_cross_entropy_with_logits(output, target, reduction="none")
     return F.binary_cross_entropy(_clamped(output), target, reduction="none")

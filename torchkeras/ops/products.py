@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ..config import floatx
 from ..dtypes import result_type, to_torch
-from ..graph.infer import SizeMismatch
+from ..graph.infer import SizeMismatch, known_shape, unknown_size
 from ..graph.operation import op
-from .common import NUMPY, as_tensor, as_tensors
+from .common import NUMPY, as_tensor, as_tensors, joint_dtype
 
 __all__ = [
     "correlate",
@@ -171,11 +171,13 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """
     tensors = as_tensors(*operands)
     dtype = tensors[0].dtype
+    if any(x.dtype is not dtype for x in tensors):
+        dtype = joint_dtype(*(x.dtype for x in tensors))
+        tensors = tuple(x.to(dtype) for x in tensors)
     try:
-        for x in tensors:
-            if x.dtype is not dtype or not dtype.is_floating_point:
-                product = functools.partial(torch.einsum, subscripts)
-                return _multiply(product, *tensors, int8_to=torch.int32)
+        if not dtype.is_floating_point:
+            product = functools.partial(torch.einsum, subscripts)
+            return _multiply(product, *tensors, int8_to=torch.int32)
         return torch.einsum(subscripts, *tensors)
     except ValueError as error:  # of the package that orders the products
         raise SizeMismatch(f"einsum: {error}") from error
@@ -216,6 +218,8 @@ def cross(
 
 
 def _with_third(x: Tensor) -> Tensor:
+    if known_shape(x)[-1] is None:  # no size but this one fits whatever the other operand is
+        return x.narrow(-1, 0, 3)
     return x if x.shape[-1] == 3 else torch.cat((x, torch.zeros_like(x[..., :1])), -1)
 
 
@@ -265,6 +269,8 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
     if mode not in ("valid", "same"):
         raise ValueError(f"correlate: `mode` must be valid, same or full. Received: mode={mode!r}")
     size = long if mode == "same" else abs(long - short) + 1
+    if mode == "valid" and None in (*known_shape(x1), *known_shape(x2)):
+        return full.new_empty(unknown_size())
     return full.narrow(0, (full.shape[0] - size) // 2, size)
 
 

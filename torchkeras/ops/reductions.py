@@ -162,8 +162,9 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DType = No
     target = SUM_DTYPES.get(x.dtype, x.dtype) if dtype is None else to_torch(dtype)
     if no_axes(axis):
         return x.to(target)
-    if axis is None and not keepdims:
-        return torch.prod(x, dtype=target)
+    if axis is None:  # at once, for which torch multiplies halves in float32
+        result = torch.prod(x, dtype=target)
+        return result.reshape([1] * x.ndim) if keepdims else result
     for dim in sorted(canonical_axes(axis, x.ndim), reverse=True):  # torch takes one axis at a time
         x = torch.prod(x, dim, keepdims, dtype=target)
     return x.to(target)  # a scalar has no axes
@@ -457,7 +458,8 @@ def corrcoef(x: Tensor) -> Tensor:
         >>> corrcoef([[1.0, 3.0], [3.0, 1.0]]).round().tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    x = as_floating(x)
+    x = as_tensor(x)
+    x = x.double() if x.dtype is torch.int64 else as_floating(x)
     if x.ndim > 2:
         raise ValueError(f"corrcoef: `x` must be rows. Received: shape={tuple(x.shape)}")
     # `torch.corrcoef` looks at values, for which a GPU would be waited for.

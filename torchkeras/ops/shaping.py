@@ -571,7 +571,7 @@ def flip(x: Tensor, axis: Axes = None) -> Tensor:
         [[2, 1], [4, 3]]
     """
     x = as_tensor(x)
-    return torch.flip(x, canonical_axes(axis, x.ndim))
+    return torch.flip(x, canonical_axes(axis, max(x.ndim, 1)))  # a scalar has axis 0 in torch
 
 
 @op(path=NUMPY + "Fliplr")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph.context import CONTEXT
 from ..graph.operation import op
 from .common import NUMPY, Axes, DType, as_floating, as_tensor, canonical_axes
 from .reductions import SUM_DTYPES, all_dims, argmax, argmin, cumulate, no_axes, prod
@@ -50,7 +51,8 @@ def _quantile(
     kept = [dim for dim in range(x.ndim) if dim not in dims]
     count = math.prod(x.shape[dim] for dim in dims)
     rows = compute.permute([*kept, *dims]).reshape([*(x.shape[dim] for dim in kept), count])
-    if count and not rows.numel():  # which torch refuses
+    if count and (CONTEXT.meta or not rows.numel()):  # which torch may refuse for its size
+        kernel(rows.new_zeros(1), q, dim=-1, interpolation=method)  # for what it says of the rest
         result = rows.new_zeros((*q.shape, *rows.shape[:-1]))
     else:
         result = kernel(rows, q, dim=-1, interpolation=method)
