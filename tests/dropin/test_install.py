@@ -30,20 +30,11 @@ def tf(installed):
     return importlib.import_module("tensorflow")
 
 
-@pytest.mark.parametrize(
-    "root",
-    [
-        "keras",
-        "tensorflow.keras",
-        "tf_keras",
-        "tensorflow.python.keras",
-        "keras._tf_keras.keras",
-        "keras_core",
-    ],
-)
-@pytest.mark.parametrize(
-    "part", ["layers", "models", "callbacks", "preprocessing.sequence", "utils"]
-)
+_PARTS = ["layers", "models", "callbacks", "preprocessing.sequence", "utils"]
+
+
+@pytest.mark.parametrize("root", ["keras", "keras._tf_keras.keras", "keras_core"])
+@pytest.mark.parametrize("part", _PARTS)
 def test_submodules_are_torchkeras_own(installed, root, part):
     module = importlib.import_module(f"{root}.{part}")
     own = importlib.import_module(f"torchkeras.{part}")
@@ -51,22 +42,45 @@ def test_submodules_are_torchkeras_own(installed, root, part):
     assert own.__spec__.name == own.__name__ == f"torchkeras.{part}"
 
 
-def test_all_roots_are_one_module(installed):
+@pytest.mark.parametrize("root", ["tensorflow.keras", "tf_keras", "tensorflow.python.keras"])
+@pytest.mark.parametrize("part", _PARTS)
+def test_submodules_of_legacy_roots_show_torchkeras_own(installed, root, part):
+    module = importlib.import_module(f"{root}.{part}")
+    own = importlib.import_module(f"torchkeras.{part}")
+    assert (
+        module is importlib.import_module(f"{root}.{part}") and module.__name__ == f"{root}.{part}"
+    )
+    assert set(own.__all__) <= set(dir(module))
+    assert all(getattr(module, name) == getattr(own, name) for name in _UNCHANGED[part])
+
+
+_UNCHANGED = {
+    "layers": ["Dense", "Layer", "LSTM", "Add"],
+    "models": ["Model", "Sequential", "load_model", "clone_model"],
+    "callbacks": ["EarlyStopping", "Callback"],
+    "preprocessing.sequence": ["pad_sequences"],
+    "utils": ["PyDataset", "get_file"],
+}
+
+
+def test_what_the_roots_have_in_common(installed):
     import keras
     import tensorflow as tf
     import tf_keras
     from tensorflow import keras as from_tensorflow
 
-    assert keras is tf.keras is tf_keras is from_tensorflow
-    assert keras.layers.Dense is torchkeras.layers.Dense
-    assert keras.Model is torchkeras.Model
+    assert tf.keras is from_tensorflow is importlib.import_module("tensorflow.keras")
+    assert keras.layers.Dense is tf.keras.layers.Dense is torchkeras.layers.Dense
+    assert tf_keras.layers.Dense == torchkeras.layers.Dense
+    assert keras.Model is tf.keras.Model is tf_keras.Model is torchkeras.Model
 
 
 def test_the_second_version_is_tensorflow_itself(tf):
     second = importlib.import_module("tensorflow.compat.v2")
     assert second is tf is tf.compat.v2
     assert tf.__spec__.name == "torchkeras.dropin.tensorflow"
-    assert importlib.import_module("tensorflow.compat.v2.keras.layers") is torchkeras.layers
+    layers = importlib.import_module("tensorflow.compat.v2.keras.layers")
+    assert layers.Dense is torchkeras.layers.Dense
     assert importlib.import_module("tensorflow.compat.v2.data").Dataset is tf.data.Dataset
 
 
@@ -74,8 +88,12 @@ def test_versions_are_the_api_s(installed):
     keras = importlib.import_module("keras")
     assert keras.__version__ == keras.version() == "3.15.1"
     assert torchkeras.version() == torchkeras.__version__ != keras.__version__
-    for name in ("keras", "tf-keras", "tf_keras", "Keras-Core"):
+    for name in ("keras", "Keras-Core"):
         assert metadata.version(name) == keras.__version__
+    legacy = importlib.import_module("tf_keras")
+    assert metadata.version("tf-keras") == metadata.version("tf_keras") == legacy.__version__
+    assert legacy.__version__.startswith("2.")
+    assert importlib.import_module("tensorflow.keras").__version__ == keras.__version__
     assert metadata.version("tensorflow") == importlib.import_module("tensorflow").__version__
     assert metadata.version("numpy") == np.__version__
     assert "keras" in {distribution.name for distribution in metadata.distributions()}
@@ -102,7 +120,7 @@ def test_from_imports(installed):
     )
     assert names["Sequential"] is torchkeras.Sequential
     assert names["EarlyStopping"] is torchkeras.callbacks.EarlyStopping
-    assert names["K"] is torchkeras.backend
+    assert names["K"].mean is torchkeras.backend.mean
     assert names["L"] is torchkeras.layers
 
 

@@ -1,6 +1,7 @@
 """Subclassed models: tracking, building, configs, freezing, copies, and use as torch modules."""
 
 import copy
+import json
 import pickle
 import types
 from unittest import mock
@@ -557,3 +558,42 @@ def test_a_layer_goes_before_the_default_of_its_class():
 
     assert isinstance(Net(L.Dense(1)).dense, L.Dense)
     assert Net().dense is Net.dense is None
+
+
+OLD_TEXT = {
+    "2.3.1": '{"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": '
+    '"Dense", "config": {"name": "d", "trainable": true, "batch_input_shape": [null, 3], '
+    '"dtype": "float32", "units": 2, "activation": "hard_sigmoid", "use_bias": true}}]}, '
+    '"keras_version": "2.3.1", "backend": "tensorflow"}',
+    "1.2.2": '{"class_name": "Sequential", "config": [{"class_name": "Dense", "config": '
+    '{"name": "d", "trainable": true, "batch_input_shape": [null, 3], "output_dim": 2, '
+    '"init": "glorot_uniform", "activation": "hard_sigmoid", "bias": true, "input_dim": null}}],'
+    ' "keras_version": "1.2.2"}',
+}
+
+
+@pytest.mark.parametrize("version", OLD_TEXT)
+def test_model_from_json_of_old_text(version):
+    model = model_from_json(OLD_TEXT[version])
+    model.set_weights([np.full((3, 2), 1.0), np.zeros(2)])
+    assert model(np.ones((1, 3), "float32")).tolist() == [[1.0, 1.0]]  # 0.2 * 3 + 0.5, clipped
+    assert model(np.full((1, 3), 0.5, "float32"))[0, 0].item() == pytest.approx(0.8)
+
+
+def test_model_from_json_of_byte_code():
+    function = ["4wAAAAAAAAAAAAAAAAEAAAABAAAAQwAAAHMEAAAAfABTAKkAqQHaAXhyAQAAAA==", None, None]
+    layer = {
+        "class_name": "Lambda",
+        "config": {"name": "l", "batch_input_shape": [None, 3], "function": function,
+                   "function_type": "lambda", "arguments": {}},
+    }  # fmt: skip
+    config = {"name": "s", "layers": [layer]}
+    text = json.dumps({"class_name": "Sequential", "config": config, "keras_version": "2.3.1"})
+    for options in ({}, {"safe_mode": True}):
+        with pytest.raises(ValueError, match="safe_mode"):
+            model_from_json(text, **options)
+
+
+def test_model_from_json_of_yaml():
+    with pytest.raises(ValueError, match="not valid JSON"):
+        model_from_json("class_name: Sequential\nconfig: {}")

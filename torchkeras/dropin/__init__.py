@@ -100,6 +100,12 @@ def uninstall() -> None:
         return
     sys.meta_path.remove(FINDER)
     remove_methods()
+    faces = sys.modules.get(f"{__package__}.keras2.faces")
+    if faces is not None:
+        faces.forget_faces()
+        stand_in = sys.modules.get(f"{__package__}.tensorflow")
+        if stand_in is not None:
+            vars(stand_in).pop("keras", None)  # set by `import tensorflow.keras`
     show_as(None)
     tape = sys.modules.get(f"{__package__}.tf.tape")
     if tape is not None:

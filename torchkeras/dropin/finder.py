@@ -25,6 +25,7 @@ PACKAGES = ("keras", "keras_core", "tensorflow", "tf_keras")
 _LIBRARY = __package__.partition(".")[0]
 _KERAS = f"{_LIBRARY}.dropin.keras"
 _TENSORFLOW = f"{_LIBRARY}.dropin.tensorflow"
+_FACES = f"{_LIBRARY}.dropin.keras2.faces"
 # Names of Keras's root package, the longer before the shorter; below them lie its submodules.
 _ROOTS = (
     "tensorflow.python.keras",
@@ -34,6 +35,13 @@ _ROOTS = (
     "keras._tf_keras.keras",
     "keras_core",
     "keras",
+)
+# Those under which there is what only Keras 2 had, too.
+LEGACY_ROOTS = (
+    "tensorflow.python.keras",
+    "tensorflow.compat.v2.keras",
+    "tensorflow.keras",
+    "tf_keras",
 )
 # Packages on the way to a root that hold nothing else.
 _CORRIDORS = ("tensorflow.python", "keras._tf_keras")
@@ -51,6 +59,14 @@ def belongs_to(name: str, packages: Container[str]) -> bool:
     if package == "tensorflow" and rest.partition(".")[0] == "keras" and "keras" in packages:
         return True
     return package in packages
+
+
+def _legacy(name: str) -> tuple[str, str] | None:
+    """Return the legacy root and the path below it that a module is of, or `None`."""
+    for root in LEGACY_ROOTS:
+        if name == root or name.startswith(root + "."):
+            return root, name[len(root) + 1 :]
+    return None
 
 
 def _target(name: str) -> str | None:
@@ -93,6 +109,19 @@ class _NamespaceLoader(Loader):
         pass
 
 
+class _FaceLoader(Loader):
+    """Answers an import with a module of the legacy surface."""
+
+    def __init__(self, root: str, path: str) -> None:
+        self.root, self.path = root, path
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return importlib.import_module(_FACES).face(self.root, self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
 class _EmptyLoader(Loader):
     """Makes an empty package."""
 
@@ -114,8 +143,12 @@ class _StandInDistribution(Distribution):
     """What `importlib.metadata` tells of a package that is replaced: its name and version."""
 
     def __init__(self, package: str) -> None:
-        stand_in = importlib.import_module(_TENSORFLOW if package == "tensorflow" else _KERAS)
-        lines = {"Metadata-Version": "2.1", "Name": package, "Version": stand_in.__version__}
+        if package == "tf_keras":
+            version = importlib.import_module(_FACES).VERSION
+        else:
+            stand_in = _TENSORFLOW if package == "tensorflow" else _KERAS
+            version = importlib.import_module(stand_in).__version__
+        lines = {"Metadata-Version": "2.1", "Name": package, "Version": version}
         self._text = "".join(f"{key}: {value}\n" for key, value in lines.items())
 
     def read_text(self, filename: str) -> str | None:
@@ -146,6 +179,9 @@ class AliasFinder(DistributionFinder):
             self.lazy_keras = vars(sys.modules["tensorflow"]).get("keras")
         if has_path(fullname):
             return importlib.util.spec_from_loader(fullname, _SourceLoader(), is_package=True)
+        legacy = _legacy(fullname)
+        if legacy is not None and fullname not in _CORRIDORS:
+            return self._find_face(fullname, *legacy)
         stand_in = _target(fullname)
         namespace = _namespace(fullname) if stand_in is None else None
         if namespace is not None:
@@ -158,6 +194,12 @@ class AliasFinder(DistributionFinder):
         if not _exists(stand_in):
             raise _missing(fullname)
         return importlib.util.spec_from_loader(fullname, _AliasLoader(stand_in), is_package=True)
+
+    def _find_face(self, name: str, root: str, path: str) -> ModuleSpec:
+        known = importlib.import_module(_FACES).has_face(path)
+        if path and not known and not _exists(f"{_LIBRARY}.{path}"):
+            raise _missing(name)
+        return importlib.util.spec_from_loader(name, _FaceLoader(root, path), is_package=True)
 
     def find_distributions(
         self, context: DistributionFinder.Context = _ANY_DISTRIBUTION

@@ -1,9 +1,10 @@
 """What `import tensorflow` gives once `dropin` is installed: the part of it that scripts use.
 
 Tensors are `torch.Tensor`s, dtypes `torch.dtype`s, functions those of `keras.ops` wherever they
-agree, so symbolic tensors pass as well. `keras` is `dropin/keras.py`. The names come from tables in
-the files of `dropin/tf/`, loaded when a name of theirs is first used; `docs/tensorflow.md` lists
-them. Every other name raises an `AttributeError` that says what to use instead.
+agree, so symbolic tensors pass as well. `keras` is a face of `dropin/keras2`. The names come from
+tables in the files of `dropin/tf/`, loaded when a name of theirs is first used;
+`docs/tensorflow.md` lists them. Every other name raises an `AttributeError` that says what to use
+instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import torch
 import torchkeras.ops as ops  # `from .. import ops` would import the package's root as well
 
 from ..naming import explain
-from . import keras
 from .tf.tensors import install_methods_of_programs, methods_are_installed
 
 __version__ = "2.20.0"  # the release that goes with the Keras API of `dropin/keras.py`
@@ -209,7 +209,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "GradientTape":  # never kept here: the first use under the runner has an effect
         return _tape(methods_are_installed())
-    found = getattr(keras, name) if name in _KERAS else _find("", name)
+    if name == "keras" or name in _KERAS:
+        faces = importlib.import_module(f"{__package__}.keras2.faces")
+        return faces.face("tensorflow.keras", "" if name == "keras" else name)
+    found = _find("", name)
     globals()[name] = found
     return found
 

@@ -39,7 +39,15 @@ from .tracking import (
     track,
 )
 
-__all__ = ["TRACKED", "LayerState", "StateTracker", "WeightProperty", "assign", "assign_from"]
+__all__ = [
+    "TRACKED",
+    "HiddenByAttribute",
+    "LayerState",
+    "StateTracker",
+    "WeightProperty",
+    "assign",
+    "assign_from",
+]
 
 Tensor = torch.Tensor
 # What may hold or be state, and what a built layer takes no more of. Plain modules and parameters
@@ -50,6 +58,23 @@ TRACKED = (torch.nn.Module, Tensor, Metric, SeedGenerator, *CONTAINERS)
 _SETTINGS = frozenset({type(None), bool, int, float, str, types.FunctionType})
 _NO_SCOPE = contextlib.nullcontext()
 _module_setattr = torch.nn.Module.__setattr__
+
+
+class HiddenByAttribute:
+    """A computed attribute that one of the instance, or of a subclass, hides: the name is free."""
+
+    def __init__(self, fget: Callable[[Any], Any], name: str = "") -> None:
+        self.fget = fget
+        self.name = name
+        self.__doc__ = fget.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        for held in ("_parameters", "_modules"):
+            if self.name in instance.__dict__.get(held, ()):
+                return instance.__getattr__(self.name)
+        return self.fget(instance)
 
 
 class WeightProperty(property):
@@ -138,7 +163,8 @@ class LayerState(torch.nn.Module):
     def _is_free(self, name: str) -> bool:
         """Whether a weight may become the parameter `name` with nothing for torch to look after."""
         found = getattr(type(self), name, None)
-        free = (found is None or isinstance(found, WeightProperty)) and "." not in name
+        hides = isinstance(found, (WeightProperty, HiddenByAttribute))
+        free = (found is None or hides) and "." not in name
         # A built layer may get a weight back: see `register_parameter`.
         return free and not self.built and not _hooks._global_parameter_registration_hooks
 
@@ -229,7 +255,7 @@ class LayerState(torch.nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             found = getattr(type(self), name, None)
-            if isinstance(found, property):
+            if hasattr(found, "fget"):
                 found.fget(self)  # the property's own words: it was this that had no value
             if name in ("built", "name", "training") or name[0] == "_" != name[1:2]:
                 self._require_init(AttributeError)

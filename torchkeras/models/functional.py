@@ -31,10 +31,10 @@ from ..graph.masks import get_keras_mask
 from ..graph.operation import Node, Operation
 from ..layers import Input, InputSpec, Layer
 from ..layers.input_spec import assert_input_compatibility
+from ..layers.state import HiddenByAttribute
 from ..layers.strings import as_values, check_kind, is_text
 from ..naming import explain, nearest
 from ..registry import builtin
-from ..training.compiling import HiddenByAttribute
 from ..tree import flatten, flatten_with_path, map_structure
 from .lowered import LoweredModel, fits, hold
 from .model import Model, insert_base

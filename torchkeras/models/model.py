@@ -23,6 +23,8 @@ from ..naming import explain, nearest
 from ..quantizers.config import Filters, QuantizationConfig
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..saving import load_weights, save_model, save_weights
+from ..saving.h5_guard import load_json
+from ..saving.legacy_config import modernize
 from ..training import Trainer
 from .quantization import quantize_layers
 from .state_tree import read_state_tree, variables_by_path, write_state_tree
@@ -491,14 +493,30 @@ def _exporting(module: str) -> Any:
     return importlib.import_module(f"{__package__.rpartition('.')[0]}.export.{module}")
 
 
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Model:
-    """Build the model that `Model.to_json` described.
+def model_from_json(
+    json_string: str,
+    custom_objects: dict[str, Any] | None = None,
+    *,
+    safe_mode: bool | None = None,
+) -> Model:
+    """Build the model that `Model.to_json` described, of Keras 1 and 2 too.
 
     Args:
         json_string: The JSON.
         custom_objects: Classes and functions, by the names the config uses for them.
+        safe_mode: Whether Python byte code is refused. Default: as `load_model` does, yes.
+
+    Raises:
+        FileFormatError: It is no JSON, but YAML for example, or describes what no longer exists.
     """
-    return deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
+    what = "the JSON text"
+    config = load_json(json_string, what) if isinstance(json_string, (str, bytes)) else json_string
+    if isinstance(config, dict) and "class_name" in config:
+        version = str(config.get("keras_version") or ("3" if "module" in config else "2"))
+        if version.partition(".")[0] in ("1", "2"):
+            config = modernize(config, what, version, custom_objects)
+    options = {} if safe_mode is None else {"safe_mode": safe_mode}
+    return deserialize_keras_object(config, custom_objects=custom_objects, **options)
 
 
 def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -13,10 +13,10 @@ import torch
 from ..graph.keras_tensor import KerasTensor
 from ..graph.masks import get_keras_mask
 from ..layers import InputLayer, Layer, TorchModuleWrapper
+from ..layers.state import HiddenByAttribute
 from ..layers.strings import check_kind
 from ..naming import explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
-from ..training.compiling import HiddenByAttribute
 from ..tree import flatten, map_structure
 from ..variables import standardize_shape
 from .functional import Functional

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..naming import explain
 from ..registry import Namespace
+from . import keras2 as _keras2  # noqa: F401 - files name its classes
 from . import legacy, schedules
 from .adafactor import Adafactor
 from .adagrad import Adadelta, Adagrad, Ftrl

@@ -19,7 +19,7 @@ from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
 from .legacy_training import constructor_parameters, decode, modernize_training
 
-__all__ = ["modernize", "to_legacy"]
+__all__ = ["modernize", "modernize_arguments", "to_legacy"]
 
 _GRAPHS = ("Functional", "Model", "Network", "Sequential")
 # What a configuration key says about the class that its value names.
@@ -146,6 +146,30 @@ def modernize(
         'keras.layers'
     """
     return _Modernizer(source, version, custom_objects or {}).object(decode(config))
+
+
+def modernize_arguments(
+    cls: type, arguments: Mapping[str, Any], keras_2: bool = True
+) -> dict[str, Any]:
+    """Turn what a layer's constructor was given in Keras 2 into what today's takes.
+
+    Args:
+        cls: The layer's class.
+        arguments: By name. Those that no version has had are left to the constructor to refuse.
+        keras_2: Whether values mean what they meant in Keras 2; else only names are translated.
+
+    Raises:
+        FileFormatError: An argument that no longer exists would change the result.
+    """
+    name, known = cls.__name__, constructor_parameters(cls)
+    old = {*_OBSOLETE, *_OBSOLETE_OF.get(name, ()), *_WITHOUT_EFFECT, *_RENAMED.get(name, {})}
+    ours = {key: value for key, value in arguments.items() if key in known or key in old}
+    modernizer = _Modernizer(f"{name}(…)", "2.15.0", {})
+    if keras_2:
+        _, modern = modernizer._layer(name, ours, {})
+    else:
+        modern = modernizer._known_arguments(name, ours)
+    return {**modern, **{key: arguments[key] for key in arguments if key not in ours}}
 
 
 class _Modernizer:

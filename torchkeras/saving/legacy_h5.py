@@ -31,7 +31,7 @@ from .legacy_config import modernize, to_legacy
 from .legacy_training import load_optimizer_state, modernize_training
 from .weights_h5 import to_array
 
-__all__ = ["load_h5", "load_h5_weights", "save_h5", "write_layers"]
+__all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "write_layers"]
 
 _LOG = logging.getLogger(__name__)
 _ATTRIBUTE_LIMIT = 64512
@@ -61,6 +61,14 @@ def save_h5(model: Any, file: Any, include_optimizer: bool = True) -> None:
         os.makedirs(os.path.dirname(os.path.abspath(os.fspath(file))), exist_ok=True)
         with replacing(file) as stream, h5py.File(stream, "w") as handle:
             _write(model, handle, include_optimizer)
+
+
+def save_h5_weights(model: Any, path: Any) -> None:
+    """Write the weights of a model as tf.keras wrote them to `w.h5`: layer by layer, no more."""
+    import h5py
+
+    with replacing(path) as stream, h5py.File(stream, "w") as handle:
+        write_layers(handle, model)
 
 
 def _write(model: Any, handle: Any, include_optimizer: bool) -> None:

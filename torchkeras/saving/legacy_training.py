@@ -22,7 +22,13 @@ from ..optimizers import SGD, Nadam
 from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
 
-__all__ = ["constructor_parameters", "decode", "load_optimizer_state", "modernize_training"]
+__all__ = [
+    "constructor_parameters",
+    "decode",
+    "load_optimizer_state",
+    "modernize_training",
+    "slots_by_kind",
+]
 
 _BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
 
@@ -293,6 +299,13 @@ def load_optimizer_state(
         return False
     optimizer.load_own_variables({str(i): value for i, value in enumerate(fitting)})
     return True
+
+
+def slots_by_kind(optimizer: Any) -> list[Any]:
+    """Return the step count and then the slots kind by kind, as tf.keras had them until 2.10."""
+    slots = [variable for variable in optimizer.variables if _is_slot(variable)]
+    kinds = list(dict.fromkeys(map(_kind, slots)))
+    return [optimizer._iterations, *sorted(slots, key=lambda slot: kinds.index(_kind(slot)))]
 
 
 def _in_todays_order(

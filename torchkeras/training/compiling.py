@@ -14,6 +14,7 @@ import torch
 from ..graph.infer import compute_output_spec
 from ..graph.keras_tensor import KerasTensor
 from ..graph.scopes import StatelessScope
+from ..layers.state import HiddenByAttribute
 from ..metrics import Mean, Metric
 from ..naming import explain
 from ..optimizers import LossScaleOptimizer, Optimizer
@@ -22,19 +23,9 @@ from ..registry import deserialize_keras_object, serialize_dict
 from ..tree import flatten, map_structure
 from .outputs import CompileLoss, CompileMetrics
 
-__all__ = ["Compiled", "HiddenByAttribute", "open_spec_of", "spec_of"]
+__all__ = ["Compiled", "open_spec_of", "spec_of"]
 
 Tensor = torch.Tensor
-
-
-class HiddenByAttribute:
-    """A property that an attribute of the same name hides: in Keras 3 the name is free."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else self._function(instance)
 
 
 class Compiled:

@@ -1,0 +1,90 @@
+"""The three optimizers whose rule was another until tf.keras 2.10, by the path they have there.
+
+`Adagrad`, and `RMSprop` without momentum, added epsilon to the root, not below it; the momentum of
+`Nadam` grew by `schedule_decay`, near 0.004, not by 1. `optimizers.legacy` of the legacy modules
+means these. The other optimizers of that time are today's.
+Source: `tf_keras.optimizers.legacy` (rules, names, arguments).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from ..registry import builtin
+from . import adagrad, adam_variants, rmsprop
+from .optimizer import LearningRate
+from .plan import Group
+from .rules import Number, add_ratio_, average_squares_
+
+__all__ = ["Adagrad", "Nadam", "RMSprop"]
+
+
+@builtin("keras.optimizers.legacy.Adagrad")
+class Adagrad(adagrad.Adagrad):
+    """`n = n + g**2`, then `w = w - learning_rate * g / (sqrt(n) + epsilon)`.
+
+    Args: Those of `keras.optimizers.Adagrad`.
+    """
+
+    def _update_group(
+        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
+    ) -> None:
+        (sums,) = group.slots
+        torch._foreach_addcmul_(sums, grads, grads)
+        roots = torch._foreach_sqrt(sums)
+        torch._foreach_add_(roots, self.epsilon)
+        add_ratio_(group.variables, grads, roots, -learning_rate)
+
+
+@builtin("keras.optimizers.legacy.RMSprop")
+class RMSprop(rmsprop.RMSprop):
+    """As `keras.optimizers.RMSprop`; without momentum epsilon is beside the root, not below it.
+
+    Args: Those of `keras.optimizers.RMSprop`.
+    """
+
+    def _update_group(
+        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
+    ) -> None:
+        squares, momenta, means = group.slots
+        if momenta:
+            super()._update_group(group, grads, learning_rate)
+            return
+        average_squares_(squares, grads, self.rho)
+        roots = squares
+        if self.centered:
+            torch._foreach_lerp_(means, grads, 1 - self.rho)
+            roots = torch._foreach_addcmul(squares, means, means, value=-1.0)
+        roots = torch._foreach_sqrt(roots)
+        torch._foreach_add_(roots, self.epsilon)
+        add_ratio_(group.variables, grads, roots, -learning_rate)
+
+
+@builtin("keras.optimizers.legacy.Nadam")
+class Nadam(adam_variants.Nadam):
+    """As `keras.optimizers.Nadam`, with a momentum that grows by `schedule_decay` a step.
+
+    Args:
+        learning_rate: See `keras.optimizers.Nadam`, also for the arguments not listed here.
+        schedule_decay: How fast the momentum grows; 1 in `keras.optimizers.Nadam`.
+    """
+
+    _config_names: ClassVar = (*adam_variants.Nadam._config_names, "schedule_decay")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        schedule_decay: float = 0.004,
+        **kwargs: Any,
+    ) -> None:
+        self.__dict__["schedule_decay"] = schedule_decay
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
+
+    def _momentum_at(self, t: Number) -> Number:
+        return self.beta_1 * (1.0 - 0.5 * 0.96 ** (t * self.schedule_decay))
