@@ -152,6 +152,8 @@ def test_inference(name, kwargs):
     x = torch.tensor(images())
     expected = quietly(theirs, x.clone(), training=False)
     assert_close(ours(x, training=False), expected, **tolerance(name))
+    for v, w in zip(ours.variables, theirs.variables, strict=True):
+        assert_close(v, w, "seeds")
 
 
 # Where Keras treats channels first like channels last, or its inner layers by the global setting.

@@ -131,6 +131,14 @@ def test_errors(action):
             lambda k: k.Sequential([k.layers.MaxPooling2D(), k.layers.UpSampling2D(2)]),
             (4, 4, 3),
         ),
+        (lambda k: k.Sequential([k.layers.MaxPooling2D(), k.layers.Reshape((-1, 3))]), (4, 4, 3)),
+        (lambda k: k.Sequential([k.layers.RepeatVector(3), k.layers.Permute((2, 1))]), (4,)),
+        (
+            lambda k: k.Sequential([k.layers.GRU(2, return_sequences=True), k.layers.Masking()]),
+            (5, 3),
+        ),
+        (lambda k: k.layers.EinsumDense("abc,bd->adc", (2, None)), (5, 3)),
+        (lambda k: k.layers.Conv1D(4, 2, data_format="channels_first"), (5, 3)),
     ],
 )
 def test_unseeded_dropout_draws_in_the_order_of_keras_memory(make, shape):

@@ -394,6 +394,7 @@ _DATA: tuple[Reason, ...] = (
 )
 
 # Found by the programs of `draws`.
+_AUGMENTED = r"^(y|one) float32 \(|^history\.loss|^state\.0 int32 \(2,\) \["
 _DRAWS: tuple[Reason, ...] = (
     Reason(
         "The symbolic output of a user's layer has the dtype that its call gives; Keras's stand-ins"
@@ -423,11 +424,25 @@ _DRAWS: tuple[Reason, ...] = (
         ours=r"'module': 'keras\.optimizers'|'registered_name': None",
     ),
     Reason(
-        "`ELU` has a config whatever its policy; Keras's class writes none of its own, and cannot"
-        " be written where the dtype is a policy.",
-        source=r"layers\.ELU\(.*dtype=keras\.DTypePolicy",
-        theirs=r"NotImplementedError: \s*Object ELU was created by passing",
+        "A class that writes no config of its own has one whatever its policy; Keras cannot write"
+        " what its constructor was given where the dtype is a policy.",
+        source=r"(?s)(layers\.ELU\(|class Custom\().*dtype=keras\.DTypePolicy",
+        theirs=r"NotImplementedError: \s*Object (ELU|Custom) was created by passing",
         ours=r"^ran to its end$",
+    ),
+    Reason(
+        "`RandomElasticTransform` draws all from its seed; Keras on torch draws the shifts of the"
+        " pixels from torch's generator, so that a seed fixes nothing.",
+        source=r"layers\.RandomElasticTransform\(",
+        theirs=_AUGMENTED,
+        ours=_AUGMENTED,
+    ),
+    Reason(
+        "`RandAugment` applies the augmentations that it has drawn; Keras on torch brightens the"
+        " images in place also where that was not drawn.",
+        source=r"layers\.RandAugment\(",
+        theirs=_AUGMENTED,
+        ours=_AUGMENTED,
     ),
     Reason(
         "`Hashing` encodes in bfloat16; Keras hands NumPy's array of it to torch, which cannot read"

@@ -215,6 +215,8 @@ class BaseImagePreprocessingLayer(DataLayer):
     # Whether the constructor takes `factor`; otherwise subclasses do, if at all.
     _USE_BASE_FACTOR = True
     _FACTOR_BOUNDS: tuple[float, float] = (-1, 1)
+    # Whether numbers are drawn outside of training, too, so that seeds are used up as in Keras.
+    _always_draws = False
     _config_excludes: tuple[str, ...] = ("factor",)
     # The interpolation of images, where a layer interpolates.
     interpolation: str | None = None
@@ -276,7 +278,7 @@ class BaseImagePreprocessingLayer(DataLayer):
 
         Args:
             data: Images, or a dict with `images`.
-            training: Whether to draw at all.
+            training: Whether to draw at all; some layers draw in any case, and transform nothing.
             seed: An integer or a `SeedGenerator`. Default: that of the layer.
 
         Returns:
@@ -285,7 +287,7 @@ class BaseImagePreprocessingLayer(DataLayer):
         Raises:
             ValueError: The images are neither one nor a batch.
         """
-        if not training:
+        if not training and not self._always_draws:
             return None
         images = _images_of(data)
         batch = images.shape[0] if self._is_batched(images) else 1

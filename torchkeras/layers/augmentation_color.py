@@ -188,6 +188,8 @@ class RandomColorDegeneration(_Lenient):
 
     _FACTOR_BOUNDS = (-1, 1)
 
+    _always_draws = True
+
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         return {"factor": per_image(self._uniform(batch, seed), len(shape))}
 
@@ -216,6 +218,7 @@ class RandomGrayscale(ColorLayer):
         True
     """
 
+    _always_draws = True
     _USE_BASE_FACTOR = False
 
     def __init__(
@@ -291,6 +294,8 @@ class RandomHue(LenientLayer, _Factored):
         [0.0, 255.0, 255.0]
     """
 
+    _always_draws = True
+
     def __init__(
         self,
         factor: Factor,
@@ -339,6 +344,7 @@ class RandomSaturation(_Lenient):
         [0.5, 0.5, 0.5]
     """
 
+    _always_draws = True
     _FACTOR_BOUNDS = (-1, 1)
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
@@ -414,6 +420,7 @@ class RandomPosterization(_Lenient):
         [0.0, 128.0]
     """
 
+    _always_draws = True
     _FACTOR_BOUNDS = (1, 8)
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
@@ -448,6 +455,8 @@ class RandomSharpness(_Lenient):
         >>> RandomSharpness((0.5, 0.5))(torch.ones(1, 3, 1)).flatten().tolist()
         [1.0, 1.0, 1.0]
     """
+
+    _always_draws = True
 
     def _draw(self, shape: Shape, batch: int, seed: Any) -> dict[str, Tensor]:
         return {"factor": self._uniform(batch, seed)}

@@ -60,6 +60,7 @@ class MixUp(LenientLayer):
         [[0.75, 0.25], [0.25, 0.75]]
     """
 
+    _always_draws = True
     _USE_BASE_FACTOR = False
 
     def __init__(

@@ -316,6 +316,7 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         torch.Size([2, 3, 5])
     """
 
+    _keras_memory = "relaid"
     _zero_name = "zero_point"
     _output_shape_is_argument = True  # without the batch, unlike a model's
 
@@ -398,6 +399,12 @@ class EinsumDense(QuantizedKernel, KernelLayer):
         self._bias_in_product = bias_shape is not None and tuple(bias_shape) == self._new_axes
         self.built = True
         self._start_lora()
+
+    def _relay(self, twin: Tensor) -> Tensor | None:
+        """Do to strides what Keras does."""
+        kernel = torch.empty(self.kernel.shape, device="meta")
+        product = torch.einsum(self.equation, twin, kernel)
+        return None if product.is_contiguous() else product
 
     @ignores_training
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

@@ -57,7 +57,7 @@ from .call_spec import (
 from .configs import layer_config, make_from, read_arguments
 from .effects import CallEffects
 from .input_spec import InputSpec, assert_input_compatibility
-from .memory import mark_order
+from .memory import mark_memory
 from .quantizing import Quantizing
 
 __all__ = ["Layer"]
@@ -108,8 +108,8 @@ class Layer(Quantizing, CallEffects, Operation):
     _static_masks = False
     # How Keras's output lies in memory where ours may not: "row_major", "time_major" (then the
     # batch), "channels_first", "inputs" as they do, "inputs_else_row_major" where ours always
-    # lies otherwise, "permuted" by `dims`, "resized" (row-major, or else channels first), or as
-    # a model's "outputs" do. See `memory`.
+    # lies otherwise, "relaid" by its `_relay`, "resized" (row-major, or else channels first), or
+    # as a model's "outputs" do. See `memory`.
     _keras_memory: str | None = None
     _call_plan: CallPlan | None = None
     # Whether what `build` makes is frozen, since the layer comes from the config of a frozen one.
@@ -514,7 +514,7 @@ class Layer(Quantizing, CallEffects, Operation):
         if symbolic:
             Node(self, *original, outputs)
         if self._keras_memory is not None:
-            mark_order(self, original, outputs)
+            mark_memory(self, original, outputs)
         self.__dict__["_called"] = True
         if not symbolic or self._static_masks or self._infers_by_call():
             self._make_plan()  # else layers that `call` reaches are to be built in this one's scope

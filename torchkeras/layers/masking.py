@@ -32,7 +32,7 @@ class Masking(Layer):
         ([[[5.0, -1.0], [0.0, 0.0]]], [[True, False]])
     """
 
-    _keras_memory = "inputs"
+    _keras_memory = "relaid"
 
     def __init__(self, mask_value: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,6 +49,10 @@ class Masking(Layer):
 
     def call(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.where(self._differs(inputs).unsqueeze(-1), inputs, 0)
+
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does: those of what is chosen by come first."""
+        return torch.where(twin.ne(0).any(-1, keepdim=True), twin, 0)
 
     def _differs(self, inputs: torch.Tensor) -> torch.Tensor:
         value = self.mask_value

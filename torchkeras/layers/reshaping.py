@@ -110,7 +110,7 @@ class Reshape(_Rearrangement):
         torch.Size([2, 3, 2])
     """
 
-    _keras_memory = "row_major"
+    _keras_memory = "relaid"
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -142,6 +142,10 @@ class Reshape(_Rearrangement):
         except RuntimeError:
             self.compute_output_shape(tuple(inputs.shape))  # has the better message
             raise
+
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does."""
+        return twin.reshape(twin.shape[0], *self._target)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the target shape, with -1 worked out where the input's sizes are known.
@@ -184,7 +188,7 @@ class Permute(_Rearrangement):
         torch.Size([2, 4, 3])
     """
 
-    _keras_memory = "permuted"
+    _keras_memory = "relaid"
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -200,6 +204,10 @@ class Permute(_Rearrangement):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs with reordered axes."""
         return torch.permute(inputs, self._order)
+
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does."""
+        return twin.permute(self._order)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the reordered shape."""
@@ -224,6 +232,8 @@ class RepeatVector(Layer):
         torch.Size([2, 3, 4])
     """
 
+    _keras_memory = "relaid"
+
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n = _count(self, "n", n)
@@ -232,6 +242,10 @@ class RepeatVector(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the repeated inputs."""
         return inputs.unsqueeze(1).repeat(1, self.n, 1)
+
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does: it repeats nothing in memory."""
+        return twin.unsqueeze(1).expand(-1, self.n, -1)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return `(B, n, C)`."""
