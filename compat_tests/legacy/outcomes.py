@@ -29,8 +29,6 @@ class Outcome:
     reason: str
 
 
-_EPSILON = "RMSprop added its epsilon to the root"
-_NADAM = "The momentum of Nadam grew by"
 _NO_STATE = "The file has no state of optimizer"
 _NOT_THERE = "torchkeras has no such kernel of TensorFlow's"
 _THEIRS = "tf_keras refuses it itself"
@@ -77,11 +75,6 @@ OUTCOMES: tuple[Outcome, ...] = (
         "Keras 3 pads so in Conv1D only",
     ),
     Outcome("legacy.*.keras", "warned", _NO_STATE, "tf_keras writes none of them into .keras"),
-    Outcome("legacy.Nadam(*.h5", "warned", _NADAM, "Keras 3's Nadam has another momentum"),
-    *(
-        Outcome(f"legacy.RMSprop({options}) .h5", "warned", _EPSILON, "Keras 3 has one RMSprop")
-        for options in ("{}", "{'centered': True}", "{'decay': 0.3}")
-    ),
     Outcome("CategoryEncoding(output_mode='one_hot')", "unwritten", "", _THEIRS),
     Outcome("Discretization(output_mode='one_hot')", "unwritten", "", _THEIRS),
     Outcome("GroupNormalization(axis=1)", "unwritten", "must be a multiple", _THEIRS),

@@ -50,7 +50,6 @@ def test_tf_keras_files(name):
     known = recorded(name.partition(".")[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "Until tf.keras 2.10, RMSprop")  # told, and within 1e-3
         model = load_model(io.BytesIO(FILES[name]))
     predictions = as_list(model.predict(known["x"], verbose=0))
     for ours, theirs in zip(predictions, as_list(known["p"]), strict=True):
@@ -478,3 +477,57 @@ def test_a_model_saved_before_its_first_step_loads_without_a_word(tmp_path):
     assert float(loaded.optimizer.learning_rate) == 0.25 and int(loaded.optimizer.iterations) == 0
     loaded.fit(np.ones((4, 3)), np.ones((4, 2)), batch_size=2, verbose=0)
     assert int(loaded.optimizer.iterations) == 2
+
+
+def _cudnn(kernel, recurrent, bias, gates):
+    """The weights as `CuDNNLSTM` and `CuDNNGRU` keep them: each gate's kernels transposed."""
+    split = np.hsplit(kernel, gates)
+    return [
+        np.hstack([part.T.reshape(part.shape) for part in split]),
+        np.hstack([part.T for part in np.hsplit(recurrent, gates)]),
+        bias.reshape(-1),
+    ]
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "bidirectional"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_layers_of_cudnn(tmp_path, kind, wrapped):
+    gates, units, random = {"LSTM": 4, "GRU": 3}[kind], 2, np.random.default_rng(0)
+    sides = 2 if wrapped else 1
+    plain, stored = [], []
+    for _ in range(sides):
+        kernel, recurrent = (
+            random.normal(size=(3, gates * units)),
+            random.normal(size=(2, gates * 2)),
+        )
+        bias = random.normal(size=(2, gates * units))
+        plain += [kernel, recurrent, bias.sum(0) if kind == "LSTM" else bias]
+        stored += _cudnn(kernel, recurrent, bias, gates)
+    shape = {"batch_input_shape": [None, 5, 3]}
+    inner = {"name": "rnn", "units": units, "return_sequences": True, "stateful": False}
+    layer = {"class_name": f"CuDNN{kind}", "config": inner | ({} if wrapped else shape)}
+    if wrapped:
+        config = {"name": "both", "layer": layer, "merge_mode": "concat", **shape}
+        layer = {"class_name": "Bidirectional", "config": config}
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        text = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+        file.attrs["model_config"] = json.dumps(text).encode()
+        file.attrs["keras_version"] = b"2.2.4"
+        group = file.create_group("model_weights")
+        name = layer["config"]["name"]
+        group.attrs["layer_names"] = [name.encode()]
+        node = group.create_group(name)
+        names = [f"w{i}" for i in range(len(stored))]
+        node.attrs["weight_names"] = [n.encode() for n in names]
+        for n, value in zip(names, stored, strict=True):
+            node[n] = value.astype("float32")
+    model = load_model(path, compile=False)
+    own = getattr(keras.layers, kind)(units, return_sequences=True, name="rnn")
+    expected = keras.Sequential([keras.layers.Bidirectional(own) if wrapped else own])
+    expected.build((None, 5, 3))
+    expected.set_weights(plain)
+    x = random.normal(size=(4, 5, 3)).astype("float32")
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0), expected.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+    )

@@ -74,6 +74,12 @@ _CHANGED: dict[str, tuple[tuple[str, tuple[Any, ...], str], ...]] = {
     "UpSampling2D": (_CUBIC,),
 }
 
+# Layers that ran on cuDNN only: what they are today, with what they did not let choose.
+_CUDNN: dict[str, tuple[str, dict[str, Any]]] = {
+    "CuDNNGRU": ("GRU", {"reset_after": True}),
+    "CuDNNLSTM": ("LSTM", {}),
+}
+
 # Keras 1: the names of classes and arguments since.
 _DENSE_1 = {
     "output_dim": "units",
@@ -333,6 +339,9 @@ class _Modernizer:
             )
         if self.is_keras_1:
             name, inner = _from_keras_1(name, inner)
+        if name in _CUDNN and not self._is_custom(name):
+            name, fixed = _CUDNN[name]
+            inner.update(fixed)
         if name == "BatchNormalizationV1" or name == "BatchNormalizationV2":
             name = "BatchNormalization"
         shape = inner.pop("batch_input_shape", None)

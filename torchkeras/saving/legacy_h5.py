@@ -13,13 +13,14 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..layers.layer import Layer
+from ..layers.recurrent_cells import GRUCell, LSTMCell
 from ..registry import CustomObjectScope, SafeModeScope
 from .atomic import replacing
 from .budget import AllocationBudget, check_counts
@@ -285,7 +286,45 @@ def _values(
     """Return a layer's weights as arrays, or as datasets to be read."""
     if version.partition(".")[0] == "1":
         return _convert(layer, _read(opened, group, names))
-    return _find(opened, group, names)
+    values = _find(opened, group, names)
+    for cell, places in _cells_of_cudnn(layer, values):
+        arrays = [np.asarray(opened.read(values[place])) for place in places]
+        for place, array in zip(places, _from_cudnn(cell, arrays), strict=True):
+            values[place] = array
+    return values
+
+
+def _cells_of_cudnn(layer: Any, values: list[Any]) -> Iterator[tuple[Any, list[int]]]:
+    """Yield cells within a layer whose weights are those of `CuDNNLSTM` or `CuDNNGRU`.
+
+    Those have two biases in one vector; nothing else tells them apart. With each come the places of
+    kernel, recurrent kernel and bias among the values.
+    """
+    places = {id(weight): i for i, weight in enumerate(_weights(layer))}
+    if len(places) != len(values):
+        return
+    for cell in layer.modules():
+        if isinstance(cell, (GRUCell, LSTMCell)) and cell.built and cell.use_bias:
+            found = [places.get(id(w)) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+            gates = 3 if isinstance(cell, GRUCell) else 4
+            shapes = [(*cell.kernel.shape,), (*cell.recurrent_kernel.shape,)]
+            shapes.append((2 * gates * cell.units,))
+            if None not in found and [tuple(np.shape(values[i])) for i in found] == shapes:
+                yield cell, found
+
+
+def _from_cudnn(cell: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Bring the weights of cuDNN's layers into the layout of `LSTM` and `GRU`.
+
+    Gate by gate, cuDNN has the kernels transposed; that of the inputs stands in the file with its
+    own sizes, yet in the order of the transposed one.
+    """
+    kernel, recurrent, bias = arrays
+    gates = 3 if isinstance(cell, GRUCell) else 4
+    kernel = np.hstack([k.T.reshape(k.shape, order="F") for k in np.hsplit(kernel, gates)])
+    recurrent = np.hstack([k.T for k in np.hsplit(recurrent, gates)])
+    pair = bias.reshape(2, -1)
+    return [kernel, recurrent, pair if isinstance(cell, GRUCell) else pair.sum(axis=0)]
 
 
 def _load_by_position(

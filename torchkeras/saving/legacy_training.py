@@ -134,29 +134,22 @@ class _TrainingModernizer:
         rate = inner.get("learning_rate")
         if isinstance(rate, dict):
             inner["learning_rate"] = _modernize_schedule(rate)
+        home = "keras.optimizers"
+        is_old = "decay" in inner or "schedule_decay" in inner
         decay = inner.pop("decay", None)
+        if is_old and name in ("Adagrad", "Nadam", "RMSprop"):  # whose rule was another
+            home = "keras.optimizers.legacy"
         if name == "Nadam":  # there it is how fast its momentum grows, always near 0.004
-            decay = inner.pop("schedule_decay", decay)
-            if decay:
-                warnings.warn(
-                    f"The momentum of Nadam grew by schedule_decay={decay} until Keras 2; today it"
-                    " grows by 1, and training goes on a little differently.",
-                    stacklevel=2,
-                )
+            if is_old:
+                inner.setdefault("schedule_decay", 0.004 if decay is None else decay)
         elif decay and not isinstance(rate, dict):
             inner["learning_rate"] = _schedule(
                 "InverseTimeDecay",
                 {"initial_learning_rate": rate, "decay_steps": 1, "decay_rate": decay},
             )
-        if name == "RMSprop" and "decay" in (config.get("config") or {}):
-            warnings.warn(
-                "Until tf.keras 2.10, RMSprop added its epsilon to the root of the mean square,"
-                " since then to the mean square: training goes on a little differently.",
-                stacklevel=2,
-            )
         if inner.get("epsilon", 0) is None:
             inner["epsilon"] = 1e-7  # what `backend.epsilon()` was
-        return self._object("keras.optimizers", name, inner)
+        return self._object(home, name, inner)
 
     def _nested(self, value: Any, home: str) -> Any:
         if isinstance(value, (list, tuple)):

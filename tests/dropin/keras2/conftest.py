@@ -7,6 +7,8 @@ import pytest
 
 from torchkeras import dropin
 
+collect_ignore_glob = ["scripts/*"]  # programs, which `test_scripts.py` runs
+
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):

@@ -79,6 +79,21 @@ def test_arguments_that_did_nothing(mixed):
     model.train_on_batch(X, Y, reset_metrics=True)
     with pytest.raises(ValueError, match="reset_metrics"):
         model.train_on_batch(X, Y, reset_metrics=False)
+    with pytest.raises(TypeError, match="name them"):
+        model.train_on_batch(X, Y, None, None, True)
+
+
+def test_arguments_that_have_changed_places(old, mixed, tmp_path):
+    model = old.Sequential([old.layers.Dense(1, input_shape=(3,))])
+    model.compile("sgd", "mse", ["mae"], [2.0])
+    loss, error = model.evaluate(X, Y[:, :1], verbose=0)
+    assert model.metrics_names == ["loss", "mae"] and loss > 0 and error > 0
+    model.save(tmp_path / "m.h5", True, "h5")
+    model.save_weights(tmp_path / "w.h5")
+    with pytest.raises(ValueError, match="name the argument"):
+        model.load_weights(tmp_path / "w.h5", True)
+    metric = old.metrics.Mean()
+    assert metric.add_weight("n", shape=(2,), aggregation=None).shape == (2,)
 
 
 def test_shapes_and_tensors_of_calls(mixed):

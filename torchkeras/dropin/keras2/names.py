@@ -306,6 +306,8 @@ CALLS: dict[str, Old] = {
     **{f"{module}.load_img": Old(order="path grayscale color_mode target_size interpolation"
         " keep_aspect_ratio", only={"grayscale": (False,)}, note='use `color_mode="grayscale"`.')
        for module in ("preprocessing.image", "utils")},
+    **{f"{module}.image_dataset_from_directory": Old(
+        renamed={"smart_resize": "crop_to_aspect_ratio"}) for module in ("preprocessing", "utils")},
     "regularizers.l1_l2": Old(defaults={"l1": 0.01, "l2": 0.01}),
     "regularizers.l1": Old(renamed={"l": "l1"}),
     "regularizers.l2": Old(renamed={"l": "l2"}),

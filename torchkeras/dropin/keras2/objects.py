@@ -272,13 +272,26 @@ _LAYER: dict[str, Any] = {
 _LOOP = ("max_queue_size", "pickle_safe", "use_multiprocessing", "workers")
 
 
-def _without(*ignored: str, **only: tuple[Any, ...]) -> Callable[..., Any]:
-    """Make what lets a method take arguments that do nothing here, or nothing at these values."""
+def _without(
+    *ignored: str, positional: int | None = None, **only: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Make what lets a method take arguments that do nothing here, or nothing at these values.
+
+    Args:
+        ignored: Those that do nothing.
+        positional: How many have had the same place ever since; others have to be named.
+        only: Others, with the values.
+    """
 
     @_wraps
     def wrap(former: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(former)
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if positional is not None and len(args) > positional:
+                raise TypeError(
+                    f"{former.__name__} of '{self.name}': arguments after the first {positional}"
+                    " have changed places; name them."
+                )
             for key in ignored:
                 kwargs.pop(key, None)
             for key, fine in only.items():
@@ -319,10 +332,12 @@ def _compile(former: Callable[..., Any]) -> Callable[..., Any]:
 
 @_wraps
 def _compile_for_all_outputs(former: Callable[..., Any]) -> Callable[..., Any]:
-    """A flat list of `metrics` is for each output, also where it is as long as that of outputs."""
+    """Take `metrics` before `loss_weights`; a flat list of `metrics` is for each output."""
+    order = ("optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly")
 
     @functools.wraps(former)
     def compile(self: Model, *args: Any, **kwargs: Any) -> Any:
+        kwargs = {**dict(zip(order, args, strict=False)), **kwargs}
         count = len(getattr(self, "output_names", None) or ())
         for key in ("metrics", "weighted_metrics"):
             given = kwargs.get(key)
@@ -331,7 +346,7 @@ def _compile_for_all_outputs(former: Callable[..., Any]) -> Callable[..., Any]:
             )
             if count > 1 and flat and given:
                 kwargs[key] = [[_fresh(item) for item in given] for _ in range(count)]
-        return former(self, *args, **kwargs)
+        return former(self, **kwargs)
 
     return compile
 
@@ -451,6 +466,9 @@ def _save(former: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(former)
     def save(self: Model, filepath: Any, overwrite: bool = True, *args: Any, **kwargs: Any) -> Any:
+        if args:  # where Keras 3 has `zipped`; in tf.keras 2.13 the first of them went
+            order = ("include_optimizer", "save_format", "signatures", "options")
+            kwargs |= zip(order[isinstance(args[0], str) :], args, strict=False)
         for key in ("options", "save_traces"):
             kwargs.pop(key, None)
         if kwargs.pop("signatures", None) is not None or kwargs.get("save_format") == "tf":
@@ -461,9 +479,7 @@ def _save(former: Callable[..., Any]) -> Callable[..., Any]:
                     fix="use a path that ends in `.keras`; for serving, `model.export(path)`.",
                 )
             )
-        if args:  # `include_optimizer`, where Keras 3 has `zipped`
-            kwargs["include_optimizer"], *args = args
-        return former(self, filepath, overwrite, *args, **kwargs)
+        return former(self, filepath, overwrite, **kwargs)
 
     return save
 
@@ -497,16 +513,23 @@ def _save_weights(former: Callable[..., Any]) -> Callable[..., Any]:
 
 @_wraps
 def _load_weights(former: Callable[..., Any]) -> Callable[..., Any]:
-    """Take `options`, and `by_name` in the second place."""
+    """Take `options`; what was `by_name` or `skip_mismatch` by place has to be named."""
 
     @functools.wraps(former)
     def load_weights(self: Model, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("options", None)
-        if args and "by_name" not in kwargs:  # where Keras 3 has `skip_mismatch`
-            kwargs["by_name"], *args = args
+        if args and args[0]:
+            raise ValueError(
+                explain(
+                    f"load_weights of '{self.name}': what stands second has been `by_name` and"
+                    " `skip_mismatch`.",
+                    given=args[0],
+                    fix="name the argument.",
+                )
+            )
         if not kwargs.get("by_name"):
             kwargs.pop("by_name", None)
-        return former(self, filepath, *args, **kwargs)
+        return former(self, filepath, **kwargs)
 
     return load_weights
 
@@ -557,7 +580,7 @@ def _weight_paths(self: Model) -> dict[str, Any]:
 
 _MODEL: dict[str, Any] = {
     "compile": _compile,
-    "evaluate": _without(*_LOOP),
+    "evaluate": _without(*_LOOP, positional=7),
     "evaluate_generator": _evaluate_generator,
     "fit": _without(*_LOOP),
     "fit_generator": _fit_generator,
@@ -573,9 +596,9 @@ _MODEL: dict[str, Any] = {
     "save_spec": _save_spec,
     "save_weights": _save_weights,
     "state_updates": HiddenByAttribute(lambda model: []),
-    "test_on_batch": _without(reset_metrics=(True,)),
+    "test_on_batch": _without(positional=3, reset_metrics=(True,)),
     "to_yaml": _to_yaml,
-    "train_on_batch": _without(reset_metrics=(True,)),
+    "train_on_batch": _without(positional=4, reset_metrics=(True,)),
     "_make_predict_function": lambda model: model.make_predict_function(),
     "_make_test_function": lambda model: model.make_test_function(),
     "_make_train_function": lambda model: model.make_train_function(),
@@ -772,8 +795,23 @@ def _set_metric_weights(self: Metric, weights: Any) -> None:
         variable.assign(value)
 
 
+@_wraps
+def _add_metric_weight(former: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the name first; `aggregation`, `synchronization` and `use_resource` do nothing."""
+
+    @functools.wraps(former)
+    def add_weight(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        for key in ("aggregation", "synchronization", "use_resource"):
+            kwargs.pop(key, None)
+        if args and isinstance(args[0], str):
+            kwargs, args = {**dict(zip(("name", "shape"), args, strict=False)), **kwargs}, ()
+        return former(self, *args, **kwargs)
+
+    return add_weight
+
+
 _METRIC: dict[str, Any] = {
-    "add_weight": _without("aggregation", "synchronization", "use_resource"),
+    "add_weight": _add_metric_weight,
     "get_weights": lambda metric: [variable.numpy() for variable in metric.variables],
     "non_trainable_variables": HiddenByAttribute(lambda metric: metric.variables),
     "non_trainable_weights": HiddenByAttribute(lambda metric: metric.variables),
