@@ -139,6 +139,12 @@ def test_errors(action):
         ),
         (lambda k: k.layers.EinsumDense("abc,bd->adc", (2, None)), (5, 3)),
         (lambda k: k.layers.Conv1D(4, 2, data_format="channels_first"), (5, 3)),
+        (lambda k: k.layers.Conv2D(4, 2, data_format="channels_first"), (5, 3, 4)),
+        (lambda k: k.layers.UpSampling2D(2, data_format="channels_first"), (5, 3, 4)),
+        (
+            lambda k: k.Sequential([k.layers.Conv1D(4, 2), k.layers.Dropout(0.5, seed=1)]),
+            (5, 3),
+        ),
     ],
 )
 def test_unseeded_dropout_draws_in_the_order_of_keras_memory(make, shape):

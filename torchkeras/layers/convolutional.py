@@ -217,6 +217,8 @@ class Conv2D(BaseConv):
         torch.Size([2, 5, 5, 4])
     """
 
+    _keras_memory = "row_major_first"
+
     def __init__(
         self,
         filters: int,

@@ -386,6 +386,8 @@ class SeparableConv2D(BaseSeparableConv):
         torch.Size([2, 5, 5, 4])
     """
 
+    _keras_memory = "row_major_first"
+
     def __init__(
         self,
         filters: int,

@@ -106,10 +106,12 @@ class Layer(Quantizing, CallEffects, Operation):
     # Whether masks reach it only as arguments, so that a lowered graph may pass them like that; a
     # user's layer may also rely on masks that its inner layers find on tensors.
     _static_masks = False
-    # How Keras's output lies in memory where ours may not: "row_major", "time_major" (then the
-    # batch), "channels_first", "inputs" as they do, "inputs_else_row_major" where ours always
-    # lies otherwise, "relaid" by its `_relay`, "resized" (row-major, or else channels first), or
-    # as a model's "outputs" do. See `memory`.
+    # How Keras's output lies in memory where ours may not: "row_major" (also "row_major_first":
+    # only where channels come first), "time_major" (then the batch), "channels_first" or
+    # "channels_last" whatever the format, "inputs" as they do, "inputs_else_row_major" where ours
+    # always lies otherwise, "relaid" by its `_relay` ("inputs_relaid": if the inputs lie
+    # otherwise), "resized" (row-major, or else channels first), or as a model's "outputs" do. See
+    # `memory`.
     _keras_memory: str | None = None
     _call_plan: CallPlan | None = None
     # Whether what `build` makes is frozen, since the layer comes from the config of a frozen one.

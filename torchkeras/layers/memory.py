@@ -56,9 +56,13 @@ def _twin_of(arguments: Any) -> Tensor | None:
 
 
 def _empty(shape: Sequence[int | None], order: tuple[int, ...] | None = None) -> Tensor:
-    """A twin whose axes lie in an order; batches, and axes of unknown size, have two entries."""
-    sizes = [2 if i == 0 or n is None else n for i, n in enumerate(shape)]
+    """A twin whose axes lie in an order; an unknown size is one that most others divide."""
+    sizes = [2, *(5040 if n is None else n for n in shape[1:])]
     return torch.empty_permuted(sizes, order or tuple(range(len(sizes))), device="meta")
+
+
+def _channels_last(layer: Any) -> bool:
+    return getattr(layer, "data_format", "channels_last") == "channels_last"
 
 
 def _twin_after(layer: Any, given: Any, shape: Sequence[int | None]) -> Tensor | None:
@@ -69,13 +73,17 @@ def _twin_after(layer: Any, given: Any, shape: Sequence[int | None]) -> Tensor |
         return _empty(shape, (1, 0, *range(2, rank))) if returns_all else None
     if getattr(layer, "activation", None) in _ROW_MAJOR_ACTIVATIONS:
         return None
+    if memory == "row_major_first":
+        return None if _channels_last(layer) else _empty(shape)
+    if memory == "channels_last":
+        return _empty(shape, None if _channels_last(layer) else (0, *range(2, rank), 1))
     twin = _twin_of(given)
     if memory == "row_major" or (memory == "resized" and (twin is None or twin.is_contiguous())):
         return _empty(shape)
     if memory in ("resized", "channels_first"):
-        last = getattr(layer, "data_format", "channels_last") == "channels_last"
+        last = _channels_last(layer)
         return _empty(shape, (0, rank - 1, *range(1, rank - 1)) if last else None)
-    if twin is None and memory == "inputs":
+    if twin is None and memory in ("inputs", "inputs_relaid"):
         return None
     twin = _empty(given.shape) if twin is None else twin
     if memory in ("inputs", "inputs_else_row_major"):

@@ -117,6 +117,8 @@ class Dropout(_Noise):
         self.rate = rate
         self.noise_shape = self._validate_noise_shape(noise_shape)
         self._unseeded = seed is None and noise_shape is None and 0 < rate < 1
+        if not self._unseeded:
+            self._keras_memory = "inputs_relaid"
 
     def _validate_noise_shape(self, noise_shape: Any) -> tuple[int | None, ...] | None:
         if noise_shape is None:
@@ -159,6 +161,15 @@ class Dropout(_Noise):
             self.__dict__["_orders"] = {**self._orders, len(order): order}
         return super()._full_call(args, kwargs)
 
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does in training: those of what is chosen by come first."""
+        if self.rate in (0, 1):
+            return torch.empty_like(twin)
+        shape = self._get_noise_shape(twin) or twin.shape
+        sizes = [n or m for n, m in zip(shape, twin.shape, strict=True)]
+        kept = torch.empty(sizes, dtype=torch.bool, device="meta").expand_as(twin)
+        return torch.where(kept, torch.empty_like(twin), 0)
+
     def _get_noise_shape(self, inputs: Tensor) -> tuple[int | None, ...] | None:
         """Return the shape of the random mask; subclasses may override it."""
         return self.noise_shape
@@ -167,6 +178,7 @@ class Dropout(_Noise):
 class BaseSpatialDropout(Dropout):
     """Base of dropout of whole channels."""
 
+    _keras_memory = "inputs_relaid"
     _rank = 1
 
     def __init__(

@@ -313,6 +313,8 @@ class _Window(Layer):
 class _ZeroPadding(_Window):
     """Base of zero padding."""
 
+    _keras_memory = "inputs_relaid"
+
     def _set_up(self, data_format: str | None, ends: Sequence[tuple[int, int]]) -> None:
         super()._set_up(data_format, ends)
         channels = [] if self._first == 2 else [(0, 0)]
@@ -321,6 +323,10 @@ class _ZeroPadding(_Window):
     def call(self, inputs: Tensor) -> Tensor:
         """Return the inputs between zeros."""
         return F.pad(inputs, self._zeros)
+
+    def _relay(self, twin: Tensor) -> Tensor:
+        """Do to strides what Keras does."""
+        return F.pad(twin, self._zeros)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the padded shape."""
@@ -630,7 +636,7 @@ class UpSampling2D(_UpSampling):
         self.size = standardize_tuple(size, 2, "size")
         self._set_up(data_format, self.size)
         self.interpolation = interpolation.lower()
-        self._keras_memory = "row_major" if self.interpolation == "nearest" else "resized"
+        self._keras_memory = "channels_last" if self.interpolation == "nearest" else "resized"
         if self.interpolation not in _MODES:
             raise ValueError(
                 explain(

@@ -95,7 +95,7 @@ def _trained(draw: Draw) -> str:
     rows = draw.whole(3, 6)
     optimizer = pieces.optimizer(draw)
     if draw.chance(0.2):
-        optimizer = f"keras.optimizers.LossScaleOptimizer({optimizer})"
+        optimizer = f"keras.optimizers.LossScaleOptimizer(keras.optimizers.get({optimizer}))"
     elif draw.chance(0.2):
         optimizer = "keras.optimizers.SGD(0.01, loss_scale_factor=8.0)"
     jit = ", auto_scale_loss=False" if draw.chance(0.2) else ""
