@@ -119,6 +119,9 @@ def test_checkpoints(mixed, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "cp.ckpt.weights.h5", "m2.keras", "m4.keras"
     ]  # fmt: skip
+    other = mixed.Sequential([mixed.layers.Dense(1, input_shape=(2,))])
+    other.load_weights(tmp_path / "cp.ckpt")
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
     seen = []
     callback = mixed.callbacks.LambdaCallback(on_batch_end=lambda batch, logs: seen.append(batch))
     model.fit(x, x[:, :1], verbose=0, callbacks=[callback])
