@@ -114,6 +114,12 @@ ERRORS: tuple[Reason, ...] = (
         ours=_raises(_OURS, _NAMED),
     ),
     Reason(
+        "What follows a fit that a fault of torch's ended in Keras: it has made fewer steps.",
+        theirs=r"^(evaluated|predicted|weights|kept|steps)",
+        ours=r"^(evaluated|predicted|weights|kept|steps)",
+        further=lambda difference: "grad_weight must be contiguous" in difference.theirs.output,
+    ),
+    Reason(
         "A value of a type that nothing can be computed with is a TypeError, as in Python; Keras"
         " fails in making a tensor or an axis of it, with a ValueError that names neither.",
         theirs=_raises("ValueError", _NO_TENSOR),

@@ -10,8 +10,11 @@ from .reason import Reason
 __all__ = ["OPS"]
 
 # What may follow the name of an op in a label.
-_PLACE = r"\S*( eager| symbolic| on arrays)?"
+_PLACE = r"\S*( on arrays)?"
 _RUNS = r"^(?!.*( raises | but computed is ))"
+
+# Reductions that forget `keepdims` over all axes in Keras on torch.
+_FORGETFUL = "(sum|prod|nanprod|max|min|amax|amin|ptp)"
 
 
 def _sizes(line: str) -> list[str]:
@@ -96,14 +99,15 @@ OPS: tuple[Reason, ...] = (
         r" open file: name = 'model)",
         # The latter are Keras's own.
         ours=r"^(?!.* raises )| raises ValueError .*Unknown layer: '"
-        r"| raises TypeError .*<class 'keras\.src\..* could not be deserialized properly",
+        r"| raises TypeError .*<class 'keras\.src\..* could not be deserialized properly"
+        r"| raises AttributeError .*Exception encountered when calling \w+\.call\(\)\. 'int'",
     ),
     Reason(
-        "`max`, `min` and `nanprod` keep the axes where they are asked to, over all axes too; Keras"
-        " on torch forgets it.",
-        source=r"ops\.(max|min|nanprod)\(.*keepdims=True",
-        theirs=rf"^(symbolic|(max|min|nanprod){_PLACE}) (shape|\w+\d+) ?\(",
-        ours=rf"^(symbolic|(max|min|nanprod){_PLACE}) (shape|\w+\d+) ?\((1, )*1,?\)",
+        "Sums, products and the greatest and least keep the axes where they are asked to, over all"
+        " axes too; Keras on torch forgets it.",
+        source=rf"ops\.{_FORGETFUL}\(.*keepdims=True",
+        theirs=rf"^{_FORGETFUL}{_PLACE} (shape|bool|\w+\d+) ?\(",
+        ours=rf"^{_FORGETFUL}{_PLACE} (shape|bool|\w+\d+) ?\((1, )*1,?\)",
     ),
     Reason(
         "The size of a scalar is the whole number 1; Keras's is a float.",
@@ -150,7 +154,7 @@ OPS: tuple[Reason, ...] = (
         r" '(shape|dtype|ndim|device|is_complex|to|unbind|detach)'"
         r"|expected np\.ndarray \(got (Variable|list)\)|object of type 'int' has no len\(\)"
         r"|unsupported operand type\(s\) for [-+*/]: 'list' and '(list|int|float)'"
-        r"|Invalid dtype: list"
+        r"|Invalid dtype: list|logspace\(\) received an invalid combination of arguments"
         r"|\w+\(\): argument '\w+' \(position \d\) must be Tensor, not \S+)",
         ours=_RUNS,
     ),
@@ -165,7 +169,7 @@ OPS: tuple[Reason, ...] = (
         "Ops take unknown sizes; some of Keras's rules compute with `None`.",
         theirs=r" raises TypeError .*('NoneType' and '\w+'|'\w+' and 'NoneType'"
         r"|instances of 'NoneType' and 'int')"
-        r"| raises ValueError .*([Ee]xpected|must|should) .*\((\w+, )*None[,)]",
+        r"| raises ValueError .*([Ee]xpected|must|should) .*[\(\[](\w+, )*None[,)\]]",
         ours=_RUNS,
     ),
     Reason(
@@ -211,14 +215,14 @@ OPS: tuple[Reason, ...] = (
     Reason(
         "`count_nonzero` keeps the order of the axes that stay; Keras on torch turns it round.",
         source=r"count_nonzero\(.*axis=-?[\d(\[]",
-        theirs=rf"^(symbolic|count_nonzero{_PLACE}) (int32|shape|bool|float32) ?\(",
-        ours=rf"^(symbolic|count_nonzero{_PLACE}) (int32|shape|bool|float32) ?\(",
+        theirs=rf"^count_nonzero{_PLACE} (int32|shape|bool|float32) ?\(",
+        ours=rf"^count_nonzero{_PLACE} (int32|shape|bool|float32) ?\(",
     ),
     Reason(
         "`cross` takes the last axis where none is given, as documented; torch, which Keras asks,"
         " takes the first of three components.",
-        theirs=r"^cross\S*( eager| symbolic)? \w+ \((\d+, )*3, (\d+, )*3\) \[",
-        ours=r"^cross\S*( eager| symbolic)? \w+ \((\d+, )*3, (\d+, )*3\) \[",
+        theirs=r"^cross\S* \w+ \((\d+, )*3, (\d+, )*3\) \[",
+        ours=r"^cross\S* \w+ \((\d+, )*3, (\d+, )*3\) \[",
     ),
     Reason(
         "The weights of `average` that are a vector belong to its axis; Keras on torch multiplies"
@@ -254,15 +258,15 @@ OPS: tuple[Reason, ...] = (
         "`pad_width` as one number or one pair is for all axes, as documented; Keras on torch pads"
         " the last axis only.",
         source=r"ops\.pad\((?!.*\(\(\d+, \d+\), \()|load_model\(",
-        theirs=r"^pad\S*( eager| symbolic)? (\w+ \(|shape )",
-        ours=r"^pad\S*( eager| symbolic)? (\w+ \(|shape )",
+        theirs=r"^pad\S* (\w+ \(|shape )",
+        ours=r"^pad\S* (\w+ \(|shape )",
     ),
     Reason(
         "`saturate_cast` of integers to floats keeps the numbers; Keras computes the greatest"
         " integer as a float, which overflows.",
         source=r"saturate_cast\(\w+, '(b?float\d+)'",
-        theirs=r"^saturate_cast\S*( eager| symbolic)? b?float\d+ \(",
-        ours=r"^saturate_cast\S*( eager| symbolic)? b?float\d+ \(",
+        theirs=r"^saturate_cast\S* b?float\d+ \(",
+        ours=r"^saturate_cast\S* b?float\d+ \(",
     ),
     Reason(
         "`repeat` takes a number for each part in graphs too; Keras makes an array of objects of"
@@ -344,7 +348,7 @@ OPS: tuple[Reason, ...] = (
     ),
     Reason(
         "`solve` and `solve_triangular` take arrays; Keras hands NumPy's to torch.",
-        theirs=r"^solve\S* on arrays raises TypeError .*Concatenation operation is not implemented",
+        theirs=r"^solve\S*( on arrays)? raises TypeError .*Concatenation operation is not",
         # Where they run on arrays, symbols of matrices have to be of known sizes, in Keras too.
         ours=r"^(?!.* raises )|^solve\S* raises ValueError .*`b` must have as many rows as `a`",
     ),
@@ -370,8 +374,8 @@ OPS: tuple[Reason, ...] = (
         "How long a diagonal is follows from the lesser size, which is not known where one is not;"
         " Keras compares a number that stands in for it.",
         source=r"(?s)(layers\.Lambda\(|class Mine).*ops\.diagonal\(",
-        theirs=r"^(symbolic|diagonal\S*) shape ",
-        ours=r"^(symbolic|diagonal\S*) shape \((\d+, |None, )*None,?\) as computed",
+        theirs=r"^diagonal\S* shape ",
+        ours=r"^diagonal\S* shape \((\d+, |None, )*None,?\) as computed",
     ),
     Reason(
         "What `qr` and `svd` give depends on which size is the lesser, so a `Lambda` of them asks"
@@ -379,6 +383,12 @@ OPS: tuple[Reason, ...] = (
         source=r"layers\.Lambda\(",
         theirs=r"^(qr|svd)\S* structure ",
         ours=r"^(qr|svd)\S* raises .*Input should have its last 2 dimensions fully-defined",
+    ),
+    Reason(
+        "`ctc_decode` has as many results as lengths are given, which summaries tell; Keras leaves"
+        " them open.",
+        theirs=r"^│ ctc_decode \(CTCDecode\) .*None",
+        ours=r"^│ ctc_decode \(CTCDecode\) ",
     ),
     Reason(
         "`geomspace` takes arrays; Keras computes with their logarithms in another order of axes.",

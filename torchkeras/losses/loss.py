@@ -95,6 +95,11 @@ def to_tensor(x: Any, dtype: torch.dtype | None = None, device: Any = None) -> T
         plain_float = array.dtype == np.float64 and not hasattr(x, "dtype")
         dtype = to_torch(floatx() if plain_float else array.dtype)
     device = device or default_device()
+    if array.ndim == 0 and array.dtype.kind in "OSU":
+        raise ValueError(
+            f"Expected numbers. Received: {x!r}. What is given to losses and metrics, and what"
+            " functions that stand for them return, must be tensors."
+        )
     if array.ndim == 0:  # filled in where it is needed: a copy would make the host wait
         return torch.full((), array.item(), dtype=dtype, device=device)
     return torch.as_tensor(readable(array)).to(device, dtype)

@@ -352,10 +352,29 @@ class Compiled:
         parts = (self._compile_metrics, "compute_metrics"), (self._compile_loss, "compute_loss")
         return [(part, name) for part, name in parts if part is not None and not part.built]
 
-    def _bind_outputs(self, y: Any, y_pred: Any) -> None:
+    def _bind_outputs(self, x: Any, y: Any, y_pred: Any) -> None:
         for part, method in self._unbound():
             if not self._overrides_any(method):
                 part.build(y, y_pred)
+                if method == "compute_loss" and not self._overrides_any("train_step", "test_step"):
+                    self._try_loss(x, y, y_pred)
+
+    def _try_loss(self, x: Any, y: Any, y_pred: Any) -> None:
+        """Refuse losses that cannot be computed before a step moves the state of layers.
+
+        They run on shapes and, where they fail on these, on the batch, which may tell otherwise.
+        """
+        batch = flatten(y)[0].shape[:1]
+
+        def with_batch(spec: KerasTensor) -> KerasTensor:
+            return KerasTensor((*batch, *spec.shape[1:]), spec.dtype) if spec.shape else spec
+
+        try:
+            shapes = map_structure(spec_of, y), map_structure(with_batch, y_pred)
+            compute_output_spec(self._compile_loss, *shapes)
+        except Exception:
+            with StatelessScope(), torch.no_grad():
+                self._compile_loss(y, self(x, training=False))
 
     def _waits_for_overrides(self) -> bool:
         return any(self._overrides_any(method) for _, method in self._unbound())

@@ -747,7 +747,7 @@ class Trainer(Compiled):
         if not ready or y is not None:
             y_pred = self._infer_step_outputs(x, ready)
             if y_pred is not None and y is not None:
-                self._bind_outputs(y, y_pred)
+                self._bind_outputs(x, y, y_pred)
         if self.built and self._waits_for_overrides():
             y_pred = self._infer_step_outputs(x, True, spec_of)
             if y_pred is not None:

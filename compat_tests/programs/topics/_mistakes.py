@@ -9,9 +9,7 @@ from __future__ import annotations
 
 __all__ = ["AFTER_TRAINING", "ALONE", "BEFORE_COMPILE", "BEFORE_TRAINING"]
 
-# On a model that nothing was done with. Open: a loss that returns no tensor (`lambda a, b: None`) is
-# refused by the first step, which has moved the statistics of BatchNormalization by then; Keras
-# runs it on symbols before.
+# On a model that nothing was done with.
 BEFORE_COMPILE = """
 model.fit(x, y, verbose=0)
 model.evaluate(x, y, verbose=0)
@@ -41,6 +39,8 @@ model.compile("sgd"); model.fit(x, y, verbose=0)
 model.compile(loss="mse"); show("h", model.fit(x, y, verbose=0).history)
 model.compile(None, "mse"); model.fit(x, y, verbose=0)
 model.compile("sgd", lambda y_true: y_true); model.fit(x, y, verbose=0)
+model.compile("sgd", lambda a, b: None); model.fit(x, y, verbose=0)
+model.compile("sgd", lambda a, b: "low"); model.fit(x, y, verbose=0)
 model.compile("sgd", "mse", metrics=[lambda a: a]); model.fit(x, y, verbose=0)
 model.compile("sgd", "ctc"); model.fit(x, y, verbose=0)
 model.compile("sgd", "sparse_catgorical_crossentropy")

@@ -21,7 +21,7 @@ _OUTER = (
     "ops.expand_dims({}, -1)", "ops.ravel({})", "ops.sum({})", "ops.mean({}, axis=-1)",
     "ops.cast({}, 'float32')", "{} / 2", "ops.reshape({}, (-1, 1))", "ops.flip({})",
     "ops.cumsum({}, axis=0)", "ops.max({}, axis=0)", "ops.stack([{}] * 2)", "{} > 0", "{} ** 2",
-    "{}[..., None]",
+    "({})[..., None]",
 )  # fmt: skip
 # Ops that no graph can hold, as they give no tensors or none whose shape is known.
 _EAGER_ONLY = ("convert_to_numpy", "is_tensor", "shape", "ndim", "size", "dtype")
@@ -225,10 +225,10 @@ def _layer(draw: Draw, bits: int) -> list[str]:
             inputs = keras.Input(batch_shape={shape}, dtype={operand.dtype!r})
             y = Mine(name='mine'{dtype})(inputs)
             result = keras.Model(inputs, y)(x0)
-            describe('symbolic', y, result)
+            describe({call.name + "-symbolic"!r}, y, result)
             return result
-        tried({call.name + " eager"!r}, eager)
-        tried({call.name + " symbolic"!r}, symbolic)
+        tried({call.name + "-eager"!r}, eager)
+        tried({call.name + "-symbolic"!r}, symbolic)
         """,
     ]
 
