@@ -1,5 +1,6 @@
 """What graphs infer where sizes are unknown, and the errors of wrong arguments."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from torchkeras import Input, Model, ops
 from torchkeras.graph.infer import SizeMismatch, compute_output_spec, infer_elementwise, infer_spec
 from torchkeras.graph.keras_tensor import KerasTensor
 from torchkeras.graph.operation import OPERATIONS
+from torchkeras.models import model_from_json
 from torchkeras.registry import register_keras_serializable
 
 
@@ -366,3 +368,14 @@ def test_operands_of_any_dtypes():
         ops.cholesky_inverse(torch.eye(2, dtype=torch.int8))
     assert ops.flip(torch.tensor(3.0), axis=0).item() == 3.0
     assert ops.prod(torch.full((9, 9), 1.5).half().fill_(1), keepdims=True).shape == (1, 1)
+
+
+def test_tensors_by_keyword_as_in_the_files_of_keras():
+    x, weights, rows = Input((3,)), np.ones(3, "float32"), np.ones((1, 3), "float32")
+    made = {"weights": ops.average(x, -1, weights), "scale": ops.rms_normalization(x, weights)}
+    for key, y in made.items():
+        model = Model(x, y)
+        node = json.loads(model.to_json())["config"]["layers"][1]["inbound_nodes"][0]
+        assert len(node["args"]) == 1 and list(node["kwargs"]) == [key]
+        again = model_from_json(model.to_json())
+        np.testing.assert_array_equal(again(rows), model(rows))

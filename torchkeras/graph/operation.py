@@ -398,6 +398,7 @@ def op(
     name: str | None = None,
     check: Callable[..., None] | None = None,
     elementwise: bool = False,
+    keywords: tuple[str, ...] = (),
 ) -> Any:
     """Make one plain torch function eager, symbolic and serializable.
 
@@ -412,6 +413,7 @@ def op(
         name: The class's name, where it is not the function's in camel case.
         check: Called with the configuration when an operation is made; raises where it is wrong.
         elementwise: Whether each number of the result depends on one of each tensor, broadcast.
+        keywords: Tensors that a graph hands on by keyword, as their files in Keras do.
 
     Example:
         >>> @op
@@ -423,8 +425,10 @@ def op(
         (None, 2)
     """
     if function is None:
-        return functools.partial(op, path=path, name=name, check=check, elementwise=elementwise)
-    return _make_op(function, path, name, check, elementwise)
+        return functools.partial(
+            op, path=path, name=name, check=check, elementwise=elementwise, keywords=keywords
+        )
+    return _make_op(function, path, name, check, elementwise, keywords)
 
 
 def _make_op(
@@ -433,6 +437,7 @@ def _make_op(
     name: str | None,
     check: Callable[..., None] | None,
     elementwise: bool,
+    keywords: tuple[str, ...],
 ) -> Any:
     signature = inspect.signature(function)
     tensors, functions, config = [], [], {}
@@ -499,6 +504,8 @@ def _make_op(
                     extra[key] = bound[key]
             elif parameter.kind is parameter.VAR_KEYWORD:
                 continue  # of another library's function, which ours takes and leaves
+            elif key in keywords:
+                extra[key] = bound.get(key, parameter.default)
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 inputs.extend(bound.get(key, ()))
             else:  # also where it is left out: some of Keras's operations want each when they load

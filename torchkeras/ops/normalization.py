@@ -209,7 +209,7 @@ def _layer_normalization(
     return _over_axes(kernel, wide, axis, gamma, beta).to(dtype)
 
 
-@op(path=_PATH + "RMSNorm")
+@op(path=_PATH + "RMSNorm", keywords=("scale",))
 def rms_normalization(
     x: Tensor, scale: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None
 ) -> Tensor:
@@ -272,7 +272,7 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
 # Attention ---------------------------------------------------------------------------------------
 
 
-@op(path=_PATH + "DotProductAttention")
+@op(path=_PATH + "DotProductAttention", keywords=("bias", "mask", "scale"))
 def dot_product_attention(
     query: Tensor,
     key: Tensor,

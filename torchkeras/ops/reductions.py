@@ -346,7 +346,7 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     return torch.argmin(_ordered(x), axis, keepdims).to(torch.int32)
 
 
-@op(path=NUMPY + "Average")
+@op(path=NUMPY + "Average", keywords=("weights",))
 def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tensor:
     """The mean over `axis`, weighted if `weights` are given.
 
