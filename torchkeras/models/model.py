@@ -24,7 +24,7 @@ from ..quantizers.config import Filters, QuantizationConfig
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..saving import load_weights, save_model, save_weights
 from ..saving.h5_guard import load_json
-from ..saving.legacy_config import modernize
+from ..saving.legacy_config import is_old_config, modernize
 from ..training import Trainer
 from .quantization import quantize_layers
 from .state_tree import read_state_tree, variables_by_path, write_state_tree
@@ -512,7 +512,7 @@ def model_from_json(
     what = "the JSON text"
     config = load_json(json_string, what) if isinstance(json_string, (str, bytes)) else json_string
     if isinstance(config, dict) and "class_name" in config:
-        version = str(config.get("keras_version") or ("3" if "module" in config else "2"))
+        version = str(config.get("keras_version") or ("2" if is_old_config(config) else "3"))
         if version.partition(".")[0] in ("1", "2"):
             config = modernize(config, what, version, custom_objects)
     options = {} if safe_mode is None else {"safe_mode": safe_mode}

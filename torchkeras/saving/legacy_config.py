@@ -19,7 +19,7 @@ from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
 from .legacy_training import constructor_parameters, decode, modernize_training
 
-__all__ = ["modernize", "modernize_arguments", "to_legacy"]
+__all__ = ["is_old_config", "modernize", "modernize_arguments", "to_legacy"]
 
 _GRAPHS = ("Functional", "Model", "Network", "Sequential")
 # What a configuration key says about the class that its value names.
@@ -152,6 +152,25 @@ def modernize(
         'keras.layers'
     """
     return _Modernizer(source, version, custom_objects or {}).object(decode(config))
+
+
+def is_old_config(config: Mapping[str, Any]) -> bool:
+    """Whether a config that names no version is of Keras 1 or 2.
+
+    Those of Keras 3 name the module of their class, and the dtype policies of layers as classes.
+
+    >>> is_old_config({"class_name": "Flatten", "config": {"dtype": "float32"}})
+    True
+    """
+    return "module" not in config and not _names_policies(config)
+
+
+def _names_policies(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        name = value.get("class_name")
+        is_policy = isinstance(name, str) and name.startswith("DTypePolicy")
+        return is_policy or any(map(_names_policies, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_names_policies, value))
 
 
 def modernize_arguments(

@@ -31,21 +31,26 @@ def test_placeholders(mixed):
 
 def test_the_learning_phase(mixed):
     backend = mixed.backend
-    assert backend.learning_phase() == 0
-    layer = mixed.layers.Dropout(0.5)
-    x = torch.ones(1000)
+    x = np.ones((64, 1), "float32")
     assert backend.in_train_phase(lambda: 1, 2) == 2 and backend.in_test_phase(1, lambda: 2) == 1
-    with backend.learning_phase_scope(1):
-        assert backend.learning_phase() == 1 and backend.in_train_phase(1, 2) == 1
-        assert (layer(x) == 0).any() and not (layer(x, training=False) == 0).any()
-    backend.set_learning_phase(1)
-    try:
-        assert (layer(x) == 0).any()
-    finally:
-        backend.set_learning_phase(0)
-    assert not (layer(x) == 0).any()
-    with pytest.raises(ValueError, match="0 or 1"):
-        backend.set_learning_phase(2)
+    assert backend.in_train_phase(1, 2, training=True) == 1
+
+    class Phase(mixed.layers.Layer):
+        def call(self, inputs):
+            return inputs + backend.learning_phase()
+
+    model = mixed.Sequential([Phase(), mixed.layers.Dropout(0.5)])
+    backend.set_learning_phase(0)
+    with backend.learning_phase_scope(0):
+        assert backend.learning_phase() == 0
+        assert (model.predict(x, verbose=0) == 1).all()
+        trained = model(x, training=True)  # what a call says itself counts
+    assert set(trained.flatten().tolist()) == {0.0, 4.0}
+    for phase in (1, 2):
+        with pytest.raises(ValueError, match="training=True"):
+            backend.set_learning_phase(phase)
+        with pytest.raises(ValueError, match="training=True"), backend.learning_phase_scope(phase):
+            pass
 
 
 def test_small_ones(mixed, capsys):

@@ -1,6 +1,7 @@
 """Classes and functions that were called otherwise."""
 
 import importlib
+import inspect
 import pickle
 
 import numpy as np
@@ -126,3 +127,30 @@ def test_checkpoints(mixed, tmp_path):
     callback = mixed.callbacks.LambdaCallback(on_batch_end=lambda batch, logs: seen.append(batch))
     model.fit(x, x[:, :1], verbose=0, callbacks=[callback])
     assert seen == [0]
+
+
+def test_configs(old, mixed):
+    config = {"class_name": "Dense", "config": {"units": 3, "activation": "hard_sigmoid"}}
+    for root in (old, mixed):  # the text is Keras 2's
+        assert root.layers.deserialize(config).activation is keras2_hard_sigmoid
+        inputs = root.Input((3,))
+        model = root.Model(inputs, root.layers.Dense(2, activation="hard_sigmoid")(inputs))
+        for made in (model, root.Sequential([model.layers[-1]])):
+            whole = {"class_name": type(made).__name__, "config": made.get_config()}
+            copy = root.models.model_from_config(whole)  # the text is today's
+            assert copy.layers[-1].activation is model.layers[-1].activation
+    assert old.activations.deserialize("hard_sigmoid") is keras2_hard_sigmoid
+    assert mixed.activations.deserialize("hard_sigmoid") is hard_sigmoid
+    with pytest.raises(TypeError, match="expects a dictionary"):
+        old.models.model_from_config([])
+
+
+def test_signatures(old):
+    ours = inspect.signature(torchkeras.layers.Dense)
+    assert inspect.signature(old.layers.Dense) == ours
+
+    class Own(old.layers.Dense):
+        def __init__(self, units, more):
+            super().__init__(units)
+
+    assert list(inspect.signature(Own).parameters) == ["units", "more"]

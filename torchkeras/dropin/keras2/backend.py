@@ -41,33 +41,33 @@ class _Phase(int):
 
 
 def learning_phase() -> int:
-    """Return 1 while the enclosing call trains, or after `set_learning_phase(1)`, else 0."""
+    """Return 1 while the enclosing call trains, else 0."""
     return _Phase(bool(CONTEXT.training))
 
 
 def set_learning_phase(value: int) -> None:
-    """Let calls without a `training` argument train (1) or not (0) from here on.
+    """Take 0, which is what holds for calls that do not say whether they train.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is 1, or no phase.
     """
-    CONTEXT.training = _checked_phase(value)
+    if value == 0:
+        return
+    raise ValueError(
+        explain(
+            "K.set_learning_phase: no phase holds for all calls.",
+            given=value,
+            expected=0,
+            fix="call the model with `training=True`; `fit` does so.",
+        )
+    )
 
 
 @contextlib.contextmanager
 def learning_phase_scope(value: int) -> Iterator[None]:
     """Do what `set_learning_phase` does, within a `with` block."""
-    former, CONTEXT.training = CONTEXT.training, _checked_phase(value)
-    try:
-        yield
-    finally:
-        CONTEXT.training = former
-
-
-def _checked_phase(value: int) -> bool:
-    if value not in (0, 1):
-        raise ValueError(f"Expected learning phase to be 0 or 1. Received: {value!r}")
-    return bool(value)
+    set_learning_phase(value)
+    yield
 
 
 def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:

@@ -113,6 +113,14 @@ class _Alias(type):
         args, kwargs = cls._translate(args, kwargs)
         return real(*args, **kwargs)
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        real = cls.__dict__.get("_real")
+        if real is not None:
+            return inspect.signature(real)
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
     def __instancecheck__(cls, instance: Any) -> bool:
         real = cls.__dict__.get("_real")
         return super().__instancecheck__(instance) if real is None else isinstance(instance, real)

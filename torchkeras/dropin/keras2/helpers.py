@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...activations import deserialize as deserialize_today
 from ...activations import get as get_today
 from ...activations import keras2_hard_sigmoid
 from ...callbacks import Callback
@@ -19,6 +20,7 @@ from ...layers import GRU, LSTM, BatchNormalization, Layer
 from ...metrics import Mean, Metric
 from ...models import model_from_json
 from ...registry import builtin, get_registered_object
+from ...saving.legacy_config import is_old_config, modernize
 from .calls import alias_of
 
 __all__ = [
@@ -30,12 +32,14 @@ __all__ = [
     "MeanTensor",
     "ModelCheckpoint",
     "SyncBatchNormalization",
+    "deserialize_activation",
     "drop_legacy_format",
     "get_activation",
     "model_checkpoint",
     "model_from_config",
     "numpy_categories",
     "old_input",
+    "old_layer_config",
     "summed_reduction",
     "to_ordinal",
 ]
@@ -53,6 +57,15 @@ def drop_legacy_format(kwargs: dict[str, Any]) -> None:
         )
     if "name" in kwargs and "config" not in kwargs:
         kwargs["config"] = kwargs.pop("name")
+
+
+def old_layer_config(kwargs: dict[str, Any]) -> None:
+    """Take the config of a layer of Keras 2, too, which names no module."""
+    drop_legacy_format(kwargs)
+    config = kwargs.get("config")
+    if isinstance(config, dict) and "class_name" in config and is_old_config(config):
+        custom = kwargs.get("custom_objects")
+        kwargs["config"] = modernize(config, "the config of a layer", "2.15.0", custom)
 
 
 def summed_reduction(kwargs: dict[str, Any]) -> None:
@@ -102,6 +115,13 @@ def get_activation(identifier: Any) -> Any:
     return get_today(identifier)
 
 
+def deserialize_activation(config: Any, custom_objects: Any = None) -> Any:
+    """As `keras.activations.deserialize`, with Keras 2's `hard_sigmoid`."""
+    if config == "hard_sigmoid" and get_registered_object(config, custom_objects) is None:
+        return keras2_hard_sigmoid
+    return deserialize_today(config, custom_objects)
+
+
 def model_from_config(config: Any, custom_objects: Any = None) -> Any:
     """Build the model that a config, as a dict, describes."""
     if not isinstance(config, dict):
@@ -109,6 +129,12 @@ def model_from_config(config: Any, custom_objects: Any = None) -> Any:
             f"`model_from_config` expects a dictionary, not {type(config).__name__}. Fix: for the"
             " config of a `Sequential` use `Sequential.from_config`."
         )
+    if "module" not in config and not is_old_config(config):  # what `get_config` gives today
+        named = {"module": "keras", "registered_name": None}
+        if config.get("class_name") in ("Functional", "Model"):
+            module = "keras.src.models.functional"
+            named = dict(module=module, class_name="Functional", registered_name="Functional")
+        config = {**config, **named}
     return model_from_json(config, custom_objects)
 
 

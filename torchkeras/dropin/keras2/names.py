@@ -16,6 +16,7 @@ from .helpers import (
     model_checkpoint,
     numpy_categories,
     old_input,
+    old_layer_config,
     summed_reduction,
 )
 from .optimizers import with_decay, with_decay_from_a_hundredth
@@ -99,13 +100,19 @@ NAMES: dict[str, Met | Refused] = {
     # Meanings that Keras 3 changed.
     "activations.hard_sigmoid": Met("activations:keras2_hard_sigmoid", instead=True,
         note="`clip(0.2 x + 0.5, 0, 1)`; Keras 3's is `relu6(x + 3) / 6`"),
+    "activations.deserialize": Met(f"{_H}:deserialize_activation", instead=True,
+        note='`"hard_sigmoid"` names the function above'),
     "activations.get": Met(f"{_H}:get_activation", instead=True,
         note='`"hard_sigmoid"` names the function above'),
     # The backend.
     **{f"backend.{name}": Met(f"{_K}:{name}") for name in (
-        "function", "in_test_phase", "in_train_phase", "learning_phase", "learning_phase_scope",
+        "function", "in_test_phase", "in_train_phase", "learning_phase",
         "manual_variable_initialization", "normalize_batch_in_training", "placeholder",
-        "print_tensor", "random_binomial", "reset_uids", "set_learning_phase")},
+        "print_tensor", "random_binomial", "reset_uids")},
+    "backend.learning_phase_scope": Met(f"{_K}:learning_phase_scope",
+        note="as `set_learning_phase`"),
+    "backend.set_learning_phase": Met(f"{_K}:set_learning_phase",
+        note="may be 0; 1 is refused: call with `training=True`"),
     "backend.get_session": Refused(_GRAPH, "2.0"),
     "backend.set_session": Refused(_GRAPH, "2.0"),
     "backend.local_conv1d": Refused("use `keras.layers.LocallyConnected1D`"),
@@ -329,6 +336,7 @@ for _module in ("models", "saving"):
         only={"signatures": (None,)},
         note="use `model.export(path)`.",
     )
+CALLS["layers.deserialize"] = Old(convert=old_layer_config)
 CALLS["optimizers.Lion"] = _OPTIMIZER._replace(defaults={"learning_rate": 1e-4})
 _RMSPROP = {"ema_overwrite_frequency": 100}
 CALLS["optimizers.RMSprop"] = _OPTIMIZER._replace(defaults=_RMSPROP)
