@@ -60,7 +60,7 @@ def drop_legacy_format(kwargs: dict[str, Any]) -> None:
 
 
 def old_layer_config(kwargs: dict[str, Any]) -> None:
-    """Take the config of a layer of Keras 2, too, which names no module."""
+    """Take configs of Keras 2, which name no module, too; `use_legacy_format` may be false."""
     drop_legacy_format(kwargs)
     config = kwargs.get("config")
     if isinstance(config, dict) and "class_name" in config and is_old_config(config):
