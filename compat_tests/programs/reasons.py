@@ -171,6 +171,13 @@ _TRAINING: tuple[Reason, ...] = (
         ours=_NUMBERS,
     ),
     Reason(
+        "Targets that do not fit an output raise a ValueError that names both shapes; in Keras"
+        " torch's broadcasting fails.",
+        source=r"(?s)keras\.Model\(\w+, \{.*y = \[",
+        theirs=r"RuntimeError: The size of tensor a \(\d+\) must match",
+        ours=r"ValueError: \w+: arguments `y_true` and `y_pred` must have the same shape",
+    ),
+    Reason(
         "Weights or a mask that do not fit a loss raise a ValueError that names both shapes; in"
         " Keras torch's broadcasting fails.",
         theirs=r"RuntimeError: The (size|expanded size) of (the )?tensor a? ?\(\d+\) must match",
@@ -429,6 +436,13 @@ _DRAWS: tuple[Reason, ...] = (
         source=r"(?s)(layers\.ELU\(|class Custom\().*dtype=keras\.DTypePolicy",
         theirs=r"NotImplementedError: \s*Object (ELU|Custom) was created by passing",
         ours=r"^ran to its end$",
+    ),
+    Reason(
+        "Looking at shapes before training draws nothing; where torch cannot do so without data"
+        " (repeats), Keras runs the model on ones, and recurrent layers draw their masks.",
+        source=r"(?s)(UpSampling\dD|RepeatVector)\(.*(RNN|GRU|LSTM)\((?![^\n]*seed=)[^\n]*dropout=0.*\.fit\(",
+        theirs=_NUMBERS,
+        ours=_NUMBERS,
     ),
     Reason(
         "`RandomElasticTransform` draws all from its seed; Keras on torch draws the shifts of the"

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import torchkeras
 from torchkeras import layers
 from torchkeras.random import set_seed
 
@@ -333,3 +334,12 @@ def test_cuda(name):
     outputs = layer(x.cuda(), mask=mask.cuda())
     for a, b in zip(outputs, expected, strict=True):
         torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-5)
+
+
+def test_fit_draws_no_masks_before_its_first_step():
+    layer = layers.SimpleRNN(2, dropout=0.5, recurrent_dropout=0.5, seed=7)
+    model = torchkeras.Sequential([torchkeras.Input((3, 1)), layer])
+    model.compile("sgd", "mse")
+    model.fit(torch.ones(2, 3, 1), torch.ones(2, 2), verbose=0)
+    (state,) = (v.tolist() for v in layer.variables if "seed" in v.path)
+    assert state == [7, 2]

@@ -336,7 +336,7 @@ class RNN(Layer):
                 cell.get_dropout_mask(inputs)
                 state = states[0] if isinstance(states, (list, tuple)) else states
                 cell.get_recurrent_dropout_mask(state)
-            else:
+            elif not inputs.is_meta:  # inferring shapes draws nothing
                 cell.skip_dropout_masks()
         elif isinstance(cell, StackedRNNCells):
             for inner, state in zip(cell.cells, states, strict=True):

@@ -99,7 +99,7 @@ def _trained(draw: Draw) -> str:
     elif draw.chance(0.2):
         optimizer = "keras.optimizers.SGD(0.01, loss_scale_factor=8.0)"
     jit = ", auto_scale_loss=False" if draw.chance(0.2) else ""
-    metrics = draw.one(["", "", ", metrics=['mae']", ", metrics=['mse', 'cosine_similarity']"])
+    metrics = draw.one(["", "", ", metrics=['mae']", ", metrics=['mse', 'log_cosh']"])
     return assemble(
         _policy(draw),
         source,
