@@ -44,6 +44,8 @@ class Adagrad(Optimizer):
 
     _config_names: ClassVar = ("initial_accumulator_value", "epsilon")
     _slot_names: ClassVar = ("_accumulators",)
+    # Whether epsilon is below the root, or beside it as in `keras2`.
+    _epsilon_inside = True
 
     def __init__(
         self,
@@ -84,8 +86,10 @@ class Adagrad(Optimizer):
     ) -> None:
         (sums,) = group.slots
         torch._foreach_addcmul_(sums, grads, grads)
-        roots = torch._foreach_add(sums, self.epsilon)
+        roots = torch._foreach_add(sums, self.epsilon if self._epsilon_inside else 0.0)
         torch._foreach_sqrt_(roots)
+        if not self._epsilon_inside:
+            torch._foreach_add_(roots, self.epsilon)
         add_ratio_(group.variables, grads, roots, -learning_rate)
 
 

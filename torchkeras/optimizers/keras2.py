@@ -8,16 +8,12 @@ Source: `tf_keras.optimizers.legacy` (rules, names, arguments).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
-
-import torch
 
 from ..registry import builtin
 from . import adagrad, adam_variants, rmsprop
 from .optimizer import LearningRate
-from .plan import Group
-from .rules import Number, add_ratio_, average_squares_
+from .rules import Number
 
 __all__ = ["Adagrad", "Nadam", "RMSprop"]
 
@@ -29,14 +25,7 @@ class Adagrad(adagrad.Adagrad):
     Args: Those of `keras.optimizers.Adagrad`.
     """
 
-    def _update_group(
-        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
-    ) -> None:
-        (sums,) = group.slots
-        torch._foreach_addcmul_(sums, grads, grads)
-        roots = torch._foreach_sqrt(sums)
-        torch._foreach_add_(roots, self.epsilon)
-        add_ratio_(group.variables, grads, roots, -learning_rate)
+    _epsilon_inside = False
 
 
 @builtin("keras.optimizers.legacy.RMSprop")
@@ -46,21 +35,7 @@ class RMSprop(rmsprop.RMSprop):
     Args: Those of `keras.optimizers.RMSprop`.
     """
 
-    def _update_group(
-        self, group: Group, grads: Sequence[torch.Tensor], learning_rate: Number
-    ) -> None:
-        squares, momenta, means = group.slots
-        if momenta:
-            super()._update_group(group, grads, learning_rate)
-            return
-        average_squares_(squares, grads, self.rho)
-        roots = squares
-        if self.centered:
-            torch._foreach_lerp_(means, grads, 1 - self.rho)
-            roots = torch._foreach_addcmul(squares, means, means, value=-1.0)
-        roots = torch._foreach_sqrt(roots)
-        torch._foreach_add_(roots, self.epsilon)
-        add_ratio_(group.variables, grads, roots, -learning_rate)
+    _epsilon_inside = False
 
 
 @builtin("keras.optimizers.legacy.Nadam")

@@ -40,6 +40,8 @@ class RMSprop(Optimizer):
 
     _config_names: ClassVar = ("rho", "momentum", "epsilon", "centered")
     _slot_names: ClassVar = ("_velocities", "_momentums", "_average_gradients")
+    # Whether epsilon is below the root, or beside it as in `keras2`.
+    _epsilon_inside = True
 
     def __init__(
         self,
@@ -89,11 +91,14 @@ class RMSprop(Optimizer):
     ) -> None:
         squares, momenta, means = group.slots
         average_squares_(squares, grads, self.rho)
-        roots = torch._foreach_add(squares, self.epsilon)
+        inside = self._epsilon_inside or bool(momenta)
+        roots = torch._foreach_add(squares, self.epsilon if inside else 0.0)
         if self.centered:
             torch._foreach_lerp_(means, grads, 1 - self.rho)
             torch._foreach_addcmul_(roots, means, means, value=-1.0)
         torch._foreach_sqrt_(roots)
+        if not inside:
+            torch._foreach_add_(roots, self.epsilon)
         if momenta:
             torch._foreach_mul_(momenta, self.momentum)
             add_ratio_(momenta, grads, roots, learning_rate)
