@@ -27,15 +27,7 @@ _KERAS = f"{_LIBRARY}.dropin.keras"
 _TENSORFLOW = f"{_LIBRARY}.dropin.tensorflow"
 _FACES = f"{_LIBRARY}.dropin.keras2.faces"
 # Names of Keras's root package, the longer before the shorter; below them lie its submodules.
-_ROOTS = (
-    "tensorflow.python.keras",
-    "tensorflow.compat.v2.keras",
-    "tensorflow.keras",
-    "tf_keras",
-    "keras._tf_keras.keras",
-    "keras_core",
-    "keras",
-)
+_ROOTS = ("keras._tf_keras.keras", "keras_core", "keras")
 # Those under which there is what only Keras 2 had, too.
 LEGACY_ROOTS = (
     "tensorflow.python.keras",

@@ -69,7 +69,7 @@ class Face(ModuleType):
             )
         if isinstance(entry, Met) and (self._keras_2 or not entry.instead):
             found = find(entry)
-        elif below in MODULES or any(known.startswith(below + ".") for known in NAMES):
+        elif has_face(below):
             return face(self._root, below)
         else:
             found = self._ours(name)

@@ -45,22 +45,20 @@ def _mask(tensors: Any) -> Any:
     return masks[0] if len(masks) == 1 else masks
 
 
-def _input_shape(layer: Layer) -> Any:
-    """The shape of the layer's inputs, with the batch."""
-    if layer._inbound_nodes:
-        return _shape(layer.input)
-    if isinstance(layer, Model) and getattr(layer, "inputs", None):
-        return _shape(layer.inputs)
-    raise AttributeError("The layer has never been called and thus has no defined input shape.")
+def _shape_of(what: str) -> Callable[[Layer], Any]:
+    """Return what gives the shape of a layer's "input" or "output", with the batch."""
 
+    def get(layer: Layer) -> Any:
+        if layer._inbound_nodes:
+            return _shape(getattr(layer, what))
+        if isinstance(layer, Model) and getattr(layer, what + "s", None):
+            return _shape(getattr(layer, what + "s"))
+        raise AttributeError(
+            f"The layer has never been called and thus has no defined {what} shape."
+        )
 
-def _output_shape(layer: Layer) -> Any:
-    """The shape of the layer's outputs, with the batch."""
-    if layer._inbound_nodes:
-        return _shape(layer.output)
-    if isinstance(layer, Model) and getattr(layer, "outputs", None):
-        return _shape(layer.outputs)
-    raise AttributeError("The layer has never been called and thus has no defined output shape.")
+    get.__doc__ = f"The shape of the layer's {what}s, with the batch."
+    return get
 
 
 @wraps
@@ -222,10 +220,10 @@ LAYER: dict[str, Any] = {
     "get_weights": _get_weights,
     "inbound_nodes": HiddenByAttribute(lambda layer: layer._inbound_nodes),
     "input_mask": HiddenByAttribute(lambda layer: _mask(layer.input)),
-    "input_shape": HiddenByAttribute(_input_shape),
+    "input_shape": HiddenByAttribute(_shape_of("input")),
     "outbound_nodes": HiddenByAttribute(lambda layer: layer._outbound_nodes),
     "output_mask": HiddenByAttribute(lambda layer: _mask(layer.output)),
-    "output_shape": HiddenByAttribute(_output_shape),
+    "output_shape": HiddenByAttribute(_shape_of("output")),
     "set_weights": _set_weights,
     "stateful": HiddenByAttribute(lambda layer: False),
     "submodules": HiddenByAttribute(lambda layer: tuple(layer._flatten_layers(include_self=False))),

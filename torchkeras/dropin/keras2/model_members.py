@@ -93,18 +93,23 @@ def _fit_generator(
     )  # fmt: skip
 
 
-def _evaluate_generator(
-    self: Model,
-    generator: Any,
-    steps: int | None = None,
-    callbacks: Any = None,
-    max_queue_size: int = 10,
-    workers: int = 1,
-    use_multiprocessing: bool = False,
-    verbose: Any = 0,
-) -> Any:
-    """Do what `evaluate` does; it takes generators too."""
-    return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+def _of_generator(loop: str) -> Callable[..., Any]:
+    """Return what was a loop's own method for generators."""
+
+    def run(
+        self: Model,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Any:
+        return getattr(self, loop)(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    run.__doc__ = f"Do what `{loop}` does; it takes generators too."
+    return run
 
 
 @wraps
@@ -119,20 +124,6 @@ def _predict(former: Callable[..., Any]) -> Callable[..., Any]:
         return simple(self, x, *args, **kwargs)
 
     return predict
-
-
-def _predict_generator(
-    self: Model,
-    generator: Any,
-    steps: int | None = None,
-    callbacks: Any = None,
-    max_queue_size: int = 10,
-    workers: int = 1,
-    use_multiprocessing: bool = False,
-    verbose: Any = 0,
-) -> Any:
-    """Do what `predict` does; it takes generators too."""
-    return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
 def _predict_proba(self: Model, x: Any, batch_size: int = 32, verbose: Any = 0) -> np.ndarray:
@@ -296,7 +287,7 @@ def _weight_paths(self: Model) -> dict[str, Any]:
 MODEL: dict[str, Any] = {
     "compile": _compile,
     "evaluate": without(*_LOOP, positional=7),
-    "evaluate_generator": _evaluate_generator,
+    "evaluate_generator": _of_generator("evaluate"),
     "fit": without(*_LOOP),
     "fit_generator": _fit_generator,
     "get_weight_paths": _weight_paths,
@@ -304,7 +295,7 @@ MODEL: dict[str, Any] = {
     "metrics_names": property(_names_of_metrics),
     "predict": _predict,
     "predict_classes": _predict_classes,
-    "predict_generator": _predict_generator,
+    "predict_generator": _of_generator("predict"),
     "predict_proba": _predict_proba,
     "reset_states": _reset_states,
     "save": _save,

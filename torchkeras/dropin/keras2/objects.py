@@ -91,22 +91,25 @@ def _refusal(cls: type, name: str, fix: str) -> HiddenByAttribute:
     return HiddenByAttribute(refuse)
 
 
-# What the classes had before, by class and name; empty while nothing is set.
-_FORMER: dict[tuple[Any, ...], Any] = {}
+# What the classes had before, by class, name and whether it is of `WHERE_KERAS_2`; empty while
+# nothing is set.
+_FORMER: dict[tuple[type, str, bool], Any] = {}
 _MISSING = object()
 
 
 def install_objects(keras_2: bool = False) -> None:
     """Set `OBJECTS`; where Keras 2 is meant, also what means something else there."""
-    tables: list[tuple[type, dict[str, Any]]] = []
     if not _FORMER:
-        tables += OBJECTS.items()
+        _set(OBJECTS)
         for cls, names in REFUSED_MEMBERS.items():
             absent = {name: fix for name, fix in names.items() if not hasattr(cls, name)}
-            tables.append((cls, {name: _refusal(cls, name, absent[name]) for name in absent}))
-    if keras_2 and ("Keras 2", Model, "compile") not in _FORMER:
-        tables += WHERE_KERAS_2.items()
-    for cls, table in tables:
+            _set({cls: {name: _refusal(cls, name, absent[name]) for name in absent}})
+    if keras_2 and not any(where_keras_2 for _, _, where_keras_2 in _FORMER):
+        _set(WHERE_KERAS_2, where_keras_2=True)
+
+
+def _set(tables: dict[type, dict[str, Any]], where_keras_2: bool = False) -> None:
+    for cls, table in tables.items():
         for name, value in table.items():
             # Where it is defined: elsewhere a class of the library would seem to override it.
             owner = next((base for base in cls.__mro__ if name in base.__dict__), cls)
@@ -115,14 +118,13 @@ def install_objects(keras_2: bool = False) -> None:
                 value = value(former)
             elif isinstance(value, HiddenByAttribute):
                 value.name = name
-            which = ("Keras 2",) if table in WHERE_KERAS_2.values() else ()
-            _FORMER[(*which, cls, name)] = (owner, former)
+            _FORMER[cls, name, where_keras_2] = (owner, former)
             setattr(owner, name, value)
 
 
 def remove_objects() -> None:
     """Undo `install_objects`."""
-    for (*_, name), (owner, former) in reversed(_FORMER.items()):
+    for (_, name, _), (owner, former) in reversed(_FORMER.items()):
         if former is _MISSING:
             delattr(owner, name)
         else:
