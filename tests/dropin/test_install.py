@@ -16,16 +16,6 @@ from torchkeras import dropin
 
 
 @pytest.fixture
-def installed():
-    """The aliases, for one test; the real packages may be loaded already in this process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        dropin.install()
-    yield
-    dropin.uninstall()
-
-
-@pytest.fixture
 def tf(installed):
     return importlib.import_module("tensorflow")
 

@@ -1,24 +1,16 @@
 """The legacy surface, for one test."""
 
 import importlib
-import warnings
 
 import pytest
-
-from torchkeras import dropin
 
 collect_ignore_glob = ["scripts/*"]  # programs, which `test_scripts.py` runs
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch):
-    """The aliases; the real packages may be loaded already in this process."""
+def aliases(monkeypatch, installed):
+    """Every test here has them, whatever the environment says of Keras 2."""
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        dropin.install()
-    yield
-    dropin.uninstall()
 
 
 @pytest.fixture
