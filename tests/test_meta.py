@@ -1006,12 +1006,15 @@ def model_on_the_cpu():
 
 
 def registered(namespace):
-    """The names of the classes that configs may name under `keras.<namespace>`."""
+    """The names of the classes that configs may name under `keras.<namespace>`.
+
+    Those of the drop-in are left out: they are there once a test has used it.
+    """
     return {
         path.rpartition(".")[2]
         for path, obj in registry.registered_paths()
         if path.startswith(f"keras.{namespace}.") and inspect.isclass(obj)
-        if path == registry._PATHS[obj]
+        if path == registry._PATHS[obj] and not obj.__module__.startswith("torchkeras.dropin.")
     }
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from torchkeras import dropin
+from torchkeras.models import Model
+
 X, Y = np.ones((8, 3), "float32"), np.eye(2, dtype="float32")[[0, 1] * 4]
 
 
@@ -276,3 +279,13 @@ def test_gradients(mixed):
         model_variable=w, variable_name="m", initial_value=np.full(2, 4.0)
     )
     assert slot.tolist() == [4, 4] and "m" in slot.path
+
+
+def test_nothing_is_set_while_nothing_is_replaced():
+    dropin.uninstall()
+    stand_in = importlib.import_module("torchkeras.dropin.tensorflow")
+    assert stand_in.keras.layers.Dense is not None
+    assert not hasattr(Model, "fit_generator")
+    dropin.install("tensorflow")
+    assert importlib.import_module("tensorflow").keras.layers.Dense is not None
+    assert hasattr(Model, "fit_generator")

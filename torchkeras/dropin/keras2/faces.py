@@ -17,6 +17,7 @@ from typing import Any
 
 from ...layers import Layer
 from ...naming import explain, nearest
+from ..finder import FINDER
 from . import calls
 from .names import CALLS, MODULES, NAMES, Met, Refused, find
 from .objects import install_objects, remove_objects
@@ -52,7 +53,6 @@ class Face(ModuleType):
         self.__dict__.update(
             _root=root, _path=path, _module=module, _keras_2=means_keras_2(root), __path__=[]
         )
-        install_objects(self._keras_2)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
@@ -124,16 +124,26 @@ def _exists(module: str) -> bool:
         return False
 
 
-@functools.cache
 def face(root: str, path: str) -> Face:
-    """Return the module `path` of `root`, the same each time."""
+    """Return the module `path` of `root`, the same each time.
+
+    Objects get what they had in Keras 2, unless nothing is replaced: what is set then would stay.
+    """
+    found = _face(root, path)
+    if FINDER.packages:
+        install_objects(found._keras_2)
+    return found
+
+
+@functools.cache
+def _face(root: str, path: str) -> Face:
     return Face(root, path)
 
 
 def forget_faces() -> None:
     """Take away what objects have of Keras 2; all modules are made anew when next imported."""
     remove_objects()
-    face.cache_clear()
+    _face.cache_clear()
     _stand_in.cache_clear()
 
 
