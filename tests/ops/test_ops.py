@@ -464,6 +464,14 @@ def test_rearrange():
         ops.rearrange(x, "a b -> b a")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "product"),
+    [("int8", "int8", "int32"), ("int8", "bool", "int8"), ("int64", "int8", "int64")],
+)
+def test_einsum_of_integers_widens_int8_alone(one, other, product):
+    assert str(ops.einsum("i,i->i", ops.ones(2, one), ops.ones(2, other)).dtype)[6:] == product
+
+
 def test_einsum_takes_the_options_of_numpys():
     a, b = torch.rand(2, 3), torch.rand(3, 4)
     torch.testing.assert_close(ops.einsum("ij,jk->ik", a, b, optimize="greedy"), a @ b)

@@ -171,13 +171,14 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """
     tensors = as_tensors(*operands)
     dtype = tensors[0].dtype
-    if any(x.dtype is not dtype for x in tensors):
+    mixed = any(x.dtype is not dtype for x in tensors)
+    if mixed:
         dtype = joint_dtype(*(x.dtype for x in tensors))
         tensors = tuple(x.to(dtype) for x in tensors)
     try:
         if not dtype.is_floating_point:
             product = functools.partial(torch.einsum, subscripts)
-            return _multiply(product, *tensors, int8_to=torch.int32)
+            return _multiply(product, *tensors, int8_to=None if mixed else torch.int32)
         return torch.einsum(subscripts, *tensors)
     except ValueError as error:  # of the package that orders the products
         raise SizeMismatch(f"einsum: {error}") from error
