@@ -223,7 +223,6 @@ tf.io.encode_base64("ab?>") | tf.io.decode_base64("YWI_Pg")
 # Where other kernels or constants compute: bound by float32 over the sizes at hand.
 LOOSE = (
     "lanczos",
-    "bicubic",
     "yuv",
     "hue",
     "inv(",
@@ -265,7 +264,6 @@ def test_as_tensorflow(expression):
         assert mine.tolist() == other.tolist()
         return
     tolerance = 2e-4 if any(word in expression for word in LOOSE) else 1e-5
-    tolerance = 1e-3 if "bicubic" in expression else tolerance  # its kernel there is a table
     if other.dtype == np.uint8:  # rounding of a half may differ by one
         assert np.abs(mine.astype(int) - other.astype(int)).max() <= 1
     else:

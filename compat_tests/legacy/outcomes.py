@@ -30,7 +30,6 @@ class Outcome:
 
 
 _NO_STATE = "The file has no state of optimizer"
-_NOT_THERE = "torchkeras has no such kernel of TensorFlow's"
 _THEIRS = "tf_keras refuses it itself"
 
 OUTCOMES: tuple[Outcome, ...] = (
@@ -39,12 +38,6 @@ OUTCOMES: tuple[Outcome, ...] = (
         "refused",
         "Could not locate class 'RadialConstraint'",
         "Keras 3 has no such constraint",
-    ),
-    Outcome(
-        "LocallyConnected?D(implementation=[23]) *",
-        "refused",
-        "`implementation=1`",
-        "their kernels are those of a Dense, or only its entries that are not zero",
     ),
     Outcome(
         "MultiHeadAttention(activity_regularizer=*) *",
@@ -57,22 +50,6 @@ OUTCOMES: tuple[Outcome, ...] = (
         "warned",
         "outside of training, images are left as they are",
         "Keras 2 crops the middle, or resizes",
-    ),
-    Outcome("Resizing(interpolation='bicubic') *", "warned", "its curve is PyTorch's", _NOT_THERE),
-    Outcome("UpSampling2D(interpolation='bicubic') *", "warned", "its curve is", _NOT_THERE),
-    *(
-        Outcome(f"{layer}(interpolation='{kernel}') *", "refused", words, _NOT_THERE)
-        for layer, words in (
-            ("Resizing", "Invalid value for argument `interpolation`"),
-            ("UpSampling2D", "unknown `interpolation`"),
-        )
-        for kernel in ("area", "gaussian", "mitchellcubic")
-    ),
-    Outcome(
-        "SeparableConv1D(padding='causal') *",
-        "refused",
-        "Unknown padding mode",
-        "Keras 3 pads so in Conv1D only",
     ),
     Outcome("legacy.*.keras", "warned", _NO_STATE, "tf_keras writes none of them into .keras"),
     Outcome("CategoryEncoding(output_mode='one_hot')", "unwritten", "", _THEIRS),

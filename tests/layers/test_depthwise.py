@@ -56,3 +56,20 @@ def test_errors_name_layer_and_argument():
         layers.SeparableConv2D(-1, 3)
     with pytest.raises(ValueError, match="channels must be known"):
         layers.SeparableConv2D(3, 3).build((None, 4, 4, None))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("strides", "dilation_rate"), [(1, 1), (2, 1), (1, 2)])
+def test_causal_series(strides, dilation_rate, data_format):
+    """As of series with zeros before them, as in Keras 2."""
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
+    given = {"strides": strides, "dilation_rate": dilation_rate, "depth_multiplier": 2}
+    causal = layers.SeparableConv1D(4, 3, padding="causal", data_format=data_format, **given)
+    first = data_format == "channels_first"
+    y = causal(np.moveaxis(x, -1, 1) if first else x).detach().numpy()
+    plain = layers.SeparableConv1D(4, 3, **given)
+    plain.build((2, 7, 3))
+    plain.set_weights(causal.get_weights())
+    expected = plain(np.pad(x, ((0, 0), (2 * dilation_rate, 0), (0, 0)))).detach().numpy()
+    np.testing.assert_allclose(np.moveaxis(y, 1, -1) if first else y, expected, atol=1e-6)
+    assert y.shape == causal.compute_output_shape((2, 3, 7) if first else (2, 7, 3))

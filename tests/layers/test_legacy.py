@@ -109,6 +109,46 @@ def test_random_sizes_want_an_interval(factor):
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("implementation", [2, 3])
+def test_locally_connected_by_a_kernel_between_all(implementation, padding, data_format):
+    """The sums over windows by loops, of weights in the two forms of Keras 2."""
+    first = data_format == "channels_first"
+    size, window, strides, channels, filters = (5, 4), (3, 2), (2, 1), 2, 3
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, *size, channels)).astype("float32")
+    layer = layers.LocallyConnected2D(
+        filters, window, strides, padding, data_format, implementation=implementation
+    )
+    given = np.moveaxis(x, -1, 1) if first else x
+    layer.build(given.shape)
+    bias = random.normal(size=layer.bias.shape).astype("float32")
+    places = bias.shape[:-1]
+    assert places == ((3, 4) if padding == "same" else (2, 3))
+    whole = random.normal(size=(*size, channels, *places, filters)).astype("float32")
+    expected, used = np.zeros((2, *places, filters)) + bias, np.zeros(whole.shape, bool)
+    for place in np.ndindex(*places):
+        starts = [
+            i * step - (k // 2 if padding == "same" else 0)
+            for i, step, k in zip(place, strides, window, strict=True)
+        ]
+        for pixel in np.ndindex(*size):
+            distances = zip(pixel, starts, window, strict=True)
+            if all(0 <= at - start < k for at, start, k in distances):
+                product = x[(slice(None), *pixel)] @ whole[(*pixel, slice(None), *place)]
+                expected[(slice(None), *place)] += product
+                used[(*pixel, slice(None), *place)] = True
+    order = (2, 0, 1, 5, 3, 4) if first else range(6)
+    kernel, used = whole.transpose(order), used.transpose(order)
+    if implementation == 3:
+        kernel = kernel.reshape(size[0] * size[1] * channels, -1).T[used.reshape(40, -1).T]
+    layer.set_weights([kernel, bias])
+    y = layer(given).detach().numpy()
+    assert y.shape == layer.compute_output_shape(given.shape)
+    np.testing.assert_allclose(np.moveaxis(y, 1, -1) if first else y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("rank", [1, 2])
 def test_locally_connected(rank, data_format):
     """A window's product with the kernel of its own place, by hand."""
@@ -130,7 +170,9 @@ def test_locally_connected(rank, data_format):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
-    with pytest.raises(NotImplementedError, match="implementation=3"):
-        type(layer)(2, 3, implementation=3)
+    with pytest.raises(ValueError, match="implementation=4"):
+        type(layer)(2, 3, implementation=4)
+    with pytest.raises(ValueError, match="padding='same'"):
+        type(layer)(2, 3, padding="same")
     with pytest.raises(ValueError, match="sizes of its input must be known"):
         type(layer)(2, 3).build((None,) * (rank + 1) + (3,))

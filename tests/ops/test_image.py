@@ -178,13 +178,61 @@ def test_sizes_that_are_not_known():
     assert image.crop_images(x, 1, 1, 1, 1).shape == (None, None, None, 3)
 
 
+# By TensorFlow 2.21: `tf.image.resize` of the squares of 0 to 4 to 3 and 7 pixels, plain, and of 3
+# smoothed.
+RESIZED = {
+    "keras2_bicubic": (
+        [0.17221, 4.0, 14.2436],
+        [-0.05816, 0.35997, 1.65414, 4.0, 7.36508, 12.41668, 16.40713],
+        [0.16923, 4.19535, 13.33846],
+    ),
+    "area": ([0.4, 4.4, 13.2], [0.0, 0.6, 1.6, 4.0, 8.0, 11.79999, 16.0], None),
+    "gaussian": (
+        [0.33924, 4.21301, 13.62529],
+        [0.071, 0.61801, 1.83811, 4.21301, 7.75999, 11.89353, 15.503],
+        [0.71024, 4.68204, 12.2417],
+    ),
+    "mitchellcubic": (
+        [0.24701, 4.11111, 13.92032],
+        [0.0, 0.45435, 1.76417, 4.11111, 7.47846, 12.25632, 16.0],
+        [0.40955, 4.42768, 12.81313],
+    ),
+    "lanczos5": (
+        [0.01656, 4.0, 14.48455],
+        [-0.00351, 0.13595, 2.07126, 4.0, 6.48448, 12.89858, 16.46972],
+        [0.1804, 3.91359, 13.58405],
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", RESIZED)
+def test_resized_as_by_tensorflow(mode):
+    x = (torch.arange(5.0) ** 2).reshape(1, 1, 5, 1)
+    smaller, larger, smoothed = RESIZED[mode]
+    for size, antialias, expected in ((3, False, smaller), (7, False, larger), (3, True, smoothed)):
+        if expected is not None:
+            for images, sides in ((x, (1, size)), (x.transpose(1, 2), (size, 1))):
+                found = image.resize(images, sides, mode, antialias)
+                np.testing.assert_allclose(found.flatten(), expected, atol=2e-5)
+
+
+def test_smoothing_to_one_column():
+    """torch's own kernel fills the column with its first value."""
+    x = torch.tensor(noise(2, 5, 4, 3))
+    for mode, method in (("bilinear", "linear"), ("bicubic", "cubic")):
+        expected = image.scale_and_translate(
+            x, (2, 3, 1, 3), [3 / 5, 1 / 4], [0.0, 0.0], (1, 2), method
+        )
+        np.testing.assert_allclose(image.resize(x, (3, 1), mode, True), expected, atol=1e-5)
+
+
 IMAGE, BATCH = np.zeros((4, 4, 3), "float32"), np.zeros((2, 4, 4, 3), "float32")
 CORNERS = np.float32([[0, 0], [3, 0], [0, 3], [3, 3]])
 REFUSED = {
     "rank": (lambda: image.resize(IMAGE[0], (2, 2)), ValueError, "images.shape=(4, 3)"),
     "size": (lambda: image.resize(IMAGE, (2,)), ValueError, "size=(2,)"),
     "negative": (lambda: image.resize(IMAGE, (2, -1)), ValueError, "size=(2, -1)"),
-    "mode": (lambda: image.resize(IMAGE, (2, 2), "area"), ValueError, "interpolation='area'"),
+    "mode": (lambda: image.resize(IMAGE, (2, 2), "box"), ValueError, "interpolation='box'"),
     "fill": (lambda: image.resize(IMAGE, (2, 2), fill_mode="wrap"), ValueError, "'wrap'"),
     "channels": (lambda: image.rgb_to_hsv(IMAGE[..., :2]), ValueError, "with 2 channels"),
     "integers": (lambda: image.hsv_to_rgb(IMAGE.astype(int)), ValueError, "float dtype"),

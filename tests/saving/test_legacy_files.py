@@ -420,14 +420,24 @@ def test_a_state_that_does_not_fit_starts_afresh():
     [
         ("MultiHeadAttention", {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2"}),
         ("RandomCrop", {"height": 2, "width": 3}),
-        ("Resizing", {"height": 2, "width": 3, "interpolation": "bicubic"}),
-        ("UpSampling2D", {"interpolation": "bicubic"}),
     ],
 )
 def test_changes_of_meaning_are_told(name, inner):
     with pytest.warns(UserWarning, match=f"'a' .{name}, .*since Keras 3"):
         assert layer(name, {"name": "a", **inner}) == {"name": "a", **inner}
     layer("Resizing", {"height": 2, "width": 3, "interpolation": "bilinear"})  # without a word
+
+
+@pytest.mark.parametrize("name", ["Resizing", "UpSampling2D"])
+def test_bicubic_is_the_curve_of_keras_2(name):
+    sizes = {"height": 2, "width": 3} if name == "Resizing" else {"size": (2, 3)}
+    inner = layer(name, {"name": "a", **sizes, "interpolation": "bicubic"})
+    assert inner["interpolation"] == "keras2_bicubic"
+    made = getattr(keras.layers, name)(**inner)
+    assert type(made).from_config(made.get_config()).interpolation == "keras2_bicubic"
+    x = np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32")
+    today = getattr(keras.layers, name)(**{**inner, "interpolation": "bicubic"})
+    assert np.abs(np.asarray(made(x)) - np.asarray(today(x))).max() > 1e-2
 
 
 @pytest.mark.parametrize("name", ["Dense", "Conv1D", "LSTM", "GRU", "ConvLSTM1D"])

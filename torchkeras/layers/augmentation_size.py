@@ -55,7 +55,8 @@ class Resizing(_Sizing):
 
     Args:
         height, width: Of the result.
-        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`.
+        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`; or, as in
+            Keras 2, `area`, `gaussian`, `mitchellcubic` or `keras2_bicubic`.
         crop_to_aspect_ratio: Whether to cut off what does not fit the new shape.
         pad_to_aspect_ratio: Whether to fill up what is missing for it.
         fill_mode: How; only `constant`.

@@ -37,8 +37,8 @@ Size = int | Sequence[int]
 class _Depthwise(SpatialLayer):
     """What both families do to each channel by itself."""
 
-    def _set_up_windows(self, rank: int, *arguments: Any) -> None:
-        super()._set_up_windows(rank, *arguments)
+    def _set_up_windows(self, rank: int, *arguments: Any, **options: Any) -> None:
+        super()._set_up_windows(rank, *arguments, **options)
         self._depthwise_axes = (rank, rank + 1, *range(rank))
 
     def _add_depthwise_kernel(self, channels: int, name: str) -> Variable:
@@ -152,7 +152,8 @@ class BaseSeparableConv(_Depthwise):
         filters: Number of output channels.
         kernel_size: Window size, one integer or one per axis.
         strides: Step between windows, one integer or one per axis.
-        padding: "valid" (none) or "same" (output has `ceil(size / stride)` steps).
+        padding: "valid" (none) or "same" (output has `ceil(size / stride)` steps); of series also
+            "causal" (zeros before them only), as in Keras 2.
         data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
         dilation_rate: Step between the elements of a window.
         activation: Function, name or layer applied to the result; `None` for none.
@@ -210,7 +211,8 @@ class BaseSeparableConv(_Depthwise):
             self, "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint
         )
         keep_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
-        self._set_up_windows(rank, kernel_size, strides, padding, data_format, dilation_rate)
+        windows = (kernel_size, strides, padding, data_format, dilation_rate)
+        self._set_up_windows(rank, *windows, allow_causal=rank == 1)
         self._check_positive("depth_multiplier")
         self._check_positive("filters")
 

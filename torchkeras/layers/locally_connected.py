@@ -11,7 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import standardize_data_format
@@ -47,13 +49,13 @@ class _LocallyConnected(KernelLayer):
         self.data_format = standardize_data_format(data_format)
         self.use_bias = use_bias
         self.implementation = implementation
-        if self.padding != "valid" or implementation != 1:
-            raise NotImplementedError(
+        if implementation not in (1, 2, 3) or (implementation == 1 and self.padding != "valid"):
+            raise ValueError(
                 explain(
-                    f"{type(self).__name__} '{self.name}': only `padding='valid'` and"
-                    " `implementation=1` exist; the others keep their weights in another form.",
+                    f"{type(self).__name__} '{self.name}': the `implementation` must be 1, 2 or 3,"
+                    " of which 1 takes `padding='valid'` only.",
                     given=f"padding={padding!r}, implementation={implementation}",
-                    fix="save the model anew with `implementation=1`, and pad with a layer before.",
+                    fix="pass `implementation=2`, or pad with a layer before.",
                 )
             )
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -71,34 +73,99 @@ class _LocallyConnected(KernelLayer):
                     fix="give the model's `Input` its whole shape.",
                 )
             )
-        window = math.prod(self.kernel_size) * channels
-        self.kernel = self._add_kernel((math.prod(places), window, filters))
+        if self.implementation == 1:
+            window = math.prod(self.kernel_size) * channels
+            self.kernel = self._add_kernel((math.prod(places), window, filters))
+        else:
+            self._build_whole(self._places_last(input_shape)[:-1], places, channels)
         self.bias = self._add_bias((*places, filters)) if self.use_bias else None
         self.built = True
 
+    def _build_whole(self, sizes: Sequence[int], places: Sequence[int], channels: int) -> None:
+        """Make a kernel between input and output, and note where it has the weights of windows.
+
+        Of 2 it is `(*input, *output)`, most of which does not count; of 3 it is a list of what
+        does, ordered by the output, then the input.
+        """
+        pixel, within = np.zeros((), int), np.ones((), bool)
+        for size, count, window, stride in zip(
+            sizes, places, self.kernel_size, self.strides, strict=True
+        ):
+            # Keras 2 centres its windows at multiples of the stride, unlike other layers.
+            before = window // 2 if self.padding == "same" else 0
+            steps = np.arange(count)[:, None] * stride - before + np.arange(window)
+            pixel = pixel[..., None, None] * size + steps
+            within = within[..., None, None] & (steps >= 0) & (steps < size)
+        turn = (*range(0, 2 * self.rank, 2), *range(1, 2 * self.rank, 2))
+        pixel, within = (
+            x.transpose(turn).reshape(math.prod(places), -1) for x in (pixel, within)
+        )  # (L, k)
+        inside, outside = math.prod(sizes) * channels, math.prod(places) * self.filters
+        place, channel = np.arange(len(pixel))[:, None, None], np.arange(channels)
+        if self.data_format == "channels_first":
+            shape = (channels, *sizes, self.filters, *places)
+            ins = channel[:, None] * math.prod(sizes) + pixel[:, None]  # (L, C, k)
+            outs = np.arange(self.filters) * len(pixel) + place
+            within = np.broadcast_to(within[:, None], ins.shape)
+        else:
+            shape = (*sizes, channels, *places, self.filters)
+            ins = pixel[..., None] * channels + channel  # (L, k, C)
+            outs = place * self.filters + np.arange(self.filters)
+            within = np.broadcast_to(within[..., None], ins.shape)
+        ins, within = (x.reshape(len(pixel), -1, 1) for x in (ins, within))
+        if self.implementation == 2:
+            self.kernel = self._add_kernel(shape)
+            index = ins * outside + outs
+        else:
+            index = outs * inside + ins
+            used = np.sort(index[np.broadcast_to(within, index.shape)])
+            self.kernel = self._add_kernel((len(used),))
+            index = np.searchsorted(used, index)
+        # Beyond the border is the zero that `call` puts behind the kernel.
+        index = np.where(within, index, math.prod(self.kernel.shape))
+        index = torch.from_numpy(index).to(self.kernel.device)
+        self.register_buffer("_index", index, persistent=False)
+
     def call(self, inputs: Tensor) -> Tensor:
         """Return the products of each window with its own kernel."""
-        axes = range(1, self.rank + 1)
+        kernel = self.kernel
+        if self.implementation != 1:
+            kernel = F.pad(kernel.flatten(), (0, 1))[self._index]
         last = self.data_format == "channels_last"
-        windows = inputs
-        for axis, size, stride in zip(axes, self.kernel_size, self.strides, strict=True):
-            windows = windows.unfold(axis if last else axis + 1, size, stride)
+        windows = inputs if self.padding == "valid" else self._padded(inputs)
+        for axis, (size, stride) in enumerate(
+            zip(self.kernel_size, self.strides, strict=True), 1 if last else 2
+        ):
+            windows = windows.unfold(axis, size, stride)
         places = windows.shape[1:-1][: self.rank] if last else windows.shape[2 : self.rank + 2]
         if last:  # (B, L..., C, k...): the kernel counts windows' places before channels
             windows = windows.movedim(self.rank + 1, -1).flatten(1, self.rank)
         else:
             windows = windows.movedim(1, self.rank + 1).flatten(1, self.rank)
-        y = torch.einsum("blk,lkf->blf", windows.flatten(2), self.kernel)
+        y = torch.einsum("blk,lkf->blf", windows.flatten(2), kernel)
         y = y.unflatten(1, places)
         if self.bias is not None:
             y = y + self.bias
         return self.activation(y if last else y.movedim(-1, 1))
 
+    def _padded(self, inputs: Tensor) -> Tensor:
+        """Add what the first and last windows of `padding="same"` reach beyond the border."""
+        last = self.data_format == "channels_last"
+        pads = [0, 0] if last else []
+        sizes = inputs.shape[1:-1] if last else inputs.shape[2:]
+        for size, window, stride in reversed(
+            list(zip(sizes, self.kernel_size, self.strides, strict=True))
+        ):
+            before = window // 2
+            end = (-(-size // stride) - 1) * stride - before + window
+            pads += [before, max(end - size, 0)]
+        return F.pad(inputs, pads)
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the batch, the places and the filters."""
         sizes = self._places_last(input_shape)[:-1]
         places = [
-            None if n is None else (n - k) // s + 1
+            None if n is None else -(-n // s) if self.padding == "same" else (n - k) // s + 1
             for n, k, s in zip(sizes, self.kernel_size, self.strides, strict=True)
         ]
         if self.data_format == "channels_last":
@@ -119,15 +186,17 @@ class LocallyConnected1D(_LocallyConnected):
         filters: Channels of the output.
         kernel_size: Steps of a window.
         strides: Steps between windows.
-        padding: "valid" only.
+        padding: "valid", or "same" unless `implementation` is 1.
         data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
         activation, use_bias: As in `Conv1D`.
-        implementation: 1 only, which is Keras 2's default.
+        implementation: What the kernel is: 1, one of each place, `(L, k * C, F)`; 2, one between
+            all of the input and all of the output, of which what is not connected does not count;
+            3, those of its elements that count.
         kwargs: Initializers, regularizers and constraints of `kernel` and `bias`, and arguments of
             `Layer`.
     Shapes: inputs `(B, steps, C)`; result `(B, L, filters)`.
     Raises:
-        NotImplementedError: Another `padding` or `implementation`.
+        ValueError: Another `implementation`, or `padding="same"` with 1.
 
     Example:
         >>> LocallyConnected1D(2, 3)(torch.ones(1, 5, 4)).shape
@@ -145,15 +214,17 @@ class LocallyConnected2D(_LocallyConnected):
         filters: Channels of the output.
         kernel_size: Rows and columns of a window.
         strides: Rows and columns between windows.
-        padding: "valid" only.
+        padding: "valid", or "same" unless `implementation` is 1.
         data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
         activation, use_bias: As in `Conv2D`.
-        implementation: 1 only, which is Keras 2's default.
+        implementation: What the kernel is: 1, one of each place, `(L, k * C, F)`; 2, one between
+            all of the input and all of the output, of which what is not connected does not count;
+            3, those of its elements that count.
         kwargs: Initializers, regularizers and constraints of `kernel` and `bias`, and arguments of
             `Layer`.
     Shapes: inputs `(B, rows, columns, C)`; result `(B, rows', columns', filters)`.
     Raises:
-        NotImplementedError: Another `padding` or `implementation`.
+        ValueError: Another `implementation`, or `padding="same"` with 1.
 
     Example:
         >>> LocallyConnected2D(2, 3)(torch.ones(1, 5, 4, 3)).shape

@@ -604,6 +604,7 @@ class UpSampling1D(_UpSampling):
 
 
 _MODES = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+_MODES += ("area", "gaussian", "mitchellcubic", "keras2_bicubic")  # of Keras 2
 
 
 @builtin("keras.layers.UpSampling2D")
@@ -613,7 +614,8 @@ class UpSampling2D(_UpSampling):
     Args:
         size: Factors of height and width.
         data_format: "channels_last" or "channels_first". Default: `config.image_data_format()`.
-        interpolation: "nearest" (repetition), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        interpolation: "nearest" (repetition), "bilinear", "bicubic", "lanczos3" or "lanczos5"; or,
+            as in Keras 2, "area", "gaussian", "mitchellcubic" or "keras2_bicubic".
         kwargs: Arguments of `Layer`.
     Shapes:
         inputs: `(B, H, W, C)` or `(B, C, H, W)`. Result: larger images.

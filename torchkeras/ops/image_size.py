@@ -26,14 +26,9 @@ __all__ = [
     "scale_and_translate",
 ]
 
-# torch's names of the interpolations that it has a kernel for.
-_MODES = {
-    "bilinear": "bilinear",
-    "nearest": "nearest-exact",
-    "bicubic": "bicubic",
-    "lanczos3": None,
-    "lanczos5": None,
-}
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+# What Keras 2 and TensorFlow have besides; their `bicubic` is another curve than PyTorch's.
+_FURTHER = ("area", "gaussian", "mitchellcubic", "keras2_bicubic")
 
 
 @op(path=IMAGE_PATH + "Resize")
@@ -53,7 +48,8 @@ def resize(
     Args:
         images: One image or a batch.
         size: Height and width of the result.
-        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`.
+        interpolation: `nearest`, `bilinear`, `bicubic`, `lanczos3` or `lanczos5`; or, as in
+            TensorFlow and Keras 2, `area`, `gaussian`, `mitchellcubic` or `keras2_bicubic`.
         antialias: Whether to smooth before making smaller.
         crop_to_aspect_ratio: Whether to cut off what does not fit the new shape.
         pad_to_aspect_ratio: Whether to fill up what is missing for it.
@@ -64,6 +60,8 @@ def resize(
     Raises:
         ValueError: An argument is not one of those, or both ratios are asked for.
 
+    Source: `tf.image.resize`; Keys 1981, with a = -0.5 (`keras2_bicubic`).
+
     Example:
         >>> resize(torch.ones(2, 2, 3), (4, 6)).shape
         torch.Size([4, 6, 3])
@@ -73,7 +71,7 @@ def resize(
         raise ValueError(f"Expected `size` to be a tuple of 2 integers. Received: size={size}")
     if min(size) <= 0:
         raise ValueError(f"`size` must have positive height and width. Received: size={size}")
-    check_choice("interpolation", interpolation, _MODES)
+    check_choice("interpolation", interpolation, (*_INTERPOLATIONS, *_FURTHER))
     check_choice("fill_mode", fill_mode, ["constant"])
     if pad_to_aspect_ratio and crop_to_aspect_ratio:
         raise ValueError(
@@ -93,14 +91,35 @@ def resize(
 
 def _resized(x: Tensor, size: tuple[int, ...], interpolation: str, antialias: bool) -> Tensor:
     if interpolation == "nearest":
-        return F.interpolate(x, size, mode=_MODES[interpolation])
-    if _MODES[interpolation] is None:
-        for axis, (old, new) in zip((2, 3), zip(x.shape[2:], size, strict=True), strict=True):
-            ratio = torch.full((), new / old, dtype=x.dtype, device=x.device)
-            x = _resampled(x, axis, new, ratio, torch.zeros_like(ratio), interpolation, antialias)
-        return x
-    mode = _MODES[interpolation]
-    return F.interpolate(x, size, mode=mode, align_corners=False, antialias=antialias)
+        return F.interpolate(x, size, mode="nearest-exact")
+    # torch's smoothing kernels (2.13) fill a result of one column with the value of its first row.
+    faulty = antialias and size[1] == 1
+    if interpolation in ("bilinear", "bicubic") and not faulty:
+        mode = interpolation
+        return F.interpolate(x, size, mode=mode, align_corners=False, antialias=antialias)
+    for axis, (old, new) in zip((2, 3), zip(x.shape[2:], size, strict=True), strict=True):
+        weights = _resize_weights(old, new, interpolation, antialias, x)
+        x = torch.tensordot(x, weights.to(x.dtype), ([axis], [0])).movedim(-1, axis)
+    return x
+
+
+def _resize_weights(
+    old: int, new: int, interpolation: str, antialias: bool, like: Tensor
+) -> Tensor:
+    """Return how much of each of `old` pixels is in each of `new` ones, `(old, new)`."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    ratio = torch.full((), new / old, dtype=dtype, device=like.device)
+    pixels = torch.arange(old, dtype=dtype, device=like.device)[:, None]
+    if interpolation == "area":  # how far the two overlap
+        left = torch.arange(new, dtype=dtype, device=like.device) / ratio
+        overlap = torch.minimum(pixels + 1, left + 1 / ratio) - torch.maximum(pixels, left)
+        return overlap.clamp(min=0) * ratio
+    # TensorFlow's cubic curve has a = -0.5, and is a table of 1024 steps a pixel unless it smooths.
+    if interpolation == "keras2_bicubic" and not antialias:
+        place = (torch.arange(new, dtype=dtype, device=like.device) + 0.5) / ratio - 0.5
+        weights = _keys((torch.round(place * 1024) / 1024 - pixels).abs())
+        return weights / weights.sum(0, keepdim=True)
+    return _scale_weights(old, new, ratio, torch.zeros_like(ratio), interpolation, antialias)
 
 
 def _cropped(x: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -371,6 +390,16 @@ def _lanczos(x: Tensor, radius: int) -> Tensor:
     return torch.where(x > radius, 0.0, torch.where(x > 1e-3, window, 1.0))
 
 
+def _gaussian(x: Tensor) -> Tensor:
+    return torch.where(x < 1.5, torch.exp(-2.0 * x * x), 0.0)
+
+
+def _mitchell(x: Tensor) -> Tensor:
+    near = (7 / 6 * x - 2.0) * x * x + 8 / 9
+    far = ((-7 / 18 * x + 2.0) * x - 10 / 3) * x + 16 / 9
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, 0.0))
+
+
 # Weight of a sample at a distance from it.
 _KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     **dict.fromkeys(("linear", "bilinear", "trilinear", "triangle"), _triangle),
@@ -378,6 +407,7 @@ _KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     "lanczos3": functools.partial(_lanczos, radius=3),
     "lanczos5": functools.partial(_lanczos, radius=5),
 }
+_FURTHER_KERNELS = {"gaussian": _gaussian, "mitchellcubic": _mitchell, "keras2_bicubic": _keys}
 
 
 @op(path=IMAGE_PATH + "ScaleAndTranslate")
@@ -436,16 +466,22 @@ def _resampled(
     x: Tensor, axis: int, size: int, scale: Tensor, shift: Tensor, method: str, antialias: bool
 ) -> Tensor:
     """Scale and move one axis, which gets another size; `scale` and `shift` are scalars."""
-    old = x.shape[axis]
+    weights = _scale_weights(x.shape[axis], size, scale, shift, method, antialias)
+    return torch.tensordot(x, weights.to(x.dtype), ([axis], [0])).movedim(-1, axis)
+
+
+def _scale_weights(
+    old: int, size: int, scale: Tensor, shift: Tensor, method: str, antialias: bool
+) -> Tensor:
+    """Return how much of each of `old` pixels is in each of `size` ones, `(old, size)`."""
     inverse = 1.0 / scale
-    place = torch.arange(size, dtype=inverse.dtype, device=x.device) + 0.5
+    place = torch.arange(size, dtype=inverse.dtype, device=scale.device) + 0.5
     place = place * inverse - shift * inverse - 0.5
-    distance = (place - torch.arange(old, dtype=place.dtype, device=x.device)[:, None]).abs()
+    distance = (place - torch.arange(old, dtype=place.dtype, device=place.device)[:, None]).abs()
     if antialias:
         distance = distance / inverse.clamp(min=1.0)
-    weights = _KERNELS[method](distance)
+    weights = (_KERNELS.get(method) or _FURTHER_KERNELS[method])(distance)
     total = weights.sum(0, keepdim=True)
     covered = total.abs() > 1000.0 * torch.finfo(torch.float32).eps
     weights = torch.where(covered, weights / torch.where(covered, total, 1.0), 0.0)
-    weights = torch.where((place >= -0.5) & (place <= old - 0.5), weights, 0.0)
-    return torch.tensordot(x, weights.to(x.dtype), ([axis], [0])).movedim(-1, axis)
+    return torch.where((place >= -0.5) & (place <= old - 0.5), weights, 0.0)

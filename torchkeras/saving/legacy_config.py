@@ -60,18 +60,11 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
 
 # What means something else today and has no translation: the argument, its values if not any, and
 # what has changed.
-_CUBIC = (
-    "interpolation",
-    ("bicubic",),
-    "its curve is PyTorch's (a = -0.75), not TensorFlow's (-0.5)",
-)
 _CHANGED: dict[str, tuple[tuple[str, tuple[Any, ...], str], ...]] = {
     "MultiHeadAttention": (
         ("activity_regularizer", (), "the penalty holds for the projections inside as well"),
     ),
     "RandomCrop": (("height", (), "outside of training, images are left as they are"),),
-    "Resizing": (_CUBIC,),
-    "UpSampling2D": (_CUBIC,),
 }
 
 # Layers that ran on cuDNN only: what they are today, with what they did not let choose.
@@ -376,6 +369,8 @@ class _Modernizer:
         for key in ("activation", "recurrent_activation"):
             if inner.get(key) == "hard_sigmoid" and not self._is_custom("hard_sigmoid"):
                 inner[key] = "keras2_hard_sigmoid"
+        if isinstance(how := inner.get("interpolation"), str):  # in any case, until Keras 3
+            inner["interpolation"] = "keras2_bicubic" if how.lower() == "bicubic" else how.lower()
         for argument, values, change in _CHANGED.get(name, ()):
             value = inner.get(argument)
             if value in values or (value and not values):

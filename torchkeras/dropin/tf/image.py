@@ -14,7 +14,6 @@ import torch.nn.functional as F
 import torchkeras.ops as ops  # `from ... import ops` would import the package's root as well
 
 from ...dtypes import to_torch
-from ...naming import explain
 from . import random
 from .arrays import ints
 from .tables import named
@@ -51,10 +50,6 @@ def _resize(
     if preserve_aspect_ratio:
         scale = min(height / x.shape[-3], width / x.shape[-2])
         height, width = (max(1, round(scale * n)) for n in x.shape[-3:-1])
-    if method in (ResizeMethod.GAUSSIAN, ResizeMethod.MITCHELLCUBIC):
-        raise NotImplementedError(
-            explain(f"tf.image.resize: method {method!r} is not provided.", fix="use 'bicubic'.")
-        )
     if not isinstance(x, torch.Tensor):
         return ops.image.resize(x, (height, width), method, antialias)
     planes = x.movedim(-1, -3)
@@ -66,35 +61,16 @@ def _resize(
         )
         return x.index_select(-3, rows).index_select(-2, columns)
     batch = batch if batch.is_floating_point() else batch.float()
-    if method == ResizeMethod.AREA:
-        made = F.interpolate(batch, (height, width), mode="area")
-    elif method == ResizeMethod.BILINEAR:
-        made = F.interpolate(
-            batch, (height, width), mode="bilinear", align_corners=False, antialias=antialias
-        )
-    else:
-        channels_last = batch.movedim(-3, -1)
-        made = _resampled(channels_last, (height, width), method, antialias).movedim(-1, -3)
+    # PyTorch's cubic curve is another one.
+    method = "keras2_bicubic" if method == ResizeMethod.BICUBIC else method
+    how = {"antialias": antialias, "data_format": "channels_first"}
+    made = ops.image.resize(batch, (height, width), method, **how)
     return made.reshape(*planes.shape[:-2], height, width).movedim(-3, -1)
 
 
 def _nearest(old: int, new: int, device: torch.device) -> torch.Tensor:
     places = (torch.arange(new, device=device) + 0.5) * (old / new)
     return places.floor().long().clamp_max(old - 1)
-
-
-def _resampled(x: torch.Tensor, size: tuple[int, int], method: str, antialias: bool) -> Any:
-    """Cubic (Keys) and Lanczos kernels, normalized at the borders."""
-    ratios = [new / old for new, old in zip(size, x.shape[-3:-1], strict=True)]
-    return ops.image.scale_and_translate(
-        x,
-        (x.shape[0], *size, x.shape[-1]),
-        torch.tensor(ratios, device=x.device),
-        torch.zeros(2, device=x.device),
-        (1, 2),
-        {"bicubic": "cubic"}.get(method, method),
-        antialias,
-    )
 
 
 def _convert(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Any:

@@ -216,13 +216,21 @@ def _cropping(writer: ClassWriter, layer: Any, x: Value) -> Value:
     return writer.emit(f"{x}[:, :, {', '.join(cuts)}]", x, shape=shape)
 
 
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "keras2_bicubic")
+
+
 @translates(_UpSampling)
 def _upsampling(writer: ClassWriter, layer: Any, x: Value) -> Value:
     shape = layer.compute_output_shape(x.shape)
     mode = getattr(layer, "interpolation", "nearest")
-    if mode.startswith("lanczos"):
+    if mode not in _INTERPOLATIONS:
         raise refuse(layer, f"PyTorch has no interpolation {mode!r}", "use 'bicubic'.")
     x = writer.to(x, channels_layout(layer.data_format))
+    if mode == "keras2_bicubic":
+        name, axes = writer.helper(helpers.resize_cubic), (2, 3)
+        sides = zip(axes, layer.size, strict=True)
+        size = ", ".join(f"{x}.shape[{axis}] * {factor}" for axis, factor in sides)
+        return writer.emit(f"{name}({x}, ({size}))", x, shape=shape)
     text = numbers(layer._factors)
     if mode != "nearest":
         extra = f', mode="{mode}", align_corners=False'
@@ -287,7 +295,7 @@ def _alpha_dropout(writer: ClassWriter, layer: Any, x: Value) -> Value:
 def _resizing(writer: ClassWriter, layer: Any, x: Value) -> Value:
     shape = layer.compute_output_shape(x.shape)
     mode = layer.interpolation
-    if mode.startswith("lanczos"):
+    if mode not in _INTERPOLATIONS:
         raise refuse(layer, f"PyTorch has no interpolation {mode!r}", "use 'bicubic'.")
     x = writer.to(floating(writer, layer, x), channels_layout(layer.data_format))
     size = spelled((layer.height, layer.width))
@@ -296,8 +304,12 @@ def _resizing(writer: ClassWriter, layer: Any, x: Value) -> Value:
         crop = bool(layer.crop_to_aspect_ratio)
         fill = "" if crop or not layer.fill_value else f", value={spelled(layer.fill_value)}"
         x = writer.emit(f"{name}({x}, {size}, crop={crop}{fill})", x)
+    if mode == "keras2_bicubic" and not layer.antialias:
+        name = writer.helper(helpers.resize_cubic)
+        return writer.emit(f"{name}({x}, {size})", x, shape=shape)
     extra = "" if mode == "nearest" else ", align_corners=False"
-    mode = "nearest-exact" if mode == "nearest" else mode
+    # Smoothing, torch's curve is the same.
+    mode = {"nearest": "nearest-exact", "keras2_bicubic": "bicubic"}.get(mode, mode)
     extra += ", antialias=True" if layer.antialias and extra else ""
     return writer.emit(f'F.interpolate({x}, {size}, mode="{mode}"{extra})', x, shape=shape)
 

@@ -29,6 +29,7 @@ __all__ = [
     "masked_mean",
     "normalize_over",
     "pad_same",
+    "resize_cubic",
     "resize_to_aspect",
     "run_masked",
     "source_of",
@@ -79,6 +80,20 @@ def resize_to_aspect(x, size, crop, value=0.0):
         return x[:, :, top : top + rows, left : left + columns]
     top, left = (max(height, wanted[0]) - height) // 2, (max(width, wanted[1]) - width) // 2
     return F.pad(x, (left, left, top, top), value=value)
+
+
+def resize_cubic(x, size):
+    """Resize by cubic curves with a = -0.5, in steps of 1/1024 pixel, as TensorFlow does."""
+    for axis, new in zip((2, 3), size, strict=True):
+        old = x.shape[axis]
+        place = (torch.arange(new, device=x.device) + 0.5) * (old / new) - 0.5
+        place = torch.round(place * 1024) / 1024
+        d = (place - torch.arange(old, device=x.device)[:, None]).abs()
+        near, far = (1.5 * d - 2.5) * d * d + 1, ((-0.5 * d + 2.5) * d - 4) * d + 2
+        weights = torch.where(d < 1, near, torch.where(d < 2, far, 0.0))
+        weights = (weights / weights.sum(0)).to(x.dtype)
+        x = torch.tensordot(x, weights, ([axis], [0])).movedim(-1, axis)
+    return x
 
 
 def center_crop(x, size):
