@@ -214,8 +214,8 @@ def sigmoid(x):
 
 
 def test_keras_1_layers():
-    """Names of arguments, Theano's kernels, and the LSTM's twelve weights."""
-    kernel = RNG.normal(size=(2, 1, 2, 2)).astype("f")  # out, in, rows, columns
+    """Names of arguments, and the LSTM's twelve weights."""
+    kernel = RNG.normal(size=(2, 2, 1, 2)).astype("f")
     bias = RNG.normal(size=2).astype("f")
     gates = [
         RNG.normal(size=shape).astype("f") for _ in range(4) for shape in ((2, 3), (3, 3), (3,))
@@ -271,7 +271,7 @@ def test_keras_1_layers():
     for i in range(2):
         for j in range(3):
             patch = x[:, i : i + 2, j : j + 2, 0]
-            conv[:, i, j] = np.maximum(np.einsum("bij,oij->bo", patch, kernel[:, 0]) + bias, 0)
+            conv[:, i, j] = np.maximum(np.einsum("bij,ijo->bo", patch, kernel[:, :, 0]) + bias, 0)
     w = {gate: gates[3 * i : 3 * i + 3] for i, gate in enumerate("icfo")}
     h = c = np.zeros((2, 3), "f")
     for step in conv.reshape(2, 6, 2).transpose(1, 0, 2):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from . import experimental as experimental
-from . import legacy
+from . import keras1, legacy  # noqa: F401 (the former registers what old files name)
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .attention import GroupedQueryAttention, MultiHeadAttention
 from .augmentation_color import (

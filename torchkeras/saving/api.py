@@ -403,6 +403,6 @@ def _skipper(objects: Iterable[Any] | None) -> Any:
 def _has_v3_weights(file: Any) -> bool:
     """Whether an HDF5 file has the layout of `.weights.h5`."""
     with open_h5(file) as opened:
-        legacy = ("layer_names", "layer_names0", "model_config")
+        legacy = ("layer_names", "layer_names0", "nb_layers", "model_config")
         is_legacy = any(opened.has_attribute(name) for name in legacy)
         return not is_legacy and "model_weights" not in opened.names()

@@ -5,7 +5,7 @@ lists `[layer, node, tensor, arguments]`, and have arguments that Keras 3 droppe
 all of it into Keras 3's form, so that the registry and the models know one form only. `to_legacy`
 makes the form that Keras 3 itself writes into `.h5` files.
 
-Read: tf.keras 2.0 to 2.15, Keras 2.0 to 2.3, and Keras 1 for the layers in `_KERAS_1`.
+Read: tf.keras 2.0 to 2.15, Keras 2.0 to 2.3, and Keras 1 (see `legacy_keras1`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from ..graph.operation import OPERATIONS
 from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
+from .legacy_keras1 import from_keras_1, is_merged_sequential, merged_sequential
 from .legacy_training import constructor_parameters, decode, modernize_training
 
 __all__ = ["is_old_config", "modernize", "modernize_arguments", "to_legacy"]
@@ -73,53 +74,16 @@ _CUDNN: dict[str, tuple[str, dict[str, Any]]] = {
     "CuDNNLSTM": ("LSTM", {}),
 }
 
-# Keras 1: the names of classes and arguments since.
-_DENSE_1 = {
-    "output_dim": "units",
-    "init": "kernel_initializer",
-    "W_regularizer": "kernel_regularizer",
-    "b_regularizer": "bias_regularizer",
-    "W_constraint": "kernel_constraint",
-    "b_constraint": "bias_constraint",
-    "bias": "use_bias",
-}
-_POOL_1 = {"border_mode": "padding", "dim_ordering": "data_format"}
-_KERAS_1: dict[str, tuple[str, dict[str, str]]] = {
-    "Dense": ("Dense", _DENSE_1),
-    "Dropout": ("Dropout", {"p": "rate"}),
-    "Embedding": (
-        "Embedding",
-        {
-            "init": "embeddings_initializer",
-            "W_regularizer": "embeddings_regularizer",
-            "W_constraint": "embeddings_constraint",
-        },
-    ),
-    "BatchNormalization": (
-        "BatchNormalization",
-        {"gamma_regularizer": "gamma_regularizer", "beta_regularizer": "beta_regularizer"},
-    ),
-    "Convolution2D": (
-        "Conv2D",
-        {**_DENSE_1, **_POOL_1, "nb_filter": "filters", "subsample": "strides"},
-    ),
-    "MaxPooling2D": ("MaxPooling2D", _POOL_1),
-    "AveragePooling2D": ("AveragePooling2D", _POOL_1),
-    "GlobalAveragePooling2D": ("GlobalAveragePooling2D", _POOL_1),
-    "LSTM": (
-        "LSTM",
-        {
-            **_DENSE_1,
-            "inner_init": "recurrent_initializer",
-            "inner_activation": "recurrent_activation",
-            "U_regularizer": "recurrent_regularizer",
-            "dropout_W": "dropout",
-            "dropout_U": "recurrent_dropout",
-        },
+# What an argument was before Keras 2.3 that a file does not have, where it is another by default.
+_MISSING: dict[str, dict[str, Any]] = {
+    "GRU": {"reset_after": False},
+    "GRUCell": {"reset_after": False},
+    **dict.fromkeys(
+        "AveragePooling1D Flatten GlobalAveragePooling1D GlobalMaxPooling1D LocallyConnected1D"
+        " MaxPooling1D ZeroPadding1D".split(),
+        {"data_format": "channels_last"},
     ),
 }
-_MERGE_1 = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
-_MERGE_1 |= {"max": "Maximum"}
 
 
 # Models and layers -------------------------------------------------------------------------------
@@ -193,8 +157,10 @@ def modernize_arguments(
 class _Modernizer:
     def __init__(self, source: Any, version: str, custom_objects: Mapping[str, Any]) -> None:
         self.source = source
-        self.is_keras_1 = version.partition(".")[0] == "1"
-        self.is_old = version.partition(".")[0] in ("1", "2")
+        major, minor = f"{version}.".split(".")[:2]
+        self.is_keras_1 = major == "1"
+        self.is_old = major in ("1", "2")
+        self.is_before_2_3 = self.is_keras_1 or (major == "2" and minor in ("0", "1", "2"))
         self.custom_objects = custom_objects
 
     def object(self, config: Any, home: str = "keras.layers") -> dict[str, Any]:
@@ -216,11 +182,15 @@ class _Modernizer:
             if isinstance(inner, dict) and "layers" in inner and "input_layers" in inner:
                 config["config"] = self._functional(dict(inner))
             return config
-        if name in _GRAPHS:
+        if self.is_keras_1 and is_merged_sequential(config):
+            config = merged_sequential(config, self.source)
+            inner = config["config"]
+        if config["class_name"] in _GRAPHS:
             return self._model(config, inner)
         inner = dict(inner) if isinstance(inner, dict) else {}
         if home == "keras.layers":
             name, inner = self._layer(name, inner, config)
+            inner = {**(_MISSING.get(name, {}) if self.is_before_2_3 else {}), **inner}
         elif home == "keras.initializers":
             name = name.removesuffix("V2")
         elif name == "Policy":
@@ -280,6 +250,8 @@ class _Modernizer:
         for layer in layers:
             new = self.object(layer)
             new["name"] = layer.get("name")
+            if isinstance(layer.get("config"), list):  # a `Sequential` until Keras 2.2.2
+                new["config"]["name"] = layer.get("name")
             new["inbound_nodes"] = [
                 self._node(node, names) for node in layer.get("inbound_nodes", ())
             ]
@@ -350,7 +322,7 @@ class _Modernizer:
                 " with `load_weights`.",
             )
         if self.is_keras_1:
-            name, inner = _from_keras_1(name, inner)
+            name, inner = from_keras_1(name, inner, self.source)
         if name in _CUDNN and not self._is_custom(name):
             name, fixed = _CUDNN[name]
             inner.update(fixed)
@@ -460,34 +432,6 @@ def _modernize_lambda(inner: dict[str, Any]) -> None:
     function = inner.get("function")
     if isinstance(function, (list, tuple)):  # byte code, defaults, closure
         inner["function"] = {"class_name": "__lambda__", "config": {"value": list(function)}}
-
-
-def _from_keras_1(name: str, inner: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    if name == "Merge":
-        axis = inner.get("concat_axis", -1)
-        merged = _MERGE_1.get(inner.get("mode"), "Merge")
-        kept = {"name": inner.get("name")} if inner.get("name") else {}
-        return merged, {**kept, **({"axis": axis} if merged == "Concatenate" else {})}
-    if name not in _KERAS_1:
-        return name, inner
-    new_name, renamed = _KERAS_1[name]
-    new = {renamed.get(key, key): value for key, value in inner.items()}
-    if new_name == "Conv2D":
-        new["kernel_size"] = [new.pop("nb_row"), new.pop("nb_col")]
-    if "data_format" in new:
-        formats = {"th": "channels_first", "tf": "channels_last"}
-        new["data_format"] = formats.get(new["data_format"], new["data_format"])
-    if new_name == "LSTM":
-        new["unit_forget_bias"] = new.pop("forget_bias_init", "one") in ("one", "ones")
-    for key in [k for k in new if k.endswith("_initializer") and isinstance(new[k], str)]:
-        new[key] = {"one": "ones", "zero": "zeros", "normal": "random_normal"}.get(
-            new[key], new[key]
-        )
-        if new[key] == "uniform":
-            new[key] = "random_uniform"
-    if new_name == "BatchNormalization":
-        new.pop("gamma_init", None), new.pop("beta_init", None)
-    return new_name, new
 
 
 # Keras 3's own `.h5` form ------------------------------------------------------------------------

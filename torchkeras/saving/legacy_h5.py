@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..layers.batch_normalization import BatchNormalization
 from ..layers.layer import Layer
 from ..layers.recurrent_cells import GRUCell, LSTMCell
 from ..registry import CustomObjectScope, SafeModeScope
@@ -30,6 +31,7 @@ from .keras_archive import KERAS_VERSION, build_model, model_config
 from .late import late_values
 from .legacy_config import modernize, to_legacy
 from .legacy_training import load_optimizer_state, modernize_training
+from .legacy_weights import WeightsConverter
 from .weights_h5 import to_array
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "write_layers"]
@@ -37,6 +39,7 @@ __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "write_la
 _LOG = logging.getLogger(__name__)
 _ATTRIBUTE_LIMIT = 64512
 _TOP_LEVEL = "top_level_model_weights"
+_LAYER_LISTS = ("layer_names", "layer_names0", "nb_layers")
 
 
 # Saving ------------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ def load_h5(
                 file, "it has no 'model_weights'", fix="save the model again with `model.save()`."
             )
         with late.watching():
-            _load_by_position(opened, group, model, version, skip_mismatch=False)
+            _load_by_position(opened, group, model, skip_mismatch=False, of_file=True)
         if compile:
             limit = AllocationBudget(file, opened.size, late) if safe_mode else late
             with SafeModeScope(safe_mode), late.collecting(), limit:
@@ -226,7 +229,7 @@ def load_h5_weights(
     """
     with open_h5(file) as opened:
         group = opened.handle
-        if not any(opened.has_attribute(name) for name in ("layer_names", "layer_names0")):
+        if not any(opened.has_attribute(name) for name in _LAYER_LISTS):
             group = opened.group("model_weights")
         if group is None:
             raise FileFormatError(
@@ -236,7 +239,7 @@ def load_h5_weights(
                 fix="if it has the layout of `.weights.h5`, give it a name that ends so.",
             )
         load = _load_by_name if by_name else _load_by_position
-        load(opened, group, model, _version(opened, group), skip_mismatch=skip_mismatch)
+        load(opened, group, model, skip_mismatch=skip_mismatch)
 
 
 def _no_model_fix(opened: H5File) -> str:
@@ -248,19 +251,44 @@ def _no_model_fix(opened: H5File) -> str:
     return "build the model in code and use `model.load_weights(path)`."
 
 
-def _version(opened: H5File, node: Any) -> str:
-    version = opened.attribute(node, "keras_version")
-    return version if isinstance(version, str) and version else "1"
+def _noted(opened: H5File, group: Any, name: str) -> str | None:
+    """Return the text that weights have of that name, or else the file."""
+    found = (opened.attribute(node, name) for node in (group, opened.handle))
+    return next((text for text in found if isinstance(text, str) and text), None)
+
+
+def _version(opened: H5File, group: Any) -> str:
+    return _noted(opened, group, "keras_version") or "1"
+
+
+def _converter(opened: H5File, group: Any) -> WeightsConverter:
+    backend = _noted(opened, group, "backend")
+    return WeightsConverter(_version(opened, group), backend, opened.read)
 
 
 def _stored_layers(opened: H5File, group: Any) -> Iterable[tuple[str, Any, list[str]]]:
-    for name in read_attributes(opened, group, "layer_names"):
+    is_keras_0 = _is_keras_0(opened, group)
+    names: Iterable[str] = read_attributes(opened, group, "layer_names")
+    if is_keras_0:
+        count = opened.attribute(group, "nb_layers")
+        names = (f"layer_{i}" for i in range(count if isinstance(count, (int, np.integer)) else 0))
+    for name in names:
         layer = opened.group(name, group)
         if layer is None:
             raise FileFormatError(
                 opened.source, f"layer '{name}' is listed but missing", fix="get the file again."
             )
-        yield name, layer, read_attributes(opened, layer, "weight_names")
+        if is_keras_0:
+            yield name, layer, [f"param_{k}" for k in range(len(opened.names(layer)))]
+        else:
+            yield name, layer, read_attributes(opened, layer, "weight_names")
+
+
+def _is_keras_0(opened: H5File, group: Any) -> bool:
+    """Whether the file numbers layers and their weights, since their names were not kept yet."""
+    return opened.has_attribute("nb_layers", group) and not any(
+        opened.has_attribute(name, group) for name in ("layer_names", "layer_names0")
+    )
 
 
 def _find(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
@@ -276,17 +304,11 @@ def _find(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
     return datasets
 
 
-def _read(opened: H5File, group: Any, names: Iterable[str]) -> list[Any]:
-    return [opened.read(dataset) for dataset in _find(opened, group, names)]
-
-
 def _values(
-    opened: H5File, layer: Any, group: Any, names: Iterable[str], version: str
+    opened: H5File, layer: Any, group: Any, names: Iterable[str], converter: WeightsConverter
 ) -> list[Any]:
     """Return a layer's weights as arrays, or as datasets to be read."""
-    if version.partition(".")[0] == "1":
-        return _convert(layer, _read(opened, group, names))
-    values = _find(opened, group, names)
+    values = converter.convert(layer, _find(opened, group, names))
     for cell, places in _cells_of_cudnn(layer, values):
         arrays = [np.asarray(opened.read(values[place])) for place in places]
         for place, array in zip(places, _from_cudnn(cell, arrays), strict=True):
@@ -328,10 +350,20 @@ def _from_cudnn(cell: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _load_by_position(
-    opened: H5File, group: Any, model: Any, version: str, *, skip_mismatch: bool
+    opened: H5File, group: Any, model: Any, *, skip_mismatch: bool, of_file: bool = False
 ) -> None:
+    """Load a weight for each of the model's, in their order.
+
+    Args:
+        of_file: Whether the model is the file's own: it has the names of the layers stored, whose
+            order was another before Keras 2.
+    """
+    converter = _converter(opened, group)
     layers = [layer for layer in model.layers if _weights(layer)]
     stored = [entry for entry in _stored_layers(opened, group) if entry[2]]
+    if of_file and {layer.name for layer in layers} == {name for name, _, _ in stored}:
+        places = {name: place for place, (name, _, _) in enumerate(stored)}
+        layers.sort(key=lambda layer: places[layer.name])
     if len(layers) != len(stored):
         raise FileFormatError(
             opened.source,
@@ -341,21 +373,34 @@ def _load_by_position(
             fix="load it into a model with the same layers, or pass `by_name=True` to load those"
             " with equal names.",
         )
+    is_keras_0 = _is_keras_0(opened, group)
     for layer, (name, node, names) in zip(layers, stored, strict=True):
-        values = _values(opened, layer, node, names, version)
+        if is_keras_0 and isinstance(layer, BatchNormalization):
+            raise FileFormatError(
+                opened.source,
+                f"layer '{layer.name}': Keras 0 kept standard deviations where a BatchNormalization"
+                " has variances",
+                fix="load the file with Keras 1 and save it anew.",
+            )
+        values = _values(opened, layer, node, names, converter)
         _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
     _load_top_level(opened, group, model, skip_mismatch)
 
 
-def _load_by_name(
-    opened: H5File, group: Any, model: Any, version: str, *, skip_mismatch: bool
-) -> None:
+def _load_by_name(opened: H5File, group: Any, model: Any, *, skip_mismatch: bool) -> None:
+    if _is_keras_0(opened, group):
+        raise FileFormatError(
+            opened.source,
+            "its layers have numbers and no names",
+            fix="load it without `by_name=True`, into a model with the same layers.",
+        )
+    converter = _converter(opened, group)
     by_name: dict[str, list[Any]] = {}
     for layer in model.layers:
         by_name.setdefault(layer.name, []).append(layer)
     for name, node, names in _stored_layers(opened, group):
         for layer in by_name.get(name, ()):
-            values = _values(opened, layer, node, names, version)
+            values = _values(opened, layer, node, names, converter)
             _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
     _load_top_level(opened, group, model, skip_mismatch)
 
@@ -412,19 +457,6 @@ def _assign(
     for module in layer.modules() if isinstance(layer, Layer) else ():
         if hasattr(module, "finalize_state"):
             module.finalize_state()
-
-
-def _convert(layer: Any, values: list[Any]) -> list[Any]:
-    """Bring the weights of Keras 1 into today's order."""
-    kind = type(layer).__name__
-    if kind == "LSTM" and len(values) == 12:  # W, U and b of the gates i, c, f, o in turn
-        gates = [values[i : i + 3] for i in (0, 6, 3, 9)]
-        return [np.concatenate([gate[i] for gate in gates], axis=-1) for i in range(3)]
-    if kind == "Conv2D" and values and values[0].ndim == 4:
-        kernel, expected = values[0], tuple(layer.kernel.shape)
-        if kernel.shape != expected:  # Theano's: out, in, rows, columns
-            return [kernel.transpose(2, 3, 1, 0), *values[1:]]
-    return values
 
 
 def _compile(opened: H5File, model: Any, custom_objects: Any, safe_mode: bool) -> None:
