@@ -4,6 +4,8 @@ Both are float32 on one side; sums of at most 24 rounded terms stay within a few
 place, which the tolerances allow.
 """
 
+import inspect
+
 import numpy as np
 import pytest
 import scipy.special
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from torchkeras import config, losses, metrics
+from torchkeras import Input, Model, config, losses, metrics
 from torchkeras.losses.loss import MEAN_KERNELS, Loss, LossFunctionWrapper
 
 rng = np.random.default_rng(0)
@@ -443,3 +445,38 @@ def test_labels_follow_the_predictions_to_their_device():
     meta = torch.zeros(3, 2, device="meta")
     assert losses.MeanSquaredError()(np.zeros((3, 2)), meta).is_meta
     assert isinstance(losses.get(nn.MSELoss()), losses.TorchLoss)
+
+
+SYMBOLIC = {
+    name: function
+    for home in (losses, metrics)
+    for name, function in vars(home).items()
+    if not name.startswith("_")
+    and inspect.isfunction(function)
+    and [*inspect.signature(function).parameters][:2] == ["y_true", "y_pred"]
+}
+
+
+@pytest.mark.parametrize("name", sorted(SYMBOLIC))
+def test_functions_take_symbols(name):
+    """As in Keras; there is no function of targets and predictions that does not."""
+    function = SYMBOLIC[name]
+    rng = np.random.default_rng(0)
+    y_pred = rng.uniform(0.1, 0.9, (4, 6, 3)).astype("float32")
+    y_true = rng.integers(0, 2, (4, 6, 3)).astype("float32")
+    if name == "circle":
+        y_pred, y_true = y_pred[:, 0], y_true[:, 0, 0]
+    elif name == "ctc":
+        y_true = np.ones((4, 2), "int32")
+    elif name.startswith("sparse") or "generalized" in name:
+        y_true = y_true[..., 0]
+    extra = {"q": 0.5} if "generalized" in name else {"k": 2} if "top_k" in name else {}
+    inputs = [Input(a.shape[1:], dtype=str(a.dtype)) for a in (y_true, y_pred)]
+    symbol = function(*inputs, **extra)
+    expected = function(y_true, y_pred, **extra)
+    assert symbol.dtype == str(expected.dtype).removeprefix("torch.")
+    assert len(symbol.shape) == expected.ndim
+    model = Model(inputs, symbol)
+    torch.testing.assert_close(model([y_true, y_pred]), expected, equal_nan=True)
+    again = Model.from_config(model.get_config())
+    torch.testing.assert_close(again([y_true, y_pred]), expected, equal_nan=True)

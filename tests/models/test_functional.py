@@ -10,6 +10,7 @@ import torch
 
 from torchkeras import layers as L
 from torchkeras import tree
+from torchkeras.layers import legacy
 from torchkeras.models import Functional, Model, Sequential, clone_model, model_from_json
 from torchkeras.saving import load_model
 
@@ -540,3 +541,31 @@ def test_training_said_in_a_call_holds_in_fit_and_in_copies(tmp_path):
         norms.append(each.get_layer("said").norm)
         moved = [bool(norm.moving_mean.any()) for norm in norms]
         assert moved == [True, False, False]
+
+
+def test_compute_also():
+    """Calls on which no output depends are made, and kept by configs, files and copies."""
+    inputs = L.Input((3,))
+    hidden = L.Dense(2, name="hidden")(inputs)
+    model = Model(inputs, L.Dense(1, name="out")(hidden))
+    order = [weight.path for weight in model.weights]
+    square = torch.mean(L.Dense(2, name="more")(torch.square(hidden)))
+    model.compute_also([legacy.AddLoss()(square), legacy.AddMetric(metric_name="square")(square)])
+    assert [weight.path for weight in model.weights][: len(order)] == order
+    x = np.ones((4, 3), "float32")
+    model(x)
+    loss = model.losses[0].item()
+    assert loss != 0.0 and [metric.name for metric in model.metrics] == ["square"]
+    for copy_of in (
+        Model.from_config(model.get_config()),
+        clone_model(model),
+        copy.deepcopy(model),
+    ):
+        copy_of.set_weights(model.get_weights())
+        copy_of(x)
+        assert copy_of.losses[0].item() == pytest.approx(loss)
+        assert copy_of.metrics[0].result().item() == pytest.approx(loss)
+    other = L.Input((3,))
+    with pytest.raises(ValueError, match="not connected"):
+        model.compute_also([legacy.AddLoss()(torch.mean(other))])
+    model(x)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..dtypes import as_tensor
+from ..metrics import Mean
 from ..naming import explain
 from ..ops.image import resize
 from ..random import SeedGenerator, uniform
@@ -22,6 +23,8 @@ from .layer import Layer
 from .locally_connected import LocallyConnected1D, LocallyConnected2D
 
 __all__ = [
+    "AddLoss",
+    "AddMetric",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "RandomHeight",
@@ -66,6 +69,76 @@ class ThresholdedReLU(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return `input_shape`."""
         return input_shape
+
+
+class _Effect(Layer):
+    """Returns its input; what a call leaves behind is all that it is for.
+
+    Keras 2 recorded `model.add_loss(symbol)` and `model.add_metric(symbol)` of functional models as
+    calls of such layers, on which no output depends; `Functional.compute_also` keeps them.
+    """
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return `input_shape`."""
+        return input_shape
+
+
+@builtin("keras._legacy.layers.AddLoss", "keras.layers.AddLoss")
+class AddLoss(_Effect):
+    """Adds its input to what training minimizes.
+
+    Args:
+        unconditional: Of no effect; files of Keras 2 hold it.
+        kwargs: Arguments of `Layer`.
+    Shapes: inputs: `()`; result: the same.
+
+    Example:
+        >>> import torch
+        >>> layer = AddLoss()
+        >>> layer(torch.tensor(2.0)).item(), layer.losses[0].item()
+        (2.0, 2.0)
+    """
+
+    def __init__(self, unconditional: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs, autocast=False)
+        self.unconditional = unconditional
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return `inputs`."""
+        self.add_loss(inputs)
+        return inputs
+
+
+@builtin("keras._legacy.layers.AddMetric", "keras.layers.AddMetric")
+class AddMetric(_Effect):
+    """Keeps the mean of its input, as one of the metrics of the model that it is in.
+
+    Args:
+        aggregation: "mean" or `None`, which mean the same.
+        metric_name: What logs call it.
+        kwargs: Arguments of `Layer`.
+    Shapes: inputs: any; result: the same.
+
+    Example:
+        >>> import torch
+        >>> layer = AddMetric(metric_name="height")
+        >>> _ = layer(torch.tensor([1.0, 3.0]))
+        >>> layer.metrics[0].result().item()
+        2.0
+    """
+
+    def __init__(
+        self, aggregation: str | None = None, metric_name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.aggregation = aggregation
+        self.metric_name = metric_name
+        self.mean = Mean(name=metric_name)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return `inputs`."""
+        self.mean.update_state(inputs)
+        return inputs
 
 
 class _RandomSize(DataLayer):

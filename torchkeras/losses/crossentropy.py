@@ -29,6 +29,7 @@ from .loss import (
     same_size,
     shape_error,
     squeeze_or_expand_to_same_rank,
+    symbolic,
     to_tensor,
 )
 
@@ -85,9 +86,10 @@ def _binary_inputs(
 
 
 @builtin("keras.losses.binary_crossentropy", "keras.metrics.binary_crossentropy")
+@symbolic
 def binary_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -133,9 +135,10 @@ def _mean_binary(
 
 
 @builtin("keras.losses.binary_focal_crossentropy", "keras.metrics.binary_focal_crossentropy")
+@symbolic
 def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
@@ -203,9 +206,10 @@ def _class_inputs(
 
 
 @builtin("keras.losses.categorical_crossentropy", "keras.metrics.categorical_crossentropy")
+@symbolic
 def categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
@@ -262,9 +266,10 @@ def _mean_categorical(
 @builtin(
     "keras.losses.categorical_focal_crossentropy", "keras.metrics.categorical_focal_crossentropy"
 )
+@symbolic
 def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
@@ -300,7 +305,10 @@ def categorical_focal_crossentropy(
 
 
 @builtin("keras.losses.categorical_generalized_cross_entropy")
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
+@symbolic
+def categorical_generalized_cross_entropy(
+    y_true: Tensor | Any, y_pred: Tensor | Any, q: float
+) -> Tensor:
     """`(1 - p**q) / q` with `p` the probability of the true class; robust to wrong labels.
 
     Args:
@@ -369,9 +377,10 @@ def _wrong_labels(labels: Tensor, num_classes: int) -> ValueError | None:
 @builtin(
     "keras.losses.sparse_categorical_crossentropy", "keras.metrics.sparse_categorical_crossentropy"
 )
+@symbolic
 def sparse_categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
@@ -463,7 +472,8 @@ def _mean_sparse(
 
 
 @builtin("keras.losses.kl_divergence", "keras.metrics.kl_divergence")
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def kl_divergence(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Sum over the last axis of `y_true * log(y_true / y_pred)`.
 
     Args:
@@ -488,7 +498,8 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.losses.poisson", "keras.metrics.poisson")
-def poisson(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def poisson(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `y_pred - y_true * log(y_pred)`.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..registry import builtin
-from .loss import FunctionLoss, check_broadcast, prepare
+from .loss import FunctionLoss, check_broadcast, prepare, symbolic
 
 __all__ = [
     "CategoricalHinge",
@@ -37,7 +37,8 @@ def _margins(name: str, y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.losses.hinge", "keras.metrics.hinge")
-def hinge(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def hinge(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `max(1 - y_true * y_pred, 0)`.
 
     Args:
@@ -58,7 +59,8 @@ def hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.losses.squared_hinge", "keras.metrics.squared_hinge")
-def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def squared_hinge(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `max(1 - y_true * y_pred, 0)**2`.
 
     Args:
@@ -75,7 +77,8 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.losses.categorical_hinge", "keras.metrics.categorical_hinge")
-def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def categorical_hinge(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """`max(1 + best wrong score - true score, 0)` over the classes in the last axis.
 
     Args:

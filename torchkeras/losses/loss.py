@@ -27,6 +27,7 @@ from torch import Tensor
 from ..config import default_device, floatx
 from ..dtype_policies import get as get_dtype_policy
 from ..dtypes import readable, to_torch
+from ..graph.operation import op
 from ..naming import auto_name, check_some_axis, explain
 from ..registry import builtin, deserialize_keras_object, serialize_keras_object
 from ..tree import flatten, is_nested, map_structure, map_structure_up_to
@@ -43,6 +44,7 @@ __all__ = [
     "reduce_weighted_values",
     "squeeze_or_expand_to_same_rank",
     "standardize_reduction",
+    "symbolic",
     "to_tensor",
 ]
 
@@ -69,6 +71,14 @@ def mean_kernel(function: Callable[..., Any]) -> Callable[[F], F]:
         return kernel
 
     return declare
+
+
+def symbolic(function: F) -> F:
+    """Let a function of targets and predictions take symbolic tensors, as an op of the graph.
+
+    Models of Keras 2 hand such a number to `add_loss`.
+    """
+    return op(path=f"{function.__module__}.operation.{function.__name__}")(function)
 
 
 # Inputs ------------------------------------------------------------------------------------------

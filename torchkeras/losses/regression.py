@@ -23,6 +23,7 @@ from .loss import (
     prepare,
     same_size,
     squeeze_or_expand_to_same_rank,
+    symbolic,
 )
 
 __all__ = [
@@ -56,7 +57,8 @@ def aligned(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
 
 
 @builtin("keras.losses.mean_squared_error", "keras.metrics.mean_squared_error")
-def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def mean_squared_error(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `(y_true - y_pred)**2`.
 
     Args:
@@ -84,7 +86,8 @@ def _mean_squared_error(y_true: Tensor, y_pred: Tensor) -> Tensor | None:
 
 
 @builtin("keras.losses.mean_absolute_error", "keras.metrics.mean_absolute_error")
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def mean_absolute_error(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `abs(y_true - y_pred)`.
 
     Args:
@@ -114,7 +117,8 @@ def _mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor | None:
 @builtin(
     "keras.losses.mean_absolute_percentage_error", "keras.metrics.mean_absolute_percentage_error"
 )
-def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def mean_absolute_percentage_error(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `100 * abs((y_true - y_pred) / y_true)`, in percent.
 
     Args:
@@ -138,7 +142,8 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
 @builtin(
     "keras.losses.mean_squared_logarithmic_error", "keras.metrics.mean_squared_logarithmic_error"
 )
-def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def mean_squared_logarithmic_error(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `(log(1 + y_true) - log(1 + y_pred))**2`.
 
     Args:
@@ -161,7 +166,8 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.losses.huber", "keras.metrics.huber")
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+@symbolic
+def huber(y_true: Tensor | Any, y_pred: Tensor | Any, delta: float = 1.0) -> Tensor:
     """Half the squared error up to `delta`, linear beyond it, averaged over the last axis.
 
     Args:
@@ -194,7 +200,8 @@ def _huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor | None:
 
 
 @builtin("keras.losses.log_cosh", "keras.metrics.log_cosh")
-def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def log_cosh(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Mean over the last axis of `log(cosh(y_pred - y_true))`.
 
     Args:
@@ -222,7 +229,8 @@ def unit_vectors(x: Tensor, axis: int = -1) -> Tensor:
 
 
 @builtin("keras.losses.cosine_similarity")
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+@symbolic
+def cosine_similarity(y_true: Tensor | Any, y_pred: Tensor | Any, axis: int = -1) -> Tensor:
     """Negative cosine of the angle between `y_true` and `y_pred` along `axis`.
 
     Args:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..config import epsilon
 from ..naming import explain
 from ..registry import builtin
-from .loss import LABEL_LOSSES, FunctionLoss, check_broadcast, prepare, to_tensor
+from .loss import LABEL_LOSSES, FunctionLoss, check_broadcast, prepare, symbolic, to_tensor
 
 __all__ = ["CTC", "Circle", "Dice", "Tversky", "circle", "ctc", "dice", "tversky"]
 
@@ -25,7 +25,8 @@ Axes = int | Sequence[int] | None
 
 
 @builtin("keras.losses.dice")
-def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
+@symbolic
+def dice(y_true: Tensor | Any, y_pred: Tensor | Any, axis: Axes = None) -> Tensor:
     """One minus the Dice overlap of two (soft) masks.
 
     Args:
@@ -50,8 +51,13 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Tensor:
 
 
 @builtin("keras.losses.tversky")
+@symbolic
 def tversky(
-    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    axis: Axes = None,
 ) -> Tensor:
     """One minus the Tversky overlap, which weights the two kinds of error apart.
 
@@ -77,9 +83,10 @@ def tversky(
 
 
 @builtin("keras.losses.circle")
+@symbolic
 def circle(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor | Any,
+    y_pred: Tensor | Any,
     ref_labels: Any = None,
     ref_embeddings: Any = None,
     remove_diagonal: bool = True,
@@ -124,7 +131,8 @@ def circle(
 
 
 @builtin("keras.losses.ctc")
-def ctc(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def ctc(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """Connectionist temporal classification: labels in order, at unknown times.
 
     Args:

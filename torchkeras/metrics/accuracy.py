@@ -14,7 +14,7 @@ from torch.compiler import is_compiling
 
 from ..config import floatx
 from ..dtypes import to_torch
-from ..losses.loss import shape_error, squeeze_or_expand_to_same_rank, to_tensor
+from ..losses.loss import shape_error, squeeze_or_expand_to_same_rank, symbolic, to_tensor
 from ..registry import builtin
 from .reduction import FunctionMetric, matcher
 
@@ -74,7 +74,8 @@ def _equal_matches(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.metrics.binary_accuracy")
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+@symbolic
+def binary_accuracy(y_true: Tensor | Any, y_pred: Tensor | Any, threshold: float = 0.5) -> Tensor:
     """1 where `y_pred > threshold` equals the 0/1 label, else 0.
 
     Args:
@@ -116,7 +117,8 @@ _HALF = torch.tensor(0.5, device="cpu")
 
 
 @builtin("keras.metrics.categorical_accuracy")
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def categorical_accuracy(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """1 where the largest of the C predictions is at the one-hot label, else 0.
 
     Args:
@@ -144,7 +146,8 @@ def _categorical_matches(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.metrics.sparse_categorical_accuracy")
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+@symbolic
+def sparse_categorical_accuracy(y_true: Tensor | Any, y_pred: Tensor | Any) -> Tensor:
     """1 where the largest of the C predictions is at the class number, else 0.
 
     Args:
@@ -175,7 +178,8 @@ def _sparse_matches(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @builtin("keras.metrics.top_k_categorical_accuracy")
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+@symbolic
+def top_k_categorical_accuracy(y_true: Tensor | Any, y_pred: Tensor | Any, k: int = 5) -> Tensor:
     """1 where the one-hot label is among the `k` largest predictions, else 0.
 
     Args:
@@ -196,8 +200,9 @@ def _top_k_matches(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
 
 
 @builtin("keras.metrics.sparse_top_k_categorical_accuracy")
+@symbolic
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+    y_true: Tensor | Any, y_pred: Tensor | Any, k: int = 5, from_sorted_ids: bool = False
 ) -> Tensor:
     """1 where the class number is among the `k` largest predictions, else 0.
 

@@ -20,6 +20,7 @@ from ..losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from ..losses.loss import symbolic
 from ..losses.regression import aligned
 from ..registry import builtin
 from .reduction import FunctionMetric
@@ -171,7 +172,8 @@ class CategoricalHinge(FunctionMetric):
 
 
 @builtin("keras.metrics.pearson_correlation")
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+@symbolic
+def pearson_correlation(y_true: Tensor | Any, y_pred: Tensor | Any, axis: int = -1) -> Tensor:
     """Correlation of `y_true` and `y_pred` along `axis`, from -1 to 1.
 
     Raises:
@@ -190,7 +192,8 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 
 
 @builtin("keras.metrics.concordance_correlation")
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+@symbolic
+def concordance_correlation(y_true: Tensor | Any, y_pred: Tensor | Any, axis: int = -1) -> Tensor:
     """Correlation that also drops with differences of mean and variance, along `axis`.
 
     Raises:

@@ -18,7 +18,7 @@ from ..losses import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
-from ..losses.loss import squeeze_or_expand_to_same_rank, to_tensor, weight_error
+from ..losses.loss import squeeze_or_expand_to_same_rank, symbolic, to_tensor, weight_error
 from ..losses.regression import aligned, unit_vectors
 from ..naming import explain
 from ..registry import builtin
@@ -88,7 +88,8 @@ class LogCoshError(FunctionMetric):
 
 
 @builtin("keras.src.metrics.regression_metrics.cosine_similarity")
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+@symbolic
+def cosine_similarity(y_true: Tensor | Any, y_pred: Tensor | Any, axis: int = -1) -> Tensor:
     """Cosine of the angle between `y_true` and `y_pred` along `axis`, one per sample.
 
     Example:

@@ -206,4 +206,7 @@ def _clone_functional(model: Functional, clone: _Cloner, input_tensors: Any) -> 
     inputs = map_structure(value_of, model.input)
     outputs = map_structure(value_of, model.output)
     cls = type(model) if constructs_functional(type(model)) else Functional
-    return cls(inputs, outputs, name=model.name)
+    copy = cls(inputs, outputs, name=model.name)
+    if model._computed_also:
+        copy.compute_also([value_of(x) for x in model._computed_also])
+    return copy

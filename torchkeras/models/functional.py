@@ -98,6 +98,7 @@ class Functional(LoweredModel):
         self.__dict__["_outputs_struct"] = outputs
         self.__dict__["inputs"] = flatten(inputs)
         self.__dict__["outputs"] = flatten(outputs)
+        self.__dict__["_computed_also"] = []
         self._lower_graph()
         self.__dict__.update(_build_shapes={"input_shape": None}, built=True)
         if trainable is not None:  # of the model; its layers keep what they have, frozen or not
@@ -109,6 +110,11 @@ class Functional(LoweredModel):
             graph = sort_graph(self.inputs, self.outputs)
         except DisconnectedError as error:
             raise self._disconnected(error) from error
+        if self._computed_also:
+            own = graph.operations
+            graph = sort_graph(self.inputs, [*self.outputs, *self._computed_also])
+            # What was added comes last, so that weights keep their order.
+            graph.operations = [*own, *(op for op in graph.operations if op not in own)]
         self.__dict__["_sorted"] = graph
         self.__dict__["_nodes"] = set(graph.nodes)
         self.__dict__["operations"] = graph.operations
@@ -137,6 +143,23 @@ class Functional(LoweredModel):
             )
         if type(self).call is Functional.call:
             self.__dict__["forward"] = self._with_remat(types.MethodType(self.lowered, self))
+
+    def compute_also(self, tensors: Sequence[KerasTensor]) -> None:
+        """Compute more in each call than the outputs: layers that leave a loss or a metric.
+
+        Args:
+            tensors: What they returned, computed from the model's inputs.
+
+        Raises:
+            ValueError: One depends on other inputs.
+        """
+        former = self._computed_also
+        self.__dict__["_computed_also"] = [*former, *tensors]
+        try:
+            self._lower_graph()
+        except ValueError:
+            self.__dict__["_computed_also"] = former
+            raise
 
     def _disconnected(self, error: DisconnectedError) -> ValueError:
         """Add to an error which of the outputs it is about."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..graph.keras_tensor import KerasHistory, KerasTensor
 from ..graph.operation import Node, Operation
+from ..layers.legacy import AddLoss, AddMetric
 from ..naming import explain
 from ..registry import (
     CustomObjectScope,
@@ -140,13 +141,19 @@ def functional_from_config(
             if layer_config["inbound_nodes"]:
                 pending.append((layer, list(layer_config["inbound_nodes"])))
         _make_calls(pending, created)
-    return cls(
+    model = cls(
         inputs=_tensors(input_layers, created),
         outputs=_tensors(output_layers, created),
         name=name,
         trainable=trainable,
         **config,
     )
+    effects = [layer for layer in created.values() if isinstance(layer, (AddLoss, AddMetric))]
+    if effects:
+        model.compute_also(
+            [x for layer in effects for node in layer._inbound_nodes for x in node.outputs]
+        )
+    return model
 
 
 def layer_from_config(config: dict[str, Any]) -> Any:

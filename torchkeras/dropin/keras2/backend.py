@@ -46,28 +46,27 @@ def learning_phase() -> int:
 
 
 def set_learning_phase(value: int) -> None:
-    """Take 0, which is what holds for calls that do not say whether they train.
+    """Say whether calls on this thread train that do not say so themselves; loops always say.
 
     Raises:
-        ValueError: It is 1, or no phase.
+        ValueError: It is neither 0 nor 1.
     """
-    if value == 0:
-        return
-    raise ValueError(
-        explain(
-            "K.set_learning_phase: no phase holds for all calls.",
-            given=value,
-            expected=0,
-            fix="call the model with `training=True`; `fit` does so.",
+    if value not in (0, 1):
+        raise ValueError(
+            explain("K.set_learning_phase: unknown phase.", given=value, expected="0 or 1")
         )
-    )
+    CONTEXT.training = True if value else None
 
 
 @contextlib.contextmanager
 def learning_phase_scope(value: int) -> Iterator[None]:
     """Do what `set_learning_phase` does, within a `with` block."""
+    former = CONTEXT.training
     set_learning_phase(value)
-    yield
+    try:
+        yield
+    finally:
+        CONTEXT.training = former
 
 
 def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:

@@ -19,6 +19,7 @@ from ...layers import Layer
 from ...naming import explain, nearest
 from ..finder import FINDER
 from . import calls
+from .backend import set_learning_phase
 from .names import CALLS, MODULES, NAMES, Met, Refused, find
 from .objects import install_objects, remove_objects
 
@@ -143,6 +144,7 @@ def _face(root: str, path: str) -> Face:
 def forget_faces() -> None:
     """Take away what objects have of Keras 2; all modules are made anew when next imported."""
     remove_objects()
+    set_learning_phase(0)
     _face.cache_clear()
     _stand_in.cache_clear()
 

@@ -11,8 +11,10 @@ import torch
 from ...graph.context import CONTEXT
 from ...graph.keras_tensor import KerasTensor
 from ...layers import Layer
+from ...layers.legacy import AddLoss, AddMetric
 from ...layers.state import HiddenByAttribute
-from ...models import Model
+from ...metrics import Mean
+from ...models import Functional, Model
 from ...naming import explain
 from ...saving.legacy_config import modernize_arguments
 from ...tree import flatten
@@ -87,7 +89,7 @@ def _add_weight(former: Callable[..., Any]) -> Callable[..., Any]:
 
 @wraps
 def _add_loss(former: Callable[..., Any]) -> Callable[..., Any]:
-    """Take `inputs`, and functions within `call`; a symbolic tensor is refused."""
+    """Take `inputs`, functions within `call`, and a symbolic number of a functional model."""
 
     @functools.wraps(former)
     def add_loss(self: Layer, losses: Any, inputs: Any = None, **kwargs: Any) -> Any:
@@ -105,17 +107,65 @@ def _add_loss(former: Callable[..., Any]) -> Callable[..., Any]:
                         )
                     )
                 items[i] = item()
-        if any(isinstance(item, KerasTensor) for item in items):
-            raise ValueError(
-                explain(
-                    f"add_loss of '{self.name}': a symbolic tensor cannot be added to a model.",
-                    fix="compute it in the `call` of a layer of yours, and call `self.add_loss`"
-                    " there.",
+        for symbol in [item for item in items if isinstance(item, KerasTensor)]:
+            if symbol.shape:
+                raise ValueError(
+                    explain(
+                        f"add_loss of '{self.name}': a loss is one number.",
+                        given=f"a symbolic tensor of shape {symbol.shape}",
+                        fix="take its mean or sum first.",
+                    )
                 )
-            )
-        return former(self, items)
+            _compute_also(self, "add_loss", AddLoss(), symbol)
+        numbers = [item for item in items if not isinstance(item, KerasTensor)]
+        return former(self, numbers) if numbers else None
 
     return add_loss
+
+
+def _add_metric(
+    self: Layer, value: Any, name: str | None = None, aggregation: str | None = None
+) -> None:
+    """Keep the mean of a value, in `call` or of a symbolic tensor, as a metric of the model."""
+    metric = getattr(value, "_metric_obj", None)
+    if name is None and metric is None:
+        raise ValueError(
+            explain(
+                f"add_metric of '{self.name}': a value needs a name, by which it is found again in"
+                " the next call.",
+                fix='say `name="..."`.',
+            )
+        )
+    if aggregation not in (None, "mean"):
+        raise ValueError(
+            explain(
+                f"add_metric of '{self.name}': unknown aggregation.",
+                given=repr(aggregation),
+                expected="None or 'mean'",
+            )
+        )
+    if isinstance(value, KerasTensor):
+        _compute_also(self, "add_metric", AddMetric(aggregation, name), value)
+        return
+    known = [own for own in self._metrics if own is metric or (not metric and own.name == name)]
+    if not known:
+        known = [metric or Mean(name=name)]
+        self._note_metrics(known)
+    if metric is None:  # one that was called has seen the value already
+        known[0].update_state(value)
+
+
+def _compute_also(model: Layer, method: str, effect: Layer, symbol: KerasTensor) -> None:
+    """Let a functional model make the call of a layer on which its outputs do not depend."""
+    if not isinstance(model, Functional):
+        raise ValueError(
+            explain(
+                f"{method} of '{model.name}': a symbolic tensor can be added to a functional model"
+                f" alone, not to a {type(model).__name__}.",
+                fix=f"call `self.{method}` in the `call` of a layer.",
+            )
+        )
+    model.compute_also([effect(symbol)])
 
 
 def _compute_output_signature(self: Layer, input_signature: Any) -> Any:
@@ -206,6 +256,7 @@ def _build_from(former: Callable[..., Any]) -> Callable[..., Any]:
 
 LAYER: dict[str, Any] = {
     "add_loss": _add_loss,
+    "add_metric": _add_metric,
     "add_update": _add_update,
     "add_weight": _add_weight,
     "compute_output_signature": _compute_output_signature,

@@ -106,13 +106,9 @@ NAMES: dict[str, Met | Refused] = {
         note='`"hard_sigmoid"` names the function above'),
     # The backend.
     **{f"backend.{name}": Met(f"{_K}:{name}") for name in (
-        "function", "in_test_phase", "in_train_phase", "learning_phase",
+        "function", "in_test_phase", "in_train_phase", "learning_phase", "learning_phase_scope",
         "manual_variable_initialization", "normalize_batch_in_training", "placeholder",
-        "print_tensor", "random_binomial", "reset_uids")},
-    "backend.learning_phase_scope": Met(f"{_K}:learning_phase_scope",
-        note="as `set_learning_phase`"),
-    "backend.set_learning_phase": Met(f"{_K}:set_learning_phase",
-        note="may be 0; 1 is refused: call with `training=True`"),
+        "print_tensor", "random_binomial", "reset_uids", "set_learning_phase")},
     "backend.get_session": Refused(_GRAPH, "2.0"),
     "backend.set_session": Refused(_GRAPH, "2.0"),
     "backend.local_conv1d": Refused("use `keras.layers.LocallyConnected1D`"),

@@ -222,7 +222,22 @@ def _add_metric_weight(former: Callable[..., Any]) -> Callable[..., Any]:
     return add_weight
 
 
+@wraps
+def _call_metric(former: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `add_metric` know whose result it gets."""
+
+    @functools.wraps(former)
+    def call(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        result = former(self, *args, **kwargs)
+        if isinstance(result, torch.Tensor):
+            result._metric_obj = self
+        return result
+
+    return call
+
+
 METRIC: dict[str, Any] = {
+    "__call__": _call_metric,
     "add_weight": _add_metric_weight,
     "get_weights": lambda metric: [variable.numpy() for variable in metric.variables],
     "non_trainable_variables": HiddenByAttribute(lambda metric: metric.variables),
