@@ -18,7 +18,15 @@ from ...layers import Layer
 from ...naming import explain
 from ...saving.legacy_config import modernize_arguments
 
-__all__ = ["Old", "alias_of", "is_alias", "old_layer_arguments", "translate", "wrapped"]
+__all__ = [
+    "Old",
+    "alias_of",
+    "drop_former",
+    "is_alias",
+    "old_layer_arguments",
+    "translate",
+    "wrapped",
+]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -70,6 +78,21 @@ def translate(
             if today in kwargs:
                 raise TypeError(f"{name}() got both `{key}` and `{today}`, its name of today.")
             kwargs[today] = kwargs.pop(key)
+    drop_former(old, name, kwargs)
+    if keras_2:
+        for key, value in old.defaults.items():
+            kwargs.setdefault(key, value)
+    if old.convert is not None:
+        old.convert(kwargs)
+    return args, kwargs
+
+
+def drop_former(old: Old, name: str, kwargs: dict[str, Any]) -> None:
+    """Take the arguments that no longer exist out of `kwargs`.
+
+    Raises:
+        ValueError: One of them would change the result.
+    """
     for key in old.ignored:
         kwargs.pop(key, None)
     for key, harmless in old.only.items():
@@ -82,12 +105,6 @@ def translate(
                     fix=old.note or f"leave out `{key}`.",
                 )
             )
-    if keras_2:
-        for key, value in old.defaults.items():
-            kwargs.setdefault(key, value)
-    if old.convert is not None:
-        old.convert(kwargs)
-    return args, kwargs
 
 
 def _positional(target: Any, count: int) -> list[str]:

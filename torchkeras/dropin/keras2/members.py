@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ...naming import explain
+from .calls import Old, drop_former
 
 __all__ = ["without", "wraps"]
 
@@ -27,6 +27,7 @@ def without(
         positional: How many have had the same place ever since; others have to be named.
         only: Others, with the values.
     """
+    old = Old(ignored=ignored, only=only)
 
     @wraps
     def wrap(former: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,18 +38,7 @@ def without(
                     f"{former.__name__} of '{self.name}': arguments after the first {positional}"
                     " have changed places; name them."
                 )
-            for key in ignored:
-                kwargs.pop(key, None)
-            for key, fine in only.items():
-                value = kwargs.pop(key, fine[0])
-                if value not in fine:
-                    raise ValueError(
-                        explain(
-                            f"{former.__name__} of '{self.name}': `{key}` no longer exists.",
-                            given=repr(value),
-                            expected=" or ".join(map(repr, fine)),
-                        )
-                    )
+            drop_former(old, f"{former.__name__} of '{self.name}'", kwargs)
             return former(self, *args, **kwargs)
 
         return method
