@@ -76,6 +76,7 @@ _HOMES = {
     "keras.src.applications.convnext": "torchkeras.applications.convnext",
     "keras.src.applications.inception_resnet_v2": "torchkeras.applications.inception_resnet_v2",
     "keras.src.backend.torch.optimizers": "torchkeras.optimizers",
+    "keras.src.layers.core.tf_op_layer": "torchkeras.layers.tensorflow",
     "keras.src.layers.preprocessing.feature_space": "torchkeras.utils.feature_space",
     "keras.src.models": "torchkeras.models",
     "keras.src.ops": "torchkeras.ops",

@@ -32,7 +32,24 @@ class Outcome:
 _NO_STATE = "The file has no state of optimizer"
 _THEIRS = "tf_keras refuses it itself"
 
+_NOT_WRITTEN = "tf_keras does not write what else the operation is of, and cannot read it either"
+
 OUTCOMES: tuple[Outcome, ...] = (
+    *(
+        Outcome(f"op {call} *", "refused", words, _NOT_WRITTEN)
+        for call, words in (
+            ("i == j", "does not say what `==` compares"),
+            ("i != 2", "does not say what `!=` compares"),
+            ("x == y", "does not say what `==` compares"),
+            ("x != y", "does not say what `!=` compares"),
+            ("tf.einsum(*)", "calls 'tf.einsum' on nothing"),
+            ("tf.meshgrid(*)", "does not say which tensors"),
+        )
+    ),
+    *(
+        Outcome(f"op {call} .keras", "unwritten", "Ellipsis", _THEIRS)
+        for call in ("x[[]..., 1]", "x[[]..., ::2, None]", "x[[]:, 1, ..., tf.newaxis]")
+    ),
     Outcome(
         "Conv2D(kernel_constraint='RadialConstraint') *",
         "refused",

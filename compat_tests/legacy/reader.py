@@ -113,7 +113,7 @@ def _numbers(
         if np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             continue
         scale = max(float(np.abs(a).max(initial=0)), 1e-3)
-        apart = float(np.abs(a.astype("float64") - b).max(initial=0)) / scale
+        apart = float(np.abs(a.astype(np.result_type(a, "float64")) - b).max(initial=0)) / scale
         if not apart <= tolerance:
             return f"{what} differ by {apart:.2g} of the largest"
     return None

@@ -22,12 +22,14 @@ import numpy as np  # noqa: E402
 
 from .cases import Case, draw  # noqa: E402
 from .layers import layer_cases  # noqa: E402
+from .operations import operation_cases  # noqa: E402
 from .training import training_cases  # noqa: E402
 
 STEPS_BEFORE, STEPS_AFTER = 2, 5
 # Each takes `tf_keras` and yields cases.
 SOURCES = (
     layer_cases,
+    operation_cases,
     training_cases,
 )
 # How a model gets to a path that ends in the key. Weights are read into a model of `model.json`.

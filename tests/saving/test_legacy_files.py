@@ -302,10 +302,13 @@ def test_arguments_that_no_longer_exist():
     assert layer("Dense", {"units": 1, "dtype": policy})["dtype"]["class_name"] == "DTypePolicy"
 
 
-def test_tensorflow_operations_are_named():
-    inner = {"name": "tf.math.add", "function": "math.add"}
-    with pytest.raises(FileFormatError, match="math.add"):
-        layer("TFOpLambda", inner, "2.15.0")
+def test_tensorflow_operations_that_are_not_read_are_named():
+    node = '{"name": "add", "op": "AddV2", "input": ["x", "y"]}'
+    with pytest.raises(FileFormatError, match="AddV2"):
+        layer("TensorFlowOpLayer", {"name": "tf_op_layer_add", "node_def": node}, "2.3.0")
+    with pytest.raises(FileFormatError, match="RaggedTensor.from_tensor"):
+        inner = {"name": "r", "cls_symbol": "RaggedTensor", "method_name": "from_tensor"}
+        layer("ClassMethod", inner, "2.15.0")
 
 
 def test_lambda_byte_code_is_refused():

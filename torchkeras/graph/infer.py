@@ -32,6 +32,7 @@ from .keras_tensor import KerasTensor
 from .scopes import StatelessScope, SymbolicScope
 
 __all__ = [
+    "SIZES",
     "SizeMismatch",
     "broadcast_shapes",
     "compute_output_spec",
@@ -48,6 +49,8 @@ __all__ = [
 _STAND_INS = (83, 89)
 # For code that divides an unknown size.
 _DIVISIBLE = (840, 1680)
+# All numbers that stand for an unknown size.
+SIZES = (*_STAND_INS, *_DIVISIBLE)
 # Attempts to set unknown sizes: each runs the function once more, and only where it failed.
 _MOST_BINDINGS = 200
 
@@ -346,6 +349,9 @@ def _materialize(
     bound: _Bound,
 ) -> torch.Tensor:
     """Make the tensor without data that stands for `x`, the same one each time."""
+    if x._keras_sizes is not None:
+        _RUN.asked = True  # also where all shapes are known, the values may not be
+        return x._keras_sizes[_RUN.stand_in]
     if id(x) not in made:
         shape = [
             bound.get((id(x), i), _RUN.stand_in) if size is None else size

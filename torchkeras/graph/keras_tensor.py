@@ -72,6 +72,8 @@ class KerasTensor:
 
     # Set by `operation.py`, which is above this file: records `torch` functions as nodes.
     record_torch_function: Callable[..., Any]
+    # Of a tensor that holds sizes: its values, by the number that stands for an unknown size.
+    _keras_sizes: dict[int, torch.Tensor] | None = None
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ Read: tf.keras 2.0 to 2.15, Keras 2.0 to 2.3, and Keras 1 (see `legacy_keras1`).
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,6 +24,19 @@ from .legacy_training import constructor_parameters, decode, modernize_training
 __all__ = ["is_old_config", "modernize", "modernize_arguments", "to_legacy"]
 
 _GRAPHS = ("Functional", "Model", "Network", "Sequential")
+# Layers of tf.keras that are not in `keras.layers`.
+_MODULES = {
+    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
+    "LayerScale": "keras.src.applications.convnext",
+    "SlicingOpLambda": "keras.src.layers.core.tf_op_layer",
+    "StochasticDepth": "keras.src.applications.convnext",
+    "TFOpLambda": "keras.src.layers.core.tf_op_layer",
+}
+# In place of a layer's name, where the first argument of a call is no tensor.
+_CONSTANT = "_CONSTANT_VALUE"
+# Calls of TensorFlow's functions in a graph, of tf.keras from 2.4, and what there is no form of.
+_TENSORFLOW = ("TFOpLambda", "SlicingOpLambda")
+_NO_TENSORFLOW = ("ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer")
 # What a configuration key says about the class that its value names.
 _HOMES = (
     ("initializer", "keras.initializers"),
@@ -162,6 +176,7 @@ class _Modernizer:
         self.is_old = major in ("1", "2")
         self.is_before_2_3 = self.is_keras_1 or (major == "2" and minor in ("0", "1", "2"))
         self.custom_objects = custom_objects
+        self._told_of_names = False
 
     def object(self, config: Any, home: str = "keras.layers") -> dict[str, Any]:
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
@@ -197,7 +212,9 @@ class _Modernizer:
             home, name = "keras.dtype_policies", "DTypePolicy"
         module = config.get("module")
         if self.is_old:
-            module = home
+            module = _MODULES.get(name, home) if home == "keras.layers" else home
+            if isinstance(inner.get("name"), str):
+                inner["name"] = self._renamed(inner["name"])
         elif module is None:
             module = _operation_module(name, inner) or home
         config.update(
@@ -249,17 +266,31 @@ class _Modernizer:
         modern = []
         for layer in layers:
             new = self.object(layer)
-            new["name"] = layer.get("name")
+            new["name"] = self._renamed(layer.get("name"))
             if isinstance(layer.get("config"), list):  # a `Sequential` until Keras 2.2.2
-                new["config"]["name"] = layer.get("name")
+                new["config"]["name"] = new["name"]
             new["inbound_nodes"] = [
-                self._node(node, names) for node in layer.get("inbound_nodes", ())
+                self._node(node, names, new["class_name"] in _TENSORFLOW)
+                for node in layer.get("inbound_nodes", ())
             ]
             modern.append(new)
         inner["layers"] = modern
         for key in ("input_layers", "output_layers"):
             inner[key] = self._ends(inner.get(key, []), names)
         return inner
+
+    def _renamed(self, name: Any) -> Any:
+        """Return the name of a layer as Keras 3 admits it: parts of paths are no slashes."""
+        if not self.is_old or not isinstance(name, str) or "/" not in name:
+            return name
+        if not self._told_of_names:
+            self._told_of_names = True
+            warnings.warn(
+                f"Names of layers cannot contain a slash since Keras 3: '{name}' and its like are"
+                f" read with underscores, as '{name.replace('/', '_')}'.",
+                stacklevel=2,
+            )
+        return name.replace("/", "_")
 
     def _ends(self, ends: Any, names: Mapping[str, Any]) -> Any:
         if isinstance(ends, dict):
@@ -269,40 +300,65 @@ class _Modernizer:
             # Nested models count their own inputs as node 0; Keras 3 does so for Functional only.
             if self.is_old and names[name].get("class_name") == "Sequential":
                 node = max(node - 1, 0)
-            return [name, node, index]
+            return [self._renamed(name), node, index]
         ends = [self._ends(end, names) for end in ends]
         # tf.keras wrote a list even for a single tensor, and called the model with the tensor.
         return ends[0] if self.is_old and len(ends) == 1 else ends
 
-    def _node(self, node: Any, names: Mapping[str, Any]) -> Any:
-        """Turn `[[layer, node, tensor, kwargs], …]` into `{"args": …, "kwargs": …}`."""
-        if isinstance(node, dict):
-            return node
-        if node and isinstance(node[0], str):
-            node = [node]
-        tensors, kwargs = [], {}
-        for entry in node:
-            if not _is_reference(entry[:3], names):
-                raise FileFormatError(
-                    self.source,
-                    "it connects its layers in a way that Keras 3 does not have",
-                    given=repr(entry)[:200],
-                    fix="build the model in code and load only the weights, with `load_weights`.",
-                )
-            tensors.append(self._tensor(entry, names))
-            if len(entry) > 3 and isinstance(entry[3], dict):
-                kwargs.update(entry[3])
-        kwargs = {
-            key: self._tensor(value, names) if _is_reference(value, names) else value
-            for key, value in kwargs.items()
+    def _node(self, node: Any, names: Mapping[str, Any], keeps_lists: bool) -> Any:
+        """Turn `[[layer, node, tensor, kwargs], …]` into `{"args": …, "kwargs": …}`.
+
+        Args:
+            node: The first argument of a call, in its structure; each tensor or constant of it has
+                all other arguments of the call beside it.
+            names: The layers of the model by their names.
+            keeps_lists: Whether a list of one tensor is one, not the tensor, to the layer.
+        """
+        if isinstance(node, dict) and "args" in node:
+            return _with_ellipses(node)
+        kwargs: dict[str, Any] = {}
+
+        def read(entry: Any) -> Any:
+            if isinstance(entry, (list, tuple)) and entry and isinstance(entry[0], str):
+                is_constant = entry[0] == _CONSTANT and list(entry[1:2]) == [-1]
+                if len(entry) > 4 or not (is_constant or _is_reference(entry[:3], names)):
+                    raise FileFormatError(
+                        self.source,
+                        "it connects its layers in a way that Keras 3 does not have",
+                        given=repr(entry)[:200],
+                        fix="build the model in code and load only the weights, with"
+                        " `load_weights`.",
+                    )
+                if len(entry) == 4 and isinstance(entry[3], dict):
+                    kwargs.update(entry[3])
+                return self._argument(entry[2] if is_constant else entry[:3], names)
+            if isinstance(entry, dict):
+                return {key: read(item) for key, item in entry.items()}
+            return [read(item) for item in entry]
+
+        first = read(node)
+        if isinstance(first, list) and len(first) == 1 and not keeps_lists:
+            first = first[0]
+        return {
+            "args": [first],
+            "kwargs": {key: self._argument(value, names) for key, value in kwargs.items()},
         }
-        return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}
+
+    def _argument(self, value: Any, names: Mapping[str, Any]) -> Any:
+        """Turn references to tensors within an argument of a call into today's form."""
+        if _is_reference(value, names):
+            return self._tensor(value, names)
+        if isinstance(value, (list, tuple)):
+            return [self._argument(item, names) for item in value]
+        if isinstance(value, dict):
+            return {key: self._argument(item, names) for key, item in value.items()}
+        return {"class_name": "__ellipsis__", "config": {}} if value is Ellipsis else value
 
     def _tensor(self, reference: Any, names: Mapping[str, Any]) -> dict[str, Any]:
         name, node, index = reference[:3]
         if names[name].get("class_name") in _GRAPHS:
             node = max(node - 1, 0)
-        history = [name, node, index]
+        history = [self._renamed(name), node, index]
         return {
             "class_name": "__keras_tensor__",
             "config": {"shape": [None], "dtype": "float32", "keras_history": history},
@@ -313,11 +369,11 @@ class _Modernizer:
     def _layer(
         self, name: str, inner: dict[str, Any], config: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        if name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+        if name in _NO_TENSORFLOW:
             raise FileFormatError(
                 self.source,
-                f"layer '{config.get('name')}' is a TensorFlow operation"
-                f" ({inner.get('function') or inner.get('name')}), which runs in TensorFlow only",
+                f"layer '{config.get('name')}' ({name}) is a TensorFlow operation"
+                f" ({_operation_name(inner)}) in a form that is not read",
                 fix="build the model in code with `keras.ops` in its place, and load the weights"
                 " with `load_weights`.",
             )
@@ -399,6 +455,23 @@ def _operation_module(name: str, inner: dict[str, Any]) -> str | None:
     paths = (path for path in OPERATIONS if path.rpartition(".")[2] == name)
     path = next(paths, None)
     return None if path is None else path.rpartition(".")[0]
+
+
+def _with_ellipses(value: Any) -> Any:
+    """Write what `decode` made of an ellipsis as a config again."""
+    if isinstance(value, dict):
+        return {key: _with_ellipses(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_ellipses(item) for item in value)
+    return {"class_name": "__ellipsis__", "config": {}} if value is Ellipsis else value
+
+
+def _operation_name(inner: dict[str, Any]) -> Any:
+    """Return what a layer of a TensorFlow operation calls, as far as it says so."""
+    node = inner.get("node_def")
+    operation = re.search(r'"?op"?:\s*"(\w+)"', node) if isinstance(node, str) else None
+    parts = [inner.get(key) for key in ("cls_symbol", "method_name", "attr_name")]
+    return operation[1] if operation else ".".join(filter(None, parts)) or inner.get("name")
 
 
 def _is_reference(value: Any, names: Mapping[str, Any]) -> bool:
