@@ -16,7 +16,15 @@ import torch
 from torchkeras.saving.budget import AllocationBudget
 from torchkeras.saving.errors import FileFormatError, MissingFileError
 from torchkeras.saving.h5_guard import check_depth, load_json, open_h5, read_attributes
-from torchkeras.saving.sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, sniff
+from torchkeras.saving.sniff import (
+    ARCHIVE,
+    CHECKPOINT,
+    FOLDER,
+    HDF5,
+    SAFETENSORS,
+    SAVED_MODEL,
+    sniff,
+)
 from torchkeras.saving.zip_guard import open_member, open_zip, read_member, unpack_folder
 
 
@@ -95,8 +103,9 @@ def test_folders_and_addresses(tmp_path):
     with pytest.raises(FileFormatError, match="does not hold a model"):
         sniff(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"x")
-    with pytest.raises(FileFormatError, match="SavedModel"):
-        sniff(tmp_path)
+    assert sniff(tmp_path) == SAVED_MODEL
+    (tmp_path / "ckpt.index").write_bytes(b"x")
+    assert sniff(tmp_path / "ckpt") == CHECKPOINT
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "metadata.json").write_text("{}")
     assert sniff(tmp_path) == FOLDER

@@ -30,7 +30,17 @@ from .keras_archive import (
 from .legacy_h5 import load_h5, load_h5_weights, save_h5
 from .safetensors_file import load_safetensors, load_safetensors_weights, save_safetensors
 from .sharded_h5 import load_sharded, save_sharded
-from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, is_remote_path, sniff
+from .sniff import (
+    ARCHIVE,
+    CHECKPOINT,
+    FOLDER,
+    HDF5,
+    SAFETENSORS,
+    SAVED_MODEL,
+    is_remote_path,
+    sniff,
+)
+from .tf_checkpoint import load_checkpoint_weights
 from .weights_h5 import load_weights as load_weights_h5
 from .weights_h5 import save_weights as save_weights_h5
 
@@ -183,9 +193,26 @@ def load_model(
     Raises:
         FileFormatError: The file is missing, damaged, hostile, or of another kind.
     """
-    loader = _LOADERS[sniff(filepath)]
+    loader = _LOADERS[_kind_with_model(filepath)]
     with file_errors_only(filepath):
         return loader(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
+
+
+def _kind_with_model(filepath: Any) -> str:
+    kind = sniff(filepath)
+    if kind == CHECKPOINT:
+        raise FileFormatError(
+            filepath,
+            "this is a TensorFlow checkpoint, which holds weights but no model",
+            fix="build the model in code and use `model.load_weights(path)`.",
+        )
+    if kind == SAVED_MODEL:
+        raise FileFormatError(
+            filepath,
+            "this folder is a TensorFlow SavedModel, of which only the weights are read",
+            fix="build the model in code and use `model.load_weights(path)`.",
+        )
+    return kind
 
 
 @_written_once
@@ -254,7 +281,8 @@ def load_weights(
     Args:
         model: The model.
         filepath: A path to a `.weights.h5`, `.keras`, `.h5` or `.safetensors` file, or a file
-            object opened for reading.
+            object opened for reading. Of TensorFlow's, what the names of a checkpoint's files begin
+            with, a folder whose list (`checkpoint`) names one, or that of a SavedModel.
         skip_mismatch: Warn about layers that do not fit, and leave them as they are.
         by_name: Match layers by their names instead of their order (`.h5` only).
         objects_to_skip: Layers to leave alone (`.weights.h5` only).
@@ -290,7 +318,9 @@ def load_weights(
         )
     _check_built(model, "loading weights into")
     with file_errors_only(filepath), _whole(model, change=True):
-        if kind == ARCHIVE:
+        if kind in (CHECKPOINT, SAVED_MODEL):
+            load_checkpoint_weights(model, filepath, skip_mismatch=skip_mismatch)
+        elif kind == ARCHIVE:
             load_archive_weights(model, filepath, skip_mismatch=skip_mismatch)
         elif kind == FOLDER:
             load_folder_weights(model, filepath, skip_mismatch=skip_mismatch)

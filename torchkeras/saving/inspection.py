@@ -17,7 +17,8 @@ from .errors import FileFormatError, file_errors_only
 from .h5_guard import H5File, load_json, open_h5, read_attributes
 from .safetensors_file import ASSETS, OPTIMIZER, open_safetensors
 from .sharded_h5 import ShardReader
-from .sniff import ARCHIVE, FOLDER, HDF5, SAFETENSORS, sniff
+from .sniff import ARCHIVE, CHECKPOINT, FOLDER, HDF5, SAFETENSORS, SAVED_MODEL, sniff
+from .tf_bundle import Bundle, find_prefix
 from .zip_guard import open_member, open_zip, read_text
 
 __all__ = ["FileContents", "Layer", "Weight", "inspect_file", "report"]
@@ -32,6 +33,8 @@ _FORMATS = {
     ARCHIVE: ".keras, a zip archive",
     FOLDER: "folder with the content of a .keras file",
     SAFETENSORS: ".safetensors",
+    CHECKPOINT: "TensorFlow checkpoint, weights only",
+    SAVED_MODEL: "TensorFlow SavedModel",
 }
 
 
@@ -110,7 +113,8 @@ def inspect_file(path: Any) -> FileContents:
 
     Args:
         path: A `.keras`, `.h5`, `.weights.h5`, `.weights.json` or `.safetensors` file, or a folder
-            with the content of a `.keras` file.
+            with the content of a `.keras` file; what the names of a TensorFlow checkpoint's files
+            begin with.
 
     Raises:
         FileFormatError: It is none, damaged, or made to do harm.
@@ -130,7 +134,7 @@ def inspect_file(path: Any) -> FileContents:
     else:
         found = sniff(path)
         read, kind = _READERS[found], _FORMATS.get(found, "HDF5")
-    size = 0 if os.path.isdir(path) else os.path.getsize(path)
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     contents = FileContents(path, kind, size)
     with file_errors_only(path):
         read(contents)
@@ -239,11 +243,24 @@ def _read_shards(contents: FileContents) -> None:
             _add_groups(contents, file, None, "", 0)
 
 
+def _read_checkpoint(contents: FileContents) -> None:
+    bundle = Bundle(find_prefix(contents.path))
+    contents.size_bytes = bundle.size
+    for key, entry in bundle.entries.items():
+        path, _, kind = key.partition("/.ATTRIBUTES/")
+        if kind:  # the others describe the objects
+            weight = Weight(path, entry.shape, entry.dtype_name, entry.size)
+            parts = path.split("/")
+            contents.add_weight(weight, parts[0] == "optimizer" or ".OPTIMIZER_SLOT" in parts)
+
+
 _READERS = {
     ARCHIVE: _read_archive,
     FOLDER: _read_folder,
     HDF5: _read_h5,
     SAFETENSORS: _read_safetensors,
+    CHECKPOINT: _read_checkpoint,
+    SAVED_MODEL: _read_checkpoint,
 }
 
 

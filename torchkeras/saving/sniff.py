@@ -12,13 +12,26 @@ import zipfile
 from typing import IO, Any
 
 from .errors import FileFormatError, MissingFileError, describe
+from .sstable import FOOTER, is_table
+from .tf_bundle import is_checkpoint, latest_checkpoint
 
-__all__ = ["ARCHIVE", "FOLDER", "HDF5", "SAFETENSORS", "is_remote_path", "sniff"]
+__all__ = [
+    "ARCHIVE",
+    "CHECKPOINT",
+    "FOLDER",
+    "HDF5",
+    "SAFETENSORS",
+    "SAVED_MODEL",
+    "is_remote_path",
+    "sniff",
+]
 
 ARCHIVE = "archive"
+CHECKPOINT = "checkpoint"
 FOLDER = "folder"
 HDF5 = "hdf5"
 SAFETENSORS = "safetensors"
+SAVED_MODEL = "saved_model"
 
 _SUFFIXES = (".keras", ".h5", ".hdf5", ".safetensors")
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -45,7 +58,11 @@ _FOREIGN = (
     (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it first and load the result."),
     (b"\x93NUMPY", "a NumPy array (.npy)", "read it with `numpy.load`; set it with `set_weights`."),
     (b"version https://git-lfs", "a Git LFS pointer, not the model", "run `git lfs pull`."),
-    (b"\x08\x01\x12", "a protocol buffer, perhaps a TensorFlow SavedModel or graph", _CONVERT),
+    (
+        b"\x08\x01\x12",
+        "a protocol buffer, perhaps the `saved_model.pb` of a TensorFlow SavedModel",
+        "pass the folder that it lies in.",
+    ),
     (b"\x7fELF", "a program", None),
     (b"SQLite format 3", "a database", None),
     (b"\x00asm", "a WebAssembly module", None),
@@ -66,7 +83,7 @@ _FOREIGN_ARCHIVES = (
     (
         lambda name: name.endswith("saved_model.pb"),
         "a zipped TensorFlow SavedModel",
-        _CONVERT,
+        "unpack it and load the folder.",
     ),
     (
         lambda name: name.rpartition("/")[2] == "config.json" and name != "config.json",
@@ -92,7 +109,9 @@ def sniff(file: Any) -> str:
         file: A path, or a file object opened for reading, which is left at its beginning.
 
     Returns:
-        `ARCHIVE` (`.keras`), `FOLDER` (an unzipped `.keras`), `HDF5` or `SAFETENSORS`.
+        `ARCHIVE` (`.keras`), `FOLDER` (an unzipped `.keras`), `HDF5` or `SAFETENSORS`; of
+        TensorFlow's, `SAVED_MODEL` (a folder) or `CHECKPOINT` (what the names of its files begin
+        with, or a folder whose list names one).
 
     Raises:
         FileFormatError: It is missing, empty, incomplete or something else.
@@ -112,6 +131,8 @@ def sniff(file: Any) -> str:
             "this is a remote address, and only local files are read",
             fix="download it first, or pass an open file object.",
         )
+    if is_checkpoint(path):
+        return CHECKPOINT
     if not os.path.exists(path):
         raise _missing(file, path)
     if os.path.isdir(path):
@@ -129,11 +150,9 @@ def _sniff_folder(path: str) -> str:
     if "config.json" in names and names & {"model.weights.h5", "metadata.json"}:
         return FOLDER
     if "saved_model.pb" in names:
-        raise FileFormatError(
-            path,
-            "this folder is a TensorFlow SavedModel, which holds graphs and not Keras layers",
-            fix="with TensorFlow installed, load it there and `model.save('model.keras')`.",
-        )
+        return SAVED_MODEL
+    if latest_checkpoint(path) is not None:
+        return CHECKPOINT
     raise FileFormatError(
         path,
         "this folder does not hold a model",
@@ -159,6 +178,14 @@ def _sniff_stream(stream: IO[bytes], file: Any) -> str:
             return HDF5
         if _is_safetensors(head, size):
             return SAFETENSORS
+        stream.seek(max(0, size - FOOTER))
+        if is_table(stream.read(FOOTER)):
+            raise FileFormatError(
+                file,
+                "this is the index of a TensorFlow checkpoint",
+                fix="pass what the names of its files begin with, without '.index', to"
+                " `model.load_weights`.",
+            )
     finally:
         stream.seek(0)
     what, fix = _name_foreign(head)

@@ -23,14 +23,23 @@ from ..naming import to_snake_case
 from ..optimizers import Optimizer
 from .errors import FileFormatError
 
-__all__ = ["Failures", "is_saveable", "load_state", "own_variables", "save_state"]
+__all__ = [
+    "CONTAINERS",
+    "Failures",
+    "children_of",
+    "is_graph_model",
+    "is_saveable",
+    "load_state",
+    "own_variables",
+    "save_state",
+]
 
 # Attributes of models that only repeat their layers, or what they were compiled with.
 _MODEL_INTERNALS = frozenset(
     "operations inputs outputs _functional _stacked_layers _nodes _compile_arguments _compile_loss"
     " _compile_metrics _loss_tracker _compiled_trainable_state".split()
 )
-_CONTAINERS = (list, tuple, dict)
+CONTAINERS = (list, tuple, dict)
 _GRAPH_MODELS = ("Functional", "Sequential")
 # Where the buffers of a layer go; Keras has none and passes over it.
 _EXTRA = "torch_state"
@@ -38,7 +47,7 @@ _EXTRA = "torch_state"
 
 def is_saveable(obj: Any) -> bool:
     """Return whether the walk visits `obj`."""
-    if isinstance(obj, _CONTAINERS):  # tracked ones are modules too
+    if isinstance(obj, CONTAINERS):  # tracked ones are modules too
         return False
     return isinstance(obj, (torch.nn.Module, Metric, Optimizer, Loss)) or (
         hasattr(type(obj), "save_own_variables")
@@ -63,7 +72,13 @@ def _class_names(cls: type) -> frozenset[str]:
     return frozenset(n for c in cls.__mro__ if c.__module__.startswith(ours) for n in vars(c))
 
 
-def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
+def is_graph_model(saveable: Any) -> bool:
+    """Return whether the layers of a model come before its attributes."""
+    return any(base.__name__ in _GRAPH_MODELS for base in type(saveable).__mro__)
+
+
+def children_of(saveable: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the saveables and containers that an object holds, by their attributes."""
     cls = type(saveable)
     kind = next((k for k in (Layer, Metric, Optimizer, Loss) if isinstance(saveable, k)), None)
     if kind is None:
@@ -72,7 +87,7 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
     registered: set[int] = set()
     if kind is Layer and hasattr(saveable, "layers"):
         names = (names - _MODEL_INTERNALS) | {"layers", "optimizer"}
-        if any(base.__name__ in _GRAPH_MODELS for base in cls.__mro__):
+        if is_graph_model(saveable):
             # Before attributes that subclasses add; each layer is an attribute too.
             yield "layers", saveable.layers
             names.discard("layers")
@@ -88,7 +103,7 @@ def _children(saveable: Any) -> Iterator[tuple[str, Any]]:
         if is_saveable(child):
             if id(child) not in registered and not _is_helper(saveable, name, child):
                 yield name, child
-        elif isinstance(child, _CONTAINERS):
+        elif isinstance(child, CONTAINERS):
             yield name, child
 
 
@@ -107,7 +122,7 @@ def _items(container: Any) -> Iterator[tuple[str, Any]]:
     """Yield the saveables and containers in a container, with the names they get in files."""
     used: dict[str, int] = {}
     for item in container.values() if isinstance(container, dict) else container:
-        if isinstance(item, _CONTAINERS):
+        if isinstance(item, CONTAINERS):
             name = "container"
         elif isinstance(item, torch.nn.Module) and not isinstance(item, Layer):
             name = "torch_module_wrapper"  # what Keras wraps such a module in
@@ -162,7 +177,7 @@ def save_state(
             _save_own(saveable, weights, path)
         if assets is not None and hasattr(saveable, "save_assets"):
             saveable.save_assets(assets.make(path))
-        for name, child in _children(saveable):
+        for name, child in children_of(saveable):
             descend(child, _join(path, name), set())
 
     def descend(child: Any, path: str, containers: set[int]) -> None:
@@ -257,7 +272,7 @@ def load_state(
             # What failed elsewhere may stand in the file here.
             visited.add(id(saveable))
             failures.pop(id(saveable), None)
-        for name, child in _children(saveable):
+        for name, child in children_of(saveable):
             descend(child, _join(path, name), set())
 
     def descend(child: Any, path: str, containers: set[int]) -> None:

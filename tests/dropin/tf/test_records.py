@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras.dropin.tf.records import EXAMPLES, PARSERS, SPARSE, TFRecordDataset, _checksum
+from torchkeras.dropin.tf.records import EXAMPLES, PARSERS, SPARSE, TFRecordDataset
 from torchkeras.dropin.tf.tensors import StringTensor
+from torchkeras.saving.wire import masked_crc32c
 
 Feature, Example, Features = (EXAMPLES[name] for name in ("Feature", "Example", "Features"))
 BytesList, FloatList, Int64List = (
@@ -84,7 +85,7 @@ def test_broken_files(tmp_path, message, change, says):
 def test_a_size_that_is_too_large_allocates_nothing(tmp_path):
     path = tmp_path / "broken"
     length = (2**62).to_bytes(8, "little")
-    path.write_bytes(length + _checksum(length).to_bytes(4, "little") + b"few")
+    path.write_bytes(length + masked_crc32c(length).to_bytes(4, "little") + b"few")
     with pytest.raises(ValueError, match="ends within a record"):
         list(TFRecordDataset(str(path)))
 

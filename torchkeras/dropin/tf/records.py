@@ -9,7 +9,6 @@ Source: TensorFlow's `example.proto`, `feature.proto`, `tensor.proto`; protobuf'
 
 from __future__ import annotations
 
-import functools
 import gzip
 import os
 import struct
@@ -21,6 +20,7 @@ import torch
 
 from ...dtypes import standardize_dtype, to_numpy, to_torch
 from ...naming import explain
+from ...saving.wire import DTYPES, field, integers, masked_crc32c, parts_of, signed, varint
 from ...tree import flatten
 from .arrays import ints
 from .data import Dataset, names_of_files
@@ -35,25 +35,6 @@ __all__ = ["EXAMPLES", "PARSERS", "SOURCES", "SPARSE"]
 # Files --------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-def _checksum(data: bytes) -> int:
-    """CRC-32C, masked as TensorFlow does it."""
-    table, crc = _crc_table(), 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
     """The records of a file. Lengths are checked by their checksum, the bytes are not: it is slow.
 
@@ -62,7 +43,7 @@ def _records(file: BinaryIO, name: str) -> Iterator[bytes]:
     """
     while header := file.read(12):
         length = header[:8]
-        if len(header) < 12 or struct.unpack("<I", header[8:])[0] != _checksum(length):
+        if len(header) < 12 or struct.unpack("<I", header[8:])[0] != masked_crc32c(length):
             raise ValueError(f"{name} is no TFRecord file, or compressed in another way.")
         (size,) = struct.unpack("<Q", length)
         data = _read(file, size)
@@ -152,7 +133,7 @@ class TFRecordWriter:
         """Add a record."""
         data = StringTensor(record).item()
         length = struct.pack("<Q", len(data))
-        checks = (struct.pack("<I", _checksum(part)) for part in (length, data))
+        checks = (struct.pack("<I", masked_crc32c(part)) for part in (length, data))
         self._file.write(b"".join((length, next(checks), data, next(checks))))
 
     def flush(self) -> None:
@@ -170,72 +151,6 @@ class TFRecordWriter:
         self.close()
 
 
-# Protobuf's encoding ------------------------------------------------------------------------------
-
-
-def _varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    made = bytearray()
-    while value > 127:
-        made.append(value & 127 | 128)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if place >= len(data) or shift > 63:
-            raise ValueError("No message of protobuf: a number does not end.")
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-        shift += 7
-
-
-def _parts_of(data: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message: numbers with integers, or with bytes."""
-    place = 0
-    while place < len(data):
-        key, place = _read_varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _read_varint(data, place)
-            yield key >> 3, value
-            continue
-        size = {1: 8, 5: 4}.get(kind)
-        if size is None:
-            if kind != 2:
-                raise ValueError(f"No message of protobuf: a field of kind {kind}.")
-            size, place = _read_varint(data, place)
-        if place + size > len(data):
-            raise ValueError("No message of protobuf: it ends within a field.")
-        yield key >> 3, data[place : place + size]
-        place += size
-
-
-def _integers(data: bytes) -> list[int]:
-    """Packed integers."""
-    if data.isascii():  # all are below 128
-        return list(data)
-    found, place = [], 0
-    while place < len(data):
-        value, place = _read_varint(data, place)
-        found.append(_signed(value))
-    return found
-
-
-def _signed(value: int) -> int:
-    return value - 2**64 if value >> 63 else value
-
-
 # Examples -----------------------------------------------------------------------------------------
 
 
@@ -246,7 +161,7 @@ class BytesList(NamedTuple):
 
     def encoded(self) -> bytes:
         """The message."""
-        return b"".join(_field(1, StringTensor(v).item()) for v in self.value)
+        return b"".join(field(1, StringTensor(v).item()) for v in self.value)
 
 
 class FloatList(NamedTuple):
@@ -256,7 +171,7 @@ class FloatList(NamedTuple):
 
     def encoded(self) -> bytes:
         """The message."""
-        return _field(1, np.asarray(self.value, "<f4").tobytes()) if len(self.value) else b""
+        return field(1, np.asarray(self.value, "<f4").tobytes()) if len(self.value) else b""
 
 
 class Int64List(NamedTuple):
@@ -266,7 +181,7 @@ class Int64List(NamedTuple):
 
     def encoded(self) -> bytes:
         """The message."""
-        return _field(1, b"".join(_varint(int(v)) for v in self.value)) if len(self.value) else b""
+        return field(1, b"".join(varint(int(v)) for v in self.value)) if len(self.value) else b""
 
 
 class Feature(NamedTuple):
@@ -279,20 +194,20 @@ class Feature(NamedTuple):
     def encoded(self) -> bytes:
         """The message."""
         number = next((i for i, part in enumerate(self, 1) if len(part.value)), None)
-        return b"" if number is None else _field(number, self[number - 1].encoded())
+        return b"" if number is None else field(number, self[number - 1].encoded())
 
     @classmethod
     def decoded(cls, data: bytes) -> Feature:
         """The feature of a message."""
         kind, values = 1, []
-        for kind, content in _parts_of(data):
-            for _, value in _parts_of(content):
+        for kind, content in parts_of(data):
+            for _, value in parts_of(content):
                 if kind == 1:
                     values.append(value)
                 elif kind == 2:
                     values += np.frombuffer(value, "<f4").tolist()
                 else:
-                    values += _integers(value) if isinstance(value, bytes) else [_signed(value)]
+                    values += integers(value) if isinstance(value, bytes) else [signed(value)]
         made: tuple[Any, ...] = (BytesList, FloatList, Int64List)
         return cls(**{cls._fields[kind - 1]: made[kind - 1](values)})
 
@@ -331,10 +246,10 @@ class Example:
     def SerializeToString(self) -> bytes:  # noqa: N802, the name is protobuf's
         """The example as a message."""
         entries = (
-            _field(1, _field(1, name.encode()) + _field(2, feature.encoded()))
+            field(1, field(1, name.encode()) + field(2, feature.encoded()))
             for name, feature in sorted(self.features.feature.items())
         )
-        return _field(1, b"".join(entries))
+        return field(1, b"".join(entries))
 
     def ParseFromString(self, serialized: bytes) -> int:  # noqa: N802
         """Take over what a message says; returns its size."""
@@ -353,9 +268,9 @@ class Example:
 
 def _entries(serialized: bytes) -> Iterator[tuple[str, bytes]]:
     """Names and messages of the features in an example."""
-    for _, features in _parts_of(serialized):
-        for _, entry in _parts_of(features):
-            parts = dict(_parts_of(entry))
+    for _, features in parts_of(serialized):
+        for _, entry in parts_of(features):
+            parts = dict(parts_of(entry))
             yield parts.get(1, b"").decode(), parts.get(2, b"")
 
 
@@ -453,41 +368,22 @@ def _stacked(values: list[Any]) -> Any:
     return StringTensor(made)
 
 
-# TensorFlow's numbers of dtypes.
-_DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    8: "complex64",
-    9: "int64",
-    10: "bool",
-    17: "uint16",
-    18: "complex128",
-    19: "float16",
-    22: "uint32",
-    23: "uint64",
-}
-
-
 def _serialize_tensor(tensor: Any, name: str | None = None) -> StringTensor:
     array = to_numpy(as_tensor(tensor))
-    number = next((n for n, dtype in _DTYPES.items() if dtype == array.dtype.name), None)
+    number = next((n for n, dtype in DTYPES.items() if dtype == array.dtype.name), None)
     if number is None:
         raise ValueError(f"tf.io.serialize_tensor: {array.dtype} is not provided.")
-    sizes = b"".join(_field(2, _varint(8) + _varint(size)) for size in array.shape)
+    sizes = b"".join(field(2, varint(8) + varint(size)) for size in array.shape)
     content = np.ascontiguousarray(array).tobytes()
-    return StringTensor(_varint(8) + _varint(number) + _field(2, sizes) + _field(4, content))
+    return StringTensor(varint(8) + varint(number) + field(2, sizes) + field(4, content))
 
 
 def _parse_tensor(serialized: Any, out_type: Any, name: str | None = None) -> torch.Tensor:
-    parts = dict(_parts_of(StringTensor(serialized).item()))
-    dtype = _DTYPES.get(parts.get(1, 0))
+    parts = dict(parts_of(StringTensor(serialized).item()))
+    dtype = DTYPES.get(parts.get(1, 0))
     if dtype is None or to_torch(dtype) != to_torch(out_type):
         raise ValueError(f"tf.io.parse_tensor: the tensor has dtype {dtype}, not {out_type}.")
-    shape = [dict(_parts_of(size)).get(1, 0) for _, size in _parts_of(parts.get(2, b""))]
+    shape = [dict(parts_of(size)).get(1, 0) for _, size in parts_of(parts.get(2, b""))]
     return as_tensor(np.frombuffer(parts.get(4, b""), dtype).reshape(shape))
 
 

@@ -15,6 +15,8 @@ from ...config import default_device
 from ...dtypes import to_numpy
 from ...naming import explain
 from ...saving.api import WRITING
+from ...saving.tf_bundle import is_checkpoint, latest_checkpoint
+from ...saving.tf_checkpoint import restore_objects
 from ...variables import Variable
 from .modules import Module
 from .tables import named
@@ -229,7 +231,7 @@ SUMMARY_EXPERIMENTAL: dict[str, Any] = {"get_step": lambda: _STEP[0], "set_step"
 class Checkpoint:
     """Saves and restores the variables of models, optimizers, modules and single variables.
 
-    Files are PyTorch's, read without running code; TensorFlow's own checkpoints are not read.
+    The files are PyTorch's, read without running code. Those of TensorFlow are read as well.
 
     Args:
         root: An object, for the name `root`.
@@ -275,13 +277,15 @@ class Checkpoint:
             return _Status()
         path = os.fspath(save_path)
         if not os.path.exists(path + _SUFFIX):
-            raise FileNotFoundError(
-                explain(
-                    f"tf.train.Checkpoint: there is no checkpoint {path!r} written by PyTorch.",
-                    fix="TensorFlow's own checkpoints cannot be read; save weights with"
-                    " `model.save_weights('x.weights.h5')` there.",
+            if not is_checkpoint(path):
+                raise FileNotFoundError(
+                    explain(
+                        f"tf.train.Checkpoint: there is no checkpoint {path!r}.",
+                        expected=f"{path}{_SUFFIX}, or TensorFlow's {path}.index",
+                    )
                 )
-            )
+            restore_objects({**self._objects, "save_counter": self.save_counter}, path)
+            return _Status()
         saved = torch.load(path + _SUFFIX, weights_only=True, map_location=default_device())
         for name, item in {**self._objects, "save_counter": self.save_counter}.items():
             variables, values = _variables(item), saved.get(name, [])
@@ -382,13 +386,9 @@ class CheckpointManager:
 
 
 def _latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
-    folder = os.fspath(checkpoint_dir)
-    index = os.path.join(folder, latest_filename or "checkpoint")
-    if not os.path.exists(index):
-        return None
-    with open(index) as file:
-        found = re.search(r'"(.*)"', file.read())
-    return None if found is None else os.path.join(folder, found[1])
+    path = latest_checkpoint(checkpoint_dir, latest_filename)
+    is_there = path is not None and (os.path.exists(path + _SUFFIX) or is_checkpoint(path))
+    return path if is_there else None
 
 
 TRAIN: dict[str, Any] = {
