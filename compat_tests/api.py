@@ -26,9 +26,11 @@ import argparse
 import importlib
 import inspect
 import itertools
+import json
 import os
 import pkgutil
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -356,7 +358,31 @@ def document() -> tuple[str, list[Comparison]]:
     """Compare the installed Keras with torchkeras; returns the text and the comparisons."""
     keras = importlib.import_module("keras")
     comparisons = measure(keras)
-    return render(comparisons, keras.__version__), comparisons
+    return render(comparisons, keras.__version__) + _inside(), comparisons
+
+
+_INSIDE = """
+## Inside Keras: `keras.src`
+
+Every module of Keras's source and every name in it, private ones and imports included, under
+`torchkeras run` (`python -m compat_tests.keras_src`). Each can be imported. A name *works* if it
+leads to a class, function or value that can be used and takes Keras's parameters; nearly all others
+are placeholders, which say when they are used what they are and what to use.
+
+| `keras.src` | modules | names | working |
+|---|--:|--:|--:|
+"""
+
+
+def _inside() -> str:
+    """The section on `keras.src`, measured in a process of its own, where `keras` is replaced."""
+    command = [sys.executable, "-m", "compat_tests.keras_src", "--figures"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=summary.ROOT)
+    rows = json.loads(done.stdout.splitlines()[-1]).items()
+    return _INSIDE + "".join(
+        f"| {title} | {modules} | {had}/{every} | {working} |\n"
+        for title, (modules, every, had, working) in rows
+    )
 
 
 def stale_files(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..graph.operation import OPERATIONS
 from ..naming import explain, nearest
+from . import sources
 
 __all__ = ["KerasSource", "has_path", "view"]
 
@@ -25,7 +26,7 @@ _ROOT = "keras.src"
 # The folder itself is searched for in all of its modules. A name that is not found there is looked
 # up in the package of the first part of the path (`keras.src.layers.rnn.gru` -> `layers`).
 _FOLDERS: dict[str, dict[str, str]] = {
-    "": {"": "api_export version"},
+    "": {"dropin.keras": "version", "": "", "dropin.api_export": "api_export"},
     "activations": {"activations": "activations"},
     "applications": {
         "applications": "",
@@ -82,6 +83,17 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "random": "random",
         "layers.layer": "layer",
         "dropin.trainer": "trainer",
+        "legacy.loops": "rnn",
+        "layers.torch_module_wrapper export.program": "export",
+    },
+    "backend.torch.optimizers": {
+        "optimizers.adagrad": "torch_adadelta torch_adagrad",
+        "optimizers.adam": "torch_adam torch_adamw",
+        "optimizers.adam_variants": "torch_adamax torch_nadam",
+        "optimizers.lion": "torch_lion",
+        "optimizers.rmsprop": "torch_rmsprop",
+        "optimizers.sgd": "torch_sgd",
+        "optimizers.torch_optimizer": "torch_optimizer torch_parallel_optimizer",
     },
     "callbacks": {
         "callbacks.callback": "callback",
@@ -119,6 +131,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "export.onnx": "onnx",
         "export.program": "torch",
         "export.signature": "export_utils",
+        "layers.foreign": "tfsm_layer",
     },
     "initializers": {
         "initializers": "constant_initializers initializer random_initializers",
@@ -205,7 +218,11 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "layers.wrapper": "time_distributed",
         "layers.recurrent layers.recurrent_cells": "gru lstm simple_rnn dropout_rnn_cell",
     },
-    "legacy": {"layers.legacy layers.regularization": "layers"},
+    "legacy": {
+        "layers.legacy layers.regularization": "layers",
+        "legacy.backend legacy.loops legacy.losses ops initializers naming": "backend",
+        "losses": "losses",
+    },
     "legacy.preprocessing": {
         "preprocessing.image preprocessing.transforms": "image",
         "preprocessing.sequence": "sequence",
@@ -278,6 +295,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         " dropin.files": "saving_lib",
         "saving.walk": "keras_saveable",
     },
+    "testing": {"dropin.testing": "test_case test_utils"},
     "trainers": {
         "training.outputs": "compile_utils",
         "dropin.trainer": "epoch_iterator",
@@ -293,7 +311,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         " torch_data_loader_adapter",
         "training.data.streams dropin.helpers": "tf_dataset_adapter",
     },
-    "tree": {"tree": "tree_api torchtree_impl"},
+    "tree": {"tree": "dmtree_impl optree_impl torchtree_impl tree_api"},
     "utils": {
         "utils.arrays dropin.helpers": "numerical_utils sequence_utils",
         "dropin.engine layers.data_layer backend": "backend_utils",
@@ -356,7 +374,7 @@ class KerasSource(ModuleType):
         self.__dict__.update(_path=path, _patched=patched, __path__=[])
 
     def _modules(self) -> Iterator[ModuleType]:
-        for name in _PATHS[self._path]:
+        for name in _PATHS.get(self._path, ()):
             try:
                 yield importlib.import_module(f"{_LIBRARY}.{name}".rstrip("."))
             except ModuleNotFoundError as error:  # a part of Keras that is not built yet
@@ -374,15 +392,20 @@ class KerasSource(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         below = f"{self._path}.{name}".lstrip(".")
-        if below in _PATHS:  # before a function of the same name, as in Keras
+        if _is_path(below):  # before a function of the same name, as in Keras
             return importlib.import_module(f"{_ROOT}.{below}")
         operation = self._operation(name)
         if operation is not None:  # before what our modules import, such as `typing.Any`
             return operation
-        owner = None if name.startswith("__") and name != "__all__" else self._owner(name)
+        if name == "__all__":
+            return sources.public_names(self._path)
+        known = name in sources.names(self._path)
+        owner = self._owner(name) if known or not _is_special(name) else None
         if owner is not None:
             return getattr(owner, name)
-        if name.startswith("__"):
+        if known:
+            return sources.find(self._path, name)
+        if _is_special(name):
             raise AttributeError(name)
         raise AttributeError(
             explain(
@@ -416,6 +439,7 @@ class KerasSource(ModuleType):
         prefix = self.__name__ + "."
         operations = {path.removeprefix(prefix) for path in OPERATIONS if path.startswith(prefix)}
         below = {p.rpartition(".")[2] for p in _PATHS if _parent(p) == self._path}
+        names |= sources.names(self._path)
         return sorted(names | below | {name for name in operations if "." not in name})
 
 
@@ -423,9 +447,18 @@ def _parent(path: str) -> str | None:
     return path.rpartition(".")[0] if path else None
 
 
+def _is_path(path: str) -> bool:
+    return path in _PATHS or sources.has_module(path)
+
+
+def _is_special(name: str) -> bool:
+    """Whether Python itself asks for a name: `__wrapped__`, `__path__`."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def has_path(name: str) -> bool:
     """Tell whether `name`, as `keras.src.layers.core.dense`, is a module of Keras known here."""
-    return name == _ROOT or (name.startswith(_ROOT + ".") and name[len(_ROOT) + 1 :] in _PATHS)
+    return name == _ROOT or (name.startswith(_ROOT + ".") and _is_path(name[len(_ROOT) + 1 :]))
 
 
 def view(name: str) -> KerasSource:
