@@ -1,4 +1,4 @@
-"""Every optimizer of Keras 2, those of `optimizers.legacy`, and every loss and metric."""
+"""Every optimizer of Keras 2, those of `optimizers.legacy`, every loss and metric; added ones."""
 
 from __future__ import annotations
 
@@ -73,6 +73,48 @@ def training_cases(keras: Any) -> Iterator[Case]:
             yield _case(f"loss {loss}", _compiled(loss=loss), last)
     for name in _METRICS:
         yield _case(f"metric {name}", _compiled(metrics=name))
+    for name, make in _ADDED.items():
+        yield Case(f"added {name}", make, ((3,),), _compiled())
+
+
+def _added_loss(keras: Any) -> Any:
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, activation="tanh")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    model.add_loss(keras.backend.mean(keras.backend.square(hidden)) * 0.3)
+    model.add_loss(keras.backend.sum(keras.backend.abs(inputs)))
+    return model
+
+
+def _added_metric(keras: Any) -> Any:
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, activation="tanh")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    model.add_metric(keras.backend.mean(hidden), name="height", aggregation="mean")
+    return model
+
+
+def _added_with_weights(keras: Any) -> Any:
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, activation="tanh")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    other = keras.layers.Dense(5, activation="tanh")(keras.layers.Dense(4)(hidden))
+    model.add_loss(keras.backend.mean(other))
+    return model
+
+
+def _added_inside(keras: Any) -> Any:
+    inputs = keras.Input((3,))
+    outputs = keras.layers.Dense(2)(_added_loss(keras)(inputs))
+    return keras.Model(inputs, outputs)
+
+
+_ADDED = {
+    "loss": _added_loss,
+    "metric": _added_metric,
+    "loss of layers with weights": _added_with_weights,
+    "loss of a model inside": _added_inside,
+}
 
 
 def _optimizer(name: str, options: dict[str, Any]) -> Case:

@@ -111,10 +111,12 @@ class Functional(LoweredModel):
         except DisconnectedError as error:
             raise self._disconnected(error) from error
         if self._computed_also:
-            own = graph.operations
-            graph = sort_graph(self.inputs, [*self.outputs, *self._computed_also])
             # What was added comes last, so that weights keep their order.
-            graph.operations = [*own, *(op for op in graph.operations if op not in own)]
+            operations = dict.fromkeys(graph.operations)
+            for tensor in self._computed_also:
+                operations |= dict.fromkeys(sort_graph(self.inputs, [tensor]).operations)
+            graph = sort_graph(self.inputs, [*self.outputs, *self._computed_also])
+            graph.operations = list(operations)
         self.__dict__["_sorted"] = graph
         self.__dict__["_nodes"] = set(graph.nodes)
         self.__dict__["operations"] = graph.operations
