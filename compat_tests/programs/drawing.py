@@ -81,6 +81,13 @@ def as_json(config):
         r'"keras.src.backend.torch.optimizers.\\w+",(\\s*)"registered_name": "\\w+"',
         r'"keras.optimizers",\\1"registered_name": null', text)
 ''',
+    # A line for each key, so that one that differs hides no other.
+    "show_compiled": '''
+def show_compiled(config):
+    """Print how a model was compiled, from its config."""
+    for key in sorted(config):
+        print("compiled_" + key, " ".join(as_json(config[key]).split()))
+''',
     "attempt": '''
 def attempt(label, function):
     """Print what a call returns, or the kinds of its exception."""

@@ -238,7 +238,7 @@ def _registered(draw: Draw) -> str:
         *draw.some(
             [
                 "print('config', as_json(model.get_config()))",
-                "print('compile', as_json(model.get_compile_config()))",
+                "show_compiled(model.get_compile_config())",
                 "print(as_json(keras.saving.serialize_keras_object(model.layers[0])))",
             ]
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .. import pieces
 from ..drawing import Draw
 
-__all__ = ["Cast", "cast", "layer", "operations"]
+__all__ = ["Cast", "built", "cast", "layer", "operations"]
 
 Shape = tuple[int, ...]
 
@@ -364,6 +364,14 @@ _MODEL_CONFIGS = (
 )
 
 
+def built(model: str, inputs: tuple[int, ...], subclassed: bool) -> str:
+    """Build a model by a shape; what Keras's `build` leaves without weights is called, too."""
+    build = f"{model}.build({(None, *inputs)})"
+    if not subclassed:
+        return build
+    return f"{build}\nprint('made', len({model}.weights))\n{model}(numbers(2, *{inputs}))"
+
+
 def _own_model(draw: Draw) -> Cast:
     width, units = draw.whole(2, 4), draw.whole(2, 4)
     name, unregistered = draw.name("Net"), []
@@ -388,7 +396,7 @@ def _own_model(draw: Draw) -> Cast:
         )
         made = draw.one(
             [
-                f"model.build((None, {width}))",
+                built("model", (width,), True),
                 f"model(numbers(2, {width}))",
                 f"model(keras.Input(({width},)))",
             ]
