@@ -79,9 +79,9 @@ def uniquify(name: str) -> str:
     return name if count == 1 else f"{name}_{count - 1}"
 
 
-def auto_name(class_name: str) -> str:
-    """Make the default name of an object of class `class_name`: `dense`, then `dense_1`, …"""
-    return uniquify(to_snake_case(class_name))
+def auto_name(prefix: str) -> str:
+    """Make the default name of an object of the class `prefix`: `dense`, then `dense_1`, …"""
+    return uniquify(to_snake_case(prefix))
 
 
 class name_scope:  # noqa: N801 - a context manager, used like a function

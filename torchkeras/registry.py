@@ -492,11 +492,11 @@ def _note_shared(obj: Any, config: dict[str, Any]) -> None:
         seen[id(obj)] = config
 
 
-def dump_code(fn: types.FunctionType) -> tuple[Any, ...]:
+def dump_code(func: types.FunctionType) -> tuple[Any, ...]:
     """Return a function's byte code as text, its defaults and the values it closes over."""
-    code = codecs.encode(marshal.dumps(fn.__code__), "base64").decode("ascii")
-    closure = tuple(cell.cell_contents for cell in fn.__closure__) if fn.__closure__ else None
-    return code, fn.__defaults__, closure
+    code = codecs.encode(marshal.dumps(func.__code__), "base64").decode("ascii")
+    closure = tuple(cell.cell_contents for cell in func.__closure__) if func.__closure__ else None
+    return code, func.__defaults__, closure
 
 
 def load_code(dumped: Any) -> types.FunctionType:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..config import default_device
+from ..config import device as device_scope
 from ..dtypes import to_torch
 from ..naming import explain
 from ..ops import convert_to_numpy
@@ -24,6 +25,7 @@ __all__ = [
     "SUPPORTS_RAGGED_TENSORS",
     "SUPPORTS_SPARSE_TENSORS",
     "convert_to_numpy",
+    "device_scope",
     "get_device",
     "is_tensor",
     "random_seed_dtype",

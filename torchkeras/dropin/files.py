@@ -87,7 +87,11 @@ listdir = _local(os.listdir)
 makedirs = _local(os.makedirs)
 remove = _local(os.remove)
 rmtree = _local(shutil.rmtree)
-resolve_path = os.path.realpath
+
+
+def resolve_path(path: Any) -> str:
+    """Return where a path leads, links followed."""
+    return os.path.realpath(path)
 
 
 def resolve_sub_path(base_dir: str, relative_path: str) -> str | None:

@@ -62,8 +62,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
     "backend.common": {
         "backend dtypes variables graph.keras_tensor naming": "",
-        "dropin.padding dropin.shapes ops.windows": "backend_utils",
-        "dtypes dropin.engine": "dtypes",
+        "dropin.padding dropin.shapes ops.windows dropin.parts": "backend_utils",
+        "dtypes dropin.engine dropin.parts": "dtypes",
         "graph.context config backend": "global_state",
         "graph.keras_tensor graph.infer": "keras_tensor",
         "graph.masks": "masking tensor_attributes",
@@ -120,17 +120,17 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "datasets.storage": "cifar npz_utils",
     },
     "distillation": {
-        "distillation.losses": "distillation_loss",
+        "distillation.losses dropin.parts": "distillation_loss",
         "distillation.distiller": "distiller",
     },
-    "distribution": {"distribution.strategy distribution": "distribution_lib"},
+    "distribution": {"distribution.strategy distribution dropin.parts": "distribution_lib"},
     "dtype_policies": {"dtype_policies": "dtype_policy dtype_policy_map"},
     "export": {
         "export export.formats": "",
-        "export.archive": "saved_model",
+        "export.archive dropin.parts": "saved_model",
         "export.onnx": "onnx",
         "export.program": "torch",
-        "export.signature": "export_utils",
+        "export.signature dropin.parts": "export_utils",
         "layers.foreign": "tfsm_layer",
     },
     "initializers": {
@@ -138,7 +138,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
     "layers": {
         "layers.input_spec": "input_spec",
-        "layers.layer": "layer",
+        "dropin.parts layers.layer": "layer",
         "layers.index_lookup": "",
     },
     "layers.activations": {"layers.activation": "activation elu leaky_relu prelu relu softmax"},
@@ -180,7 +180,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "layers.data_layer": "data_layer",
         "layers.encoding": "category_encoding discretization",
         "layers.hashing": "hashed_crossing hashing",
-        "layers.index_lookup": "index_lookup",
+        "layers.index_lookup dropin.parts": "index_lookup",
         "layers.lookup": "integer_lookup string_lookup",
         "layers.augmentation_policies": "pipeline",
         "layers.preprocessing": "normalization rescaling",
@@ -189,19 +189,19 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "utils.feature_space": "feature_space",
     },
     "layers.preprocessing.image_preprocessing": {
-        "layers.augmentation": "base_image_preprocessing_layer",
+        "layers.augmentation dropin.parts": "base_image_preprocessing_layer",
         "layers.augmentation_color": "random_brightness random_color_degeneration"
         " random_color_jitter random_contrast random_gaussian_blur random_grayscale random_hue"
         " random_invert random_posterization random_saturation random_sharpness solarization",
-        "layers.augmentation_geometric": "random_elastic_transform random_flip random_perspective"
-        " random_rotation random_shear random_translation random_zoom",
+        "layers.augmentation_geometric dropin.parts": "random_elastic_transform random_flip"
+        " random_perspective random_rotation random_shear random_translation random_zoom",
         "layers.augmentation_histogram": "auto_contrast clahe equalization",
         "layers.augmentation_mixing": "cut_mix max_num_bounding_box mix_up random_erasing",
         "layers.augmentation_policies": "aug_mix rand_augment",
         "layers.augmentation_size": "center_crop random_crop resizing",
     },
     "layers.preprocessing.image_preprocessing.bounding_boxes": {
-        "layers.bounding_boxes": "converters formats iou validation",
+        "layers.bounding_boxes dropin.parts": "bounding_box converters formats iou validation",
     },
     "layers.regularization": {
         "layers.regularization": "activity_regularization alpha_dropout dropout gaussian_dropout"
@@ -220,7 +220,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
     "legacy": {
         "layers.legacy layers.regularization": "layers",
-        "legacy.backend legacy.loops legacy.losses ops initializers naming": "backend",
+        "legacy.backend legacy.loops legacy.losses ops initializers naming dropin.parts": "backend",
         "losses": "losses",
     },
     "legacy.preprocessing": {
@@ -253,7 +253,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
     "ops": {
         "ops graph.keras_tensor graph.operation": "",
-        "ops.core": "core",
+        "ops.core dropin.parts": "core",
         "ops.einops": "einops",
         "ops.image": "image",
         "ops.linalg": "linalg",
@@ -269,7 +269,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     "optimizers": {
         "optimizers.adam": "adam adamw",
         "optimizers.loss_scale": "loss_scale_optimizer",
-        "optimizers.optimizer": "base_optimizer optimizer",
+        "dropin.parts optimizers.optimizer optimizers.clipping": "base_optimizer optimizer",
         "optimizers.rmsprop": "rmsprop",
         "optimizers.sgd": "sgd",
         "optimizers": "adadelta adafactor adagrad adamax ftrl lamb lion multi_optimizer muon nadam"
@@ -280,7 +280,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "quantizers": "",
         "quantizers.quantizer quantizers.affine quantizers.int4 quantizers.float8"
         " quantizers.fake_quant quantizers.gptq": "quantizers",
-        "quantizers.config": "quantization_config gptq_config awq_config utils",
+        "quantizers.config dropin.parts": "quantization_config gptq_config awq_config utils",
         "quantizers.gptq": "gptq",
         "quantizers.awq": "awq",
         "quantizers.calibration": "gptq_core awq_core",
@@ -293,7 +293,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "saving.file_editor": "file_editor",
         "saving.saving_lib saving.budget saving.zip_guard saving.h5_guard"
         " dropin.files": "saving_lib",
-        "saving.walk": "keras_saveable",
+        "saving.walk dropin.parts": "keras_saveable",
     },
     "testing": {"dropin.testing": "test_case test_utils"},
     "trainers": {
@@ -302,12 +302,12 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "training.trainer": "trainer",
     },
     "trainers.data_adapters": {
-        "training.data training.data.selection": "",
+        "training.data training.data.selection dropin.data": "",
         "training.data.arrays": "array_data_adapter array_slicing",
         "training.data.adapter": "data_adapter",
-        "training.data.adapter training.data.streams": "data_adapter_utils",
+        "training.data.adapter training.data.streams dropin.data": "data_adapter_utils",
         "training.data.py_dataset": "py_dataset_adapter",
-        "training.data.streams": "generator_data_adapter grain_dataset_adapter"
+        "training.data.streams dropin.data": "generator_data_adapter grain_dataset_adapter"
         " torch_data_loader_adapter",
         "training.data.streams dropin.helpers": "tf_dataset_adapter",
     },
@@ -315,18 +315,18 @@ _FOLDERS: dict[str, dict[str, str]] = {
     "utils": {
         "utils.arrays dropin.helpers": "numerical_utils sequence_utils",
         "dropin.engine layers.data_layer backend": "backend_utils",
-        "dropin.helpers backend": "dtype_utils",
+        "dropin.helpers backend dropin.parts": "dtype_utils",
         "callbacks.console config saving.api dropin.helpers": "io_utils",
         "callbacks.progbar": "progbar",
         "config": "traceback_utils",
         "naming": "naming",
-        "random": "rng_utils",
-        "models.summary": "summary_utils",
+        "random dropin.parts": "rng_utils",
+        "models.summary dropin.data": "summary_utils",
         "layers.tracking": "tracking",
         "layers.torch_module_wrapper": "torch_utils",
         "dropin.optional": "module_utils",
         "utils.config": "config",
-        "utils.datasets": "dataset_utils timeseries_dataset_utils",
+        "utils.datasets dropin.data": "dataset_utils timeseries_dataset_utils",
         "dropin.files utils.files utils.hashes utils.archives": "file_utils",
         "utils.images": "image_utils",
         "utils.visualize": "model_visualization",

@@ -106,16 +106,18 @@ def load_model_from_hdf5(
     return load_h5(filepath, custom_objects, compile=compile, safe_mode=safe_mode)
 
 
-def save_weights_to_hdf5_group(f: Any, model: Any) -> None:
+def save_weights_to_hdf5_group(group: Any, model: Any) -> None:
     """Write the weights of a model's layers into an open group."""
-    write_layers(f, model)
+    write_layers(group, model)
 
 
-def load_weights_from_hdf5_group(f: Any, model: Any, skip_mismatch: bool = False) -> None:
+def load_weights_from_hdf5_group(group: Any, model: Any, skip_mismatch: bool = False) -> None:
     """Read the weights of a model's layers, in their order, from an open group."""
-    load_h5_weights(model, f, skip_mismatch=skip_mismatch)
+    load_h5_weights(model, group, skip_mismatch=skip_mismatch)
 
 
-def load_weights_from_hdf5_group_by_name(f: Any, model: Any, skip_mismatch: bool = False) -> None:
+def load_weights_from_hdf5_group_by_name(
+    group: Any, model: Any, skip_mismatch: bool = False
+) -> None:
     """Read the weights of layers with the names of those in an open group."""
-    load_h5_weights(model, f, by_name=True, skip_mismatch=skip_mismatch)
+    load_h5_weights(model, group, by_name=True, skip_mismatch=skip_mismatch)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .absent import absent
+from .parts import all_objects
 
 __all__ = ["ENGINES", "TABLE", "find", "has_module", "names", "public_names"]
 
@@ -72,6 +74,13 @@ def find(path: str, name: str) -> Any:
     origin = _module(path)[name]
     if origin:
         return _imported(path, name, origin)
+    if name in ("ALL_OBJECTS", "ALL_OBJECTS_DICT"):
+        table = _objects(path)
+        return table if name == "ALL_OBJECTS_DICT" else frozenset(table.values())
+    public = name.removeprefix("_")
+    if path.startswith("ops.") and public != name and public in names(path):
+        # What an op runs on tensors; ours is one definition.
+        return getattr(importlib.import_module(f"{_ROOT}.{path}"), public)
     full = ".".join(filter(None, (_ROOT, path, name)))
     engine = next((e for e in ENGINES if path == e or path.startswith(e + ".")), None)
     if engine is None:
@@ -80,6 +89,15 @@ def find(path: str, name: str) -> Any:
     if name in names(counterpart):
         return getattr(importlib.import_module(f"{_ROOT}.{counterpart}"), name)
     return absent(full, "it belongs to another engine; torch is the only one here.", _PUBLIC)
+
+
+@functools.cache
+def _objects(path: str) -> Mapping[str, Any]:
+    """The table of what the functions `get` and `deserialize` of a package know."""
+    folder = f"{_ROOT}.{path}."
+    package = importlib.import_module(folder.rstrip("."))
+    listed = [name for name, origin in _module(path).items() if origin.startswith(folder)]
+    return all_objects(path, {name: getattr(package, name) for name in listed})
 
 
 def _imported(path: str, name: str, origin: str) -> Any:

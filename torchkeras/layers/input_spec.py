@@ -87,23 +87,23 @@ class InputSpec:
         return f"InputSpec({', '.join(f'{key}={value}' for key, value in given.items())})"
 
 
-def assert_input_compatibility(specs: Any, inputs: Any, layer_name: str) -> None:
+def assert_input_compatibility(input_spec: Any, inputs: Any, layer_name: str) -> None:
     """Check that inputs meet the specs of a layer.
 
     Args:
-        specs: One `InputSpec` or a nested structure of them, or `None`.
+        input_spec: One `InputSpec` or a nested structure of them, or `None`.
         inputs: A tensor or a structure of tensors.
         layer_name: For messages.
 
     Raises:
         ValueError: An input does not meet its spec.
     """
-    if not specs:
+    if not input_spec:
         return
-    if type(specs) is InputSpec and isinstance(inputs, (torch.Tensor, KerasTensor)):
-        _check(specs, inputs, 0, layer_name)
+    if type(input_spec) is InputSpec and isinstance(inputs, (torch.Tensor, KerasTensor)):
+        _check(input_spec, inputs, 0, layer_name)
         return
-    specs = flatten(specs)
+    specs = flatten(input_spec)
     if isinstance(inputs, Mapping) and all(spec.name for spec in specs):
         missing = [s.name for s in specs if s.name not in inputs and not s.optional]
         if missing:

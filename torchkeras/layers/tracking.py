@@ -68,13 +68,13 @@ def is_tracking_enabled() -> bool:
     return get_global_attribute("tracking_on", True)
 
 
-def no_automatic_dependency_tracking(function: Callable[..., Any]) -> Callable[..., Any]:
+def no_automatic_dependency_tracking(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Run a method in a `DotNotTrackScope`."""
 
-    @functools.wraps(function)
+    @functools.wraps(fn)
     def untracked(*args: Any, **kwargs: Any) -> Any:
         with DotNotTrackScope():
-            return function(*args, **kwargs)
+            return fn(*args, **kwargs)
 
     return untracked
 
@@ -160,7 +160,7 @@ class TrackedList(Tracked, list):
     """A list whose layers and variables belong to the layer it is an attribute of.
 
     Args:
-        items: What it holds.
+        values: What it holds.
         tracker: A `Tracker` that it belongs to, where it belongs to no layer.
     """
 
@@ -168,8 +168,8 @@ class TrackedList(Tracked, list):
     __eq__ = list.__eq__
     __repr__ = list.__repr__
 
-    def __init__(self, items: Any = (), tracker: Tracker | None = None) -> None:
-        list.__init__(self, items)
+    def __init__(self, values: Any = (), tracker: Tracker | None = None) -> None:
+        list.__init__(self, values)
         self._changed() if tracker is None else self.attach(tracker, "")
 
     def _plain(self) -> list[Any]:
@@ -214,7 +214,7 @@ class TrackedDict(Tracked, dict):
     """A dict whose layers and variables belong to the layer it is an attribute of.
 
     Args:
-        items: A dict, or pairs of keys and values.
+        values: A dict, or pairs of keys and values.
         tracker: A `Tracker` that it belongs to, where it belongs to no layer.
     """
 
@@ -222,8 +222,8 @@ class TrackedDict(Tracked, dict):
     __eq__ = dict.__eq__
     __repr__ = dict.__repr__
 
-    def __init__(self, items: Any = (), tracker: Tracker | None = None) -> None:
-        dict.__init__(self, items)
+    def __init__(self, values: Any = (), tracker: Tracker | None = None) -> None:
+        dict.__init__(self, values)
         self._changed() if tracker is None else self.attach(tracker, "")
 
     def _plain(self) -> dict[Any, Any]:
@@ -257,7 +257,7 @@ class TrackedOrderedDict(Tracked, OrderedDict):
     """An ordered dict whose layers and variables belong to the layer it is an attribute of.
 
     Args:
-        items: A dict, or pairs of keys and values.
+        values: A dict, or pairs of keys and values.
         tracker: A `Tracker` that it belongs to, where it belongs to no layer.
     """
 
@@ -265,9 +265,9 @@ class TrackedOrderedDict(Tracked, OrderedDict):
     __eq__ = OrderedDict.__eq__
     __repr__ = OrderedDict.__repr__
 
-    def __init__(self, items: Any = (), tracker: Tracker | None = None) -> None:
+    def __init__(self, values: Any = (), tracker: Tracker | None = None) -> None:
         OrderedDict.__init__(self)
-        for key, value in items.items() if isinstance(items, Mapping) else items:
+        for key, value in values.items() if isinstance(values, Mapping) else values:
             OrderedDict.__setitem__(self, key, value)
         self._changed() if tracker is None else self.attach(tracker, "")
 
@@ -293,7 +293,7 @@ class TrackedSet(Tracked, set):
     Its items have numbers in `state_dict`, which need not be the same in another process.
 
     Args:
-        items: What it holds.
+        values: What it holds.
         tracker: A `Tracker` that it belongs to, where it belongs to no layer.
     """
 
@@ -301,8 +301,8 @@ class TrackedSet(Tracked, set):
     __eq__ = set.__eq__
     __repr__ = set.__repr__
 
-    def __init__(self, items: Any = (), tracker: Tracker | None = None) -> None:
-        set.__init__(self, items)
+    def __init__(self, values: Any = (), tracker: Tracker | None = None) -> None:
+        set.__init__(self, values)
         self._changed() if tracker is None else self.attach(tracker, "")
 
     def _plain(self) -> list[Any]:

@@ -129,18 +129,18 @@ class PyDatasetAdapter(DataAdapter):
     """Adapter for a `PyDataset`.
 
     Args:
-        dataset: The dataset.
+        x: The dataset.
         class_weight: From class number to weight.
         shuffle: Whether to visit the batches in random order (that of Python's `random`).
     """
 
     def __init__(
         self,
-        dataset: PyDataset,
+        x: PyDataset,
         class_weight: Mapping[int, float] | None = None,
         shuffle: bool | str = False,
     ) -> None:
-        self._dataset = dataset
+        self._dataset = x
         self._class_weight = class_weight
         self._shuffle = shuffle
         self._endless = itertools.count()
