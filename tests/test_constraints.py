@@ -1,5 +1,6 @@
 """Constraints: what holds after projecting, identifiers, and the `meta` device."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,6 +68,23 @@ def test_names_and_configs(name):
     again = constraints.deserialize(constraints.serialize(constraint))
     assert type(again) is type(constraint)
     assert again.get_config() == constraint.get_config()
+
+
+@pytest.mark.parametrize(
+    ("size", "rings"), [(2, (0,)), (3, (0, 1)), (4, (1, 3)), (5, (1, 2, 3)), (6, (2, 4, 5))]
+)
+def test_radial_constraint(size, rings):
+    """From the middle outwards, squares have elements of the diagonal."""
+    w = torch.randn(size, size, 2, 3)
+    made = constraints.Keras2RadialConstraint()(w)
+    assert made.shape == w.shape
+    for (row, column), place in zip(np.ndindex(size, size), made.reshape(-1, 2, 3), strict=True):
+        away = max(abs(row - (size - 1) / 2), abs(column - (size - 1) / 2))
+        source = rings[int(away)]
+        assert torch.equal(place, w[source, source])
+    for shape in ((3, 4, 1, 1), (3, 3), (1, 1, 2, 2)):
+        with pytest.raises(ValueError, match="RadialConstraint"):
+            constraints.Keras2RadialConstraint()(torch.ones(shape))
 
 
 def test_errors():

@@ -183,6 +183,46 @@ class MinMaxNorm(Constraint):
         return _rescale(w, self.axis, desired)
 
 
+@builtin("keras.constraints.Keras2RadialConstraint", "keras.constraints.RadialConstraint")
+class Keras2RadialConstraint(Constraint):
+    """Keep convolution kernels the same along squares around their middle: Keras 3 has it no more.
+
+    The squares have the values of the diagonal, as Keras 2 reads it: from the element before the
+    middle on, which in kernels of even size is followed by the second one after it.
+
+    Raises:
+        ValueError: The kernel is not `(n, n, inputs, outputs)` with `n` above 1.
+
+    Source: `tf_keras.constraints.RadialConstraint`.
+
+    Example:
+        >>> kernel = torch.arange(16.0).reshape(4, 4, 1, 1)
+        >>> Keras2RadialConstraint()(kernel)[:2, :, 0, 0].tolist()
+        [[15.0, 15.0, 15.0, 15.0], [15.0, 5.0, 5.0, 15.0]]
+    """
+
+    def __call__(self, w: torch.Tensor) -> torch.Tensor:
+        """The projection of `w`."""
+        w = as_tensor(w)
+        if w.dim() != 4 or w.shape[0] != w.shape[1] or w.shape[0] < 2:
+            raise ValueError(
+                "RadialConstraint: the weight must be `(n, n, inputs, outputs)` with `n` above 1."
+                f" Received: shape {tuple(w.shape)}."
+            )
+        size = w.shape[0]
+        start, place = size // 2, torch.arange(size, device=w.device)
+        if size % 2:
+            away = (place - start).abs()
+        else:
+            away = torch.where(place < start, start - 1 - place, place - start)
+        square = torch.maximum(away[:, None], away)
+        if size % 2:
+            source = start - 1 + square
+        else:
+            source = torch.where(square == 0, start - 1, start + square)
+        return w[source, source]
+
+
 max_norm = MaxNorm
 min_max_norm = MinMaxNorm
 non_neg = NonNeg

@@ -50,24 +50,6 @@ OUTCOMES: tuple[Outcome, ...] = (
         Outcome(f"op {call} .keras", "unwritten", "Ellipsis", _THEIRS)
         for call in ("x[[]..., 1]", "x[[]..., ::2, None]", "x[[]:, 1, ..., tf.newaxis]")
     ),
-    Outcome(
-        "Conv2D(kernel_constraint='RadialConstraint') *",
-        "refused",
-        "Could not locate class 'RadialConstraint'",
-        "Keras 3 has no such constraint",
-    ),
-    Outcome(
-        "MultiHeadAttention(activity_regularizer=*) *",
-        "warned",
-        "the penalty holds for the projections inside as well",
-        "Keras 3 gives the penalty to the layers inside",
-    ),
-    Outcome(
-        "RandomCrop*",
-        "warned",
-        "outside of training, images are left as they are",
-        "Keras 2 crops the middle, or resizes",
-    ),
     Outcome("legacy.*.keras", "warned", _NO_STATE, "tf_keras writes none of them into .keras"),
     Outcome("CategoryEncoding(output_mode='one_hot')", "unwritten", "", _THEIRS),
     Outcome("Discretization(output_mode='one_hot')", "unwritten", "", _THEIRS),

@@ -9,6 +9,7 @@ import torch
 
 from torchkeras import Input, Model, Sequential, dropin, layers, saving
 from torchkeras.layers import experimental, legacy
+from torchkeras.ops.image import resize
 
 X = torch.tensor([[-3.0, -0.5, 0.0, 0.5, 1.0, 1.5]])
 
@@ -176,3 +177,34 @@ def test_locally_connected(rank, data_format):
         type(layer)(2, 3, padding="same")
     with pytest.raises(ValueError, match="sizes of its input must be known"):
         type(layer)(2, 3).build((None,) * (rank + 1) + (3,))
+
+
+def test_random_crop_has_its_size_in_inference_too():
+    x = np.random.default_rng(0).normal(size=(2, 6, 9, 3)).astype("float32")
+    layer = legacy.RandomCrop(3, 4, seed=1)
+    assert layer.name.startswith("random_crop")
+    parts = {layer(x).numpy().tobytes() for _ in range(30)}
+    windows = {
+        np.ascontiguousarray(x[:, top : top + 3, left : left + 4]).tobytes()
+        for top in range(4)
+        for left in range(6)
+    }
+    assert len(parts) > 8 and parts <= windows
+    middle = resize(x[:, :, :8], (3, 4))  # the largest window of that shape
+    np.testing.assert_allclose(layer(x, training=False), middle, atol=1e-6)
+    small = resize(x[:, 1:3, :3], (3, 4), crop_to_aspect_ratio=True)
+    np.testing.assert_allclose(layer(x[:, 1:3, :3]), small, atol=1e-6)
+    ins = Input((None, None, 3))
+    assert Model(ins, layer(ins)).predict(x, verbose=0).shape == (2, 3, 4, 3)
+
+
+def test_attention_whose_result_alone_is_penalized():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    layer = legacy.MultiHeadAttention(2, 3, activity_regularizer="l2")
+    y = layer(x, x)
+    (loss,) = layer.losses
+    today = layers.Dense(4, activity_regularizer="l2")
+    today.build((2, 3, 4))
+    today.set_weights([np.eye(4), np.zeros(4)])
+    today(y)
+    np.testing.assert_allclose(loss.item(), today.losses[0].item(), rtol=1e-6)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import torchkeras as keras
+from torchkeras.constraints import Keras2RadialConstraint
 from torchkeras.saving import FileFormatError, load_model
 from torchkeras.saving.legacy_config import modernize, to_legacy
 from torchkeras.saving.legacy_training import (
@@ -419,16 +420,33 @@ def test_a_state_that_does_not_fit_starts_afresh():
 
 
 @pytest.mark.parametrize(
-    ("name", "inner"),
+    ("name", "inner", "today"),
     [
-        ("MultiHeadAttention", {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2"}),
-        ("RandomCrop", {"height": 2, "width": 3}),
+        ("RandomCrop", {"height": 2, "width": 3, "rng_type": "stateful"}, "keras._legacy.layers"),
+        ("MultiHeadAttention", {"num_heads": 1, "key_dim": 2}, "keras.layers"),
+        (
+            "MultiHeadAttention",
+            {"num_heads": 1, "key_dim": 2, "activity_regularizer": "l2", "query_shape": [2]},
+            "keras._legacy.layers",
+        ),
     ],
 )
-def test_changes_of_meaning_are_told(name, inner):
-    with pytest.warns(UserWarning, match=f"'a' .{name}, .*since Keras 3"):
-        assert layer(name, {"name": "a", **inner}) == {"name": "a", **inner}
-    layer("Resizing", {"height": 2, "width": 3, "interpolation": "bilinear"})  # without a word
+def test_layers_that_computed_something_else_have_their_own_class(name, inner, today):
+    modern = modernize({"class_name": name, "config": {"name": "a", **inner}}, "file", "2.15.0")
+    made = keras.layers.deserialize(modern)
+    assert type(made).__name__ == name
+    assert keras.layers.serialize(made)["module"] == today
+    assert type(made).from_config(made.get_config()).get_config() == made.get_config()
+
+
+def test_names_of_keras_2_as_arguments():
+    inner = {"name": "a", "filters": 1, "kernel_size": 3, "bias_regularizer": "l1_l2"}
+    inner |= {"kernel_constraint": "radial_constraint", "bias_constraint": "maxnorm"}
+    config = {"class_name": "Conv2D", "config": inner}
+    made = keras.layers.deserialize(modernize(config, "file", "2.15.0"))
+    assert made.bias_regularizer.get_config() == {"l1": 0.01, "l2": 0.01}
+    assert isinstance(made.kernel_constraint, Keras2RadialConstraint)
+    assert isinstance(made.bias_constraint, keras.constraints.MaxNorm)
 
 
 @pytest.mark.parametrize("name", ["Resizing", "UpSampling2D"])

@@ -1,6 +1,9 @@
 """Layers of Keras 2 that Keras 3 keeps under `tf.keras` only: older scripts and files name them.
 
-Sources: `tf.keras.layers` of Keras 3 (names, arguments, configs); `keras._legacy.layers`.
+`MultiHeadAttention` and `RandomCrop` are those of Keras 2 where they compute something else.
+
+Sources: `tf.keras.layers` of Keras 3 (names, arguments, configs); `keras._legacy.layers`;
+`tf_keras.layers` (the two).
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from ..naming import explain
 from ..ops.image import resize
 from ..random import SeedGenerator, uniform
 from ..registry import builtin
+from ..regularizers import get as get_regularizer
+from ..regularizers import serialize as serialize_regularizer
+from .attention import MultiHeadAttention as TodaysAttention
 from .augmentation import on_host
 from .data_layer import DataLayer
 from .layer import Layer
@@ -139,6 +145,73 @@ class AddMetric(_Effect):
         """Return `inputs`."""
         self.mean.update_state(inputs)
         return inputs
+
+
+@builtin("keras._legacy.layers.MultiHeadAttention")
+class MultiHeadAttention(TodaysAttention):
+    """Attention with a penalty on its result, and on none of its projections.
+
+    Args:
+        args, kwargs: Of `MultiHeadAttention`.
+        activity_regularizer: Penalty on the result.
+
+    Source: `tf_keras.layers.MultiHeadAttention`.
+    """
+
+    def __init__(self, *args: Any, activity_regularizer: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.activity_regularizer = get_regularizer(activity_regularizer)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        penalty = serialize_regularizer(self.activity_regularizer)
+        return {**super().get_config(), "activity_regularizer": penalty}
+
+
+@builtin("keras._legacy.layers.RandomCrop")
+class RandomCrop(DataLayer):
+    """Cuts a part out of images; the result has its size in inference too.
+
+    In training the place is random, and the same for a batch. In inference, and of images that are
+    smaller, the largest window of that shape in the middle is resized.
+
+    Args:
+        height, width: Of the result.
+        seed: Of the random numbers.
+        kwargs: Arguments of `Layer`.
+    Shapes: Result: as the input, with `height` and `width`.
+
+    Source: `tf_keras.layers.RandomCrop`.
+
+    Example:
+        >>> import torch
+        >>> RandomCrop(2, 3)(torch.ones(4, 8, 8, 3), training=False).shape
+        torch.Size([4, 2, 3, 3])
+    """
+
+    def __init__(self, height: int, width: int, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.height = height
+        self.width = width
+        self.seed = seed
+        self.generator = SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = True) -> Tensor:
+        """Return the parts."""
+        images, size = as_tensor(inputs, self.compute_dtype), (self.height, self.width)
+        rooms = [old - new for old, new in zip(images.shape[-3:-1], size, strict=True)]
+        if not training or min(rooms) < 0:
+            how = {"crop_to_aspect_ratio": True, "data_format": "channels_last"}
+            return resize(images, size, "bilinear", **how)
+        top, left = (
+            int(on_host(lambda room=room: uniform((), 0.0, room + 1.0, seed=self.generator)))
+            for room in rooms
+        )
+        return images[..., top : top + self.height, left : left + self.width, :]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape with `height` and `width`."""
+        return (*input_shape[:-3], self.height, self.width, input_shape[-1])
 
 
 class _RandomSize(DataLayer):

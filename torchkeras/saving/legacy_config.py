@@ -21,7 +21,7 @@ from .errors import FileFormatError
 from .legacy_keras1 import from_keras_1, is_merged_sequential, merged_sequential
 from .legacy_training import constructor_parameters, decode, modernize_training
 
-__all__ = ["is_old_config", "modernize", "modernize_arguments", "to_legacy"]
+__all__ = ["OLD_VALUES", "is_old_config", "modernize", "modernize_arguments", "to_legacy"]
 
 _GRAPHS = ("Functional", "Model", "Network", "Sequential")
 # Layers of tf.keras that are not in `keras.layers`.
@@ -47,7 +47,20 @@ _HOMES = (
     ("layer", "keras.layers"),
     ("cell", "keras.layers"),
 )
-_CONSTRAINTS = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
+# What names meant as the value of an argument that ends so, where they mean nothing or another
+# thing today.
+_RADIAL = {"module": "keras.constraints", "class_name": "Keras2RadialConstraint", "config": {}}
+OLD_VALUES: dict[str, dict[str, Any]] = {
+    "activation": {"hard_sigmoid": "keras2_hard_sigmoid"},
+    "constraint": {
+        "maxnorm": "max_norm",
+        "nonneg": "non_neg",
+        "radial_constraint": _RADIAL,
+        "RadialConstraint": _RADIAL,
+        "unitnorm": "unit_norm",
+    },
+    "regularizer": {"l1_l2": {"class_name": "L1L2", "config": {"l1": 0.01, "l2": 0.01}}},
+}
 # Arguments that have another name since.
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
 # Arguments that no longer exist: those that never changed what is computed, or that repeat others.
@@ -73,14 +86,8 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "virtual_batch_size": (None,),
 }
 
-# What means something else today and has no translation: the argument, its values if not any, and
-# what has changed.
-_CHANGED: dict[str, tuple[tuple[str, tuple[Any, ...], str], ...]] = {
-    "MultiHeadAttention": (
-        ("activity_regularizer", (), "the penalty holds for the projections inside as well"),
-    ),
-    "RandomCrop": (("height", (), "outside of training, images are left as they are"),),
-}
+# Layers that compute something else today if they have the argument: they keep their class.
+_LEGACY_IF = {"MultiHeadAttention": "activity_regularizer", "RandomCrop": "height"}
 
 # Layers that ran on cuDNN only: what they are today, with what they did not let choose.
 _CUDNN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -206,6 +213,8 @@ class _Modernizer:
         if home == "keras.layers":
             name, inner = self._layer(name, inner, config)
             inner = {**(_MISSING.get(name, {}) if self.is_before_2_3 else {}), **inner}
+            if self.is_old and inner.get(_LEGACY_IF.get(name)):
+                home = "keras._legacy.layers"
         elif home == "keras.initializers":
             name = name.removesuffix("V2")
         elif name == "Policy":
@@ -394,19 +403,12 @@ class _Modernizer:
             inner["axis"] = int(axis[0])
         if name == "Lambda":
             _modernize_lambda(inner)
-        for key in ("activation", "recurrent_activation"):
-            if inner.get(key) == "hard_sigmoid" and not self._is_custom("hard_sigmoid"):
-                inner[key] = "keras2_hard_sigmoid"
+        for key, value in inner.items():
+            values = OLD_VALUES.get(key.rpartition("_")[2])
+            if values and isinstance(value, str) and not self._is_custom(value):
+                inner[key] = values.get(value, value)
         if isinstance(how := inner.get("interpolation"), str):  # in any case, until Keras 3
             inner["interpolation"] = "keras2_bicubic" if how.lower() == "bicubic" else how.lower()
-        for argument, values, change in _CHANGED.get(name, ()):
-            value = inner.get(argument)
-            if value in values or (value and not values):
-                warnings.warn(
-                    f"Layer '{inner.get('name')}' ({name}, {argument}={value!r}) means"
-                    f" something else since Keras 3: {change}.",
-                    stacklevel=2,
-                )
         return name, self._known_arguments(name, inner)
 
     def _known_arguments(self, name: str, inner: dict[str, Any]) -> dict[str, Any]:
@@ -432,9 +434,7 @@ class _Modernizer:
     def _values(self, inner: dict[str, Any]) -> dict[str, Any]:
         """Name the modules of classes among a layer's arguments."""
         for key, value in inner.items():
-            if isinstance(value, str) and key.endswith("_constraint"):
-                inner[key] = _CONSTRAINTS.get(value, value)
-            elif isinstance(value, dict) and isinstance(value.get("class_name"), str):
+            if isinstance(value, dict) and isinstance(value.get("class_name"), str):
                 home = next((home for part, home in _HOMES if part in key), None)
                 is_special = value["class_name"].startswith("__")
                 if home is not None and not is_special and isinstance(value.get("config"), dict):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import torchkeras
+from torchkeras import constraints as keras_constraints
 from torchkeras.activations import hard_sigmoid, keras2_hard_sigmoid
 
 
@@ -52,6 +53,26 @@ def test_hard_sigmoid(old, mixed):
         assert lstm.recurrent_activation is meant
     assert old.layers.ConvLSTM2D(2, 3).recurrent_activation is keras2_hard_sigmoid
     assert mixed.layers.ConvLSTM2D(2, 3).recurrent_activation is torchkeras.activations.sigmoid
+
+
+def test_names_that_get_takes(old, mixed):
+    assert old.regularizers.get("l1_l2").get_config() == {"l1": 0.01, "l2": 0.01}
+    assert old.layers.Dense(1, kernel_regularizer="l1_l2").kernel_regularizer.l1 == 0.01
+    assert mixed.regularizers.get("l1_l2").l1 == 0.0
+    assert old.constraints.get("maxnorm").max_value == 2
+    assert isinstance(old.constraints.get("nonneg"), keras_constraints.NonNeg)
+    assert isinstance(old.constraints.get("radial_constraint"), old.constraints.RadialConstraint)
+    with pytest.raises(ValueError, match="maxnorm"):
+        mixed.constraints.get("maxnorm")
+
+
+def test_layers_that_computed_something_else(old, mixed):
+    assert old.layers.RandomCrop(2, 3)(np.ones((1, 5, 5, 3)), training=False).shape[1] == 2
+    assert mixed.layers.RandomCrop(2, 3)(np.ones((1, 5, 5, 3)), training=False).shape[1] == 5
+    with pytest.raises(ValueError, match="ActivityRegularization"):
+        old.layers.MultiHeadAttention(2, 3, activity_regularizer="l2")
+    with pytest.raises(ValueError, match="computed without it"):
+        old.layers.Conv3DTranspose(2, 3, dilation_rate=2)
 
 
 def test_the_variable_makes_tensorflow_keras_keras_2(monkeypatch):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from ...activations import deserialize as deserialize_today
-from ...activations import get as get_today
-from ...activations import keras2_hard_sigmoid
+# `from ... import` would import the package's root as well.
+import torchkeras.activations as activations
+import torchkeras.constraints as constraints
+import torchkeras.regularizers as regularizers
+
 from ...callbacks import Callback
 from ...callbacks import ModelCheckpoint as TodaysCheckpoint
 from ...dtypes import as_tensor, to_numpy
@@ -20,7 +23,7 @@ from ...layers import GRU, LSTM, BatchNormalization, Layer
 from ...metrics import Mean, Metric
 from ...models import model_from_json
 from ...registry import builtin, get_registered_object
-from ...saving.legacy_config import is_old_config, modernize
+from ...saving.legacy_config import OLD_VALUES, is_old_config, modernize
 from .calls import alias_of
 
 __all__ = [
@@ -33,8 +36,12 @@ __all__ = [
     "ModelCheckpoint",
     "SyncBatchNormalization",
     "deserialize_activation",
+    "deserialize_constraint",
+    "deserialize_regularizer",
     "drop_legacy_format",
     "get_activation",
+    "get_constraint",
+    "get_regularizer",
     "model_checkpoint",
     "model_from_config",
     "numpy_categories",
@@ -108,18 +115,28 @@ def model_checkpoint(kwargs: dict[str, Any]) -> None:
 # Names -------------------------------------------------------------------------------------------
 
 
-def get_activation(identifier: Any) -> Any:
-    """As `keras.activations.get`, with Keras 2's `hard_sigmoid`."""
-    if identifier == "hard_sigmoid" and get_registered_object("hard_sigmoid") is None:
-        return keras2_hard_sigmoid
-    return get_today(identifier)
+def _with_old_names(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+    """Return a `get` or `deserialize` that takes names for what they were in Keras 2."""
+    meant, signature = OLD_VALUES[kind], inspect.signature(function)
+    first = next(iter(signature.parameters))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        name, custom = given[first], given.get("custom_objects")
+        if isinstance(name, str) and get_registered_object(name, custom) is None:
+            given[first] = meant.get(name, name)
+        return function(**given)
+
+    call.__name__, call.__doc__, call.__signature__ = function.__name__, function.__doc__, signature
+    return call
 
 
-def deserialize_activation(config: Any, custom_objects: Any = None) -> Any:
-    """As `keras.activations.deserialize`, with Keras 2's `hard_sigmoid`."""
-    if config == "hard_sigmoid" and get_registered_object(config, custom_objects) is None:
-        return keras2_hard_sigmoid
-    return deserialize_today(config, custom_objects)
+get_activation = _with_old_names(activations.get, "activation")
+deserialize_activation = _with_old_names(activations.deserialize, "activation")
+get_constraint = _with_old_names(constraints.get, "constraint")
+deserialize_constraint = _with_old_names(constraints.deserialize, "constraint")
+get_regularizer = _with_old_names(regularizers.get, "regularizer")
+deserialize_regularizer = _with_old_names(regularizers.deserialize, "regularizer")
 
 
 def model_from_config(config: Any, custom_objects: Any = None) -> Any:

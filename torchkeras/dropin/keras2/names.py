@@ -104,6 +104,12 @@ NAMES: dict[str, Met | Refused] = {
         note='`"hard_sigmoid"` names the function above'),
     "activations.get": Met(f"{_H}:get_activation", instead=True,
         note='`"hard_sigmoid"` names the function above'),
+    **{f"constraints.{name}": Met(f"{_H}:{name}_constraint", instead=True,
+        note="also of `maxnorm`, `nonneg`, `unitnorm` and `radial_constraint`")
+       for name in ("deserialize", "get")},
+    **{f"regularizers.{name}": Met(f"{_H}:{name}_regularizer", instead=True,
+        note='`"l1_l2"` is of 0.01 each; Keras 3\'s is of 0')
+       for name in ("deserialize", "get")},
     # The backend.
     **{f"backend.{name}": Met(f"{_K}:{name}") for name in (
         "function", "in_test_phase", "in_train_phase", "learning_phase", "learning_phase_scope",
@@ -123,6 +129,9 @@ NAMES: dict[str, Met | Refused] = {
         note="`LSTM`, which runs on cuDNN where it can"),
     "layers.experimental.SyncBatchNormalization": Met(f"{_H}:SyncBatchNormalization",
         note="`BatchNormalization(synchronized=True)`"),
+    **{f"layers.{name}RandomCrop": Met("layers.legacy:RandomCrop", instead=True,
+        note="of that size in inference too, from the middle; Keras 3's leaves images as they are")
+       for name in ("", "experimental.preprocessing.")},
     "layers.DenseFeatures": Refused("use `keras.utils.FeatureSpace`"),
     "layers.AtrousConvolution2D": Refused("use `Conv2D(dilation_rate=…)`", "1.2"),
     "layers.AtrousConvolution1D": Refused("use `Conv1D(dilation_rate=…)`", "1.2"),
@@ -167,8 +176,8 @@ NAMES: dict[str, Met | Refused] = {
     "metrics.MeanTensor": Met(f"{_H}:MeanTensor"),
     "metrics.experimental.PyMetric": Refused("derive from `keras.metrics.Metric`"),
     # Callbacks.
-    "constraints.RadialConstraint": Refused("derive from `keras.constraints.Constraint`"),
-    "constraints.radial_constraint": Refused("derive from `keras.constraints.Constraint`"),
+    "constraints.RadialConstraint": Met("constraints:Keras2RadialConstraint"),
+    "constraints.radial_constraint": Met("constraints:Keras2RadialConstraint"),
     "callbacks.ModelCheckpoint": Met(f"{_H}:ModelCheckpoint", note="with `period`"),
     "callbacks.BaseLogger": Met(f"{_H}:BaseLogger", note="nothing: `fit` averages by itself"),
     "callbacks.SidecarEvaluatorModelExport": Refused("use `ModelCheckpoint`"),
@@ -265,7 +274,9 @@ CALLS: dict[str, Old] = {
         "MaxPooling", "GlobalAveragePooling", "GlobalAvgPool", "GlobalMaxPool",
         "GlobalMaxPooling")},
     **{f"layers.{name}3DTranspose": Old(
-        order="filters kernel_size strides padding output_padding data_format")
+        order="filters kernel_size strides padding output_padding data_format",
+        only={"dilation_rate": (1, (1, 1, 1), [1, 1, 1])},
+        note="Keras 2 took a `dilation_rate` and computed without it: leave it out.")
        for name in ("Conv", "Convolution")},
     **{f"layers.ConvLSTM{n}D": Old(defaults=_HARD,
         note="`recurrent_activation` is Keras 2's hard sigmoid by default") for n in (1, 2, 3)},
@@ -282,7 +293,9 @@ CALLS: dict[str, Old] = {
     "layers.LeakyReLU": Old(renamed={"alpha": "negative_slope"}),
     "layers.MultiHeadAttention": Old(order="num_heads key_dim value_dim dropout use_bias"
         " output_shape attention_axes kernel_initializer bias_initializer kernel_regularizer"
-        " bias_regularizer activity_regularizer kernel_constraint bias_constraint"),
+        " bias_regularizer activity_regularizer kernel_constraint bias_constraint",
+        only={"activity_regularizer": (None,)},
+        note="Keras 2 penalized the result alone: add an `ActivityRegularization` behind it."),
     **{f"layers.{name}": Old(order="units activation recurrent_activation use_bias"
         " kernel_initializer recurrent_initializer bias_initializer"
         + (" unit_forget_bias" if name == "LSTM" else "") + " kernel_regularizer"
