@@ -1,6 +1,6 @@
 """Whether files of Keras 2 mean what they meant.
 
-    python -m compat_tests.legacy [--only NAME] [--folder FOLDER] [--control]
+    python -m compat_tests.legacy [--only NAME] [--formats FORMATS] [--folder FOLDER] [--control]
 
 `tf_keras`, in a process of its own, makes a model of every layer with every argument, of every
 optimizer (those of `optimizers.legacy` too), schedule, loss and metric, and of what else the
@@ -35,6 +35,7 @@ def main() -> int:
     """Write, read, report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--formats", default="", help="keys of `writer.FORMATS` instead of theirs")
     parser.add_argument("--folder", type=pathlib.Path, help="where files are kept and found again")
     parser.add_argument("--control", action="store_true", help="plant faults afterwards")
     arguments = parser.parse_args()
@@ -45,15 +46,16 @@ def main() -> int:
             if importlib.util.find_spec("tf_keras") is None:
                 sys.exit(__doc__.rpartition("\n\n")[2])
             writer = [sys.executable, "-m", f"{__package__}.writer", folder]
-            subprocess.run([*writer, "--only", arguments.only], check=True)
-        wrong = _report(folder, arguments.only)
+            options = ["--only", arguments.only, "--formats", arguments.formats]
+            subprocess.run([*writer, *options], check=True)
+        wrong = _report(folder, arguments.only, arguments.formats)
         if arguments.control:
             control = [sys.executable, "-m", f"{__package__}.control", folder]
             wrong |= subprocess.run(control).returncode != 0
     return int(wrong)
 
 
-def _report(folder: pathlib.Path, only: str) -> bool:
+def _report(folder: pathlib.Path, only: str, formats: str) -> bool:
     """Print what is not as it should be, and the counts; return whether there is any of it."""
     counts, listed, met = collections.Counter(), collections.Counter(), set()
     for case in sorted(folder.iterdir()):
@@ -71,7 +73,7 @@ def _report(folder: pathlib.Path, only: str) -> bool:
             else:
                 counts["listed otherwise"] += 1
                 print(f"{word}, listed as {row.word} ({row.message}) {title}: {details}")
-    if not only:
+    if not (only or formats):
         for row in set(OUTCOMES) - met:
             counts["listed, not met"] += 1
             print(f"listed as {row.word}, but no file is called so: {row.title}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import logging
 import os
@@ -101,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--formats", default="")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
@@ -111,6 +113,8 @@ def main() -> None:
     for number, case in enumerate(cases):
         if arguments.only and arguments.only not in case.name:
             continue
+        if arguments.formats:
+            case = dataclasses.replace(case, formats=tuple(arguments.formats.split(",")))
         folder = arguments.folder / f"{number:04}"
         folder.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()

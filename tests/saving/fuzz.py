@@ -28,6 +28,7 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -47,8 +48,18 @@ import torch
 import torch._dynamo  # some kernels without data import it, and it sets where it caches
 
 import torchkeras as keras
+from tests.saving import tf_files
 from torchkeras.registry import registered_paths
-from torchkeras.saving import FileFormatError, budget, h5_guard, late, load_model
+from torchkeras.saving import (
+    FileFormatError,
+    budget,
+    h5_guard,
+    late,
+    load_model,
+    object_graph,
+    sstable,
+    wire,
+)
 from torchkeras.saving.inspection import inspect_file, report
 
 __all__ = [
@@ -63,6 +74,8 @@ __all__ = [
 ]
 
 FORMATS = ("keras", "h5", "safetensors", "weights.h5", "tf_keras.keras", "tf_keras.h5", "shards")
+FORMATS += ("ckpt", "tf")  # whose cases are archives of the files in their folders
+CHECKPOINTS = pathlib.Path(__file__).parent / "data" / "tf_checkpoints.zip"
 GENUINE = pathlib.Path(__file__).parent / "data" / "tf_keras_2_15.zip"
 SECONDS_LIMIT = 30.0  # of the processor for one case; what is slower counts as a hang
 ADDRESS_SPACE = 12 << 30
@@ -139,7 +152,53 @@ def originals() -> dict[str, list[bytes]]:
                 found["tf_keras.h5" if name.endswith("h5") else "tf_keras.keras"].append(
                     archive.read(name)
                 )
+    with zipfile.ZipFile(CHECKPOINTS) as archive:
+        for folder in ("new", "old"):
+            names = [name for name in archive.namelist() if name.startswith(f"{folder}/ckpt.")]
+            files = {name.rpartition("/")[2]: archive.read(name) for name in names}
+            found["ckpt"].append(packed(files))
+            found["tf"].append(packed(saved_model(files, folder == "old")))
     return found
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    """Return files as one."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    """Return the files in such a one."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def saved_model(files: dict[str, bytes], old: bool) -> dict[str, bytes]:
+    """Return the files of a SavedModel that has the weights of a checkpoint."""
+    layers = [
+        {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 2], "name": "x"}},
+        {"class_name": "Dense", "config": {"name": "a", "units": 3, "activation": "relu"}},
+        {"class_name": "BatchNormalization", "config": {"name": "b", "axis": [1]}},
+        {"class_name": "Dense", "config": {"name": "c", "units": 1, "activation": "linear"}},
+    ]
+    optimizer = {"class_name": "Adam", "config": {"learning_rate": 0.01}}
+    about = {
+        "class_name": "Sequential",
+        "config": {"name": "m", "layers": layers},
+        "is_graph_network": True,
+        "keras_version": "2.15.0",
+        "training_config": {"loss": "mse", "metrics": ["mae"], "optimizer_config": optimizer},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        tf_files.write_saved_model(folder, tf_files.Node(), about, old=old)
+        root = pathlib.Path(folder)
+        made = {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()}
+    return made | {
+        f"variables/{name.replace('ckpt', 'variables')}": data for name, data in files.items()
+    }
 
 
 # Mutations ---------------------------------------------------------------------------------------
@@ -354,12 +413,55 @@ def mutate_safetensors(data: bytes, draw: Draw) -> bytes:
     return struct.pack("<Q", size) + header + body
 
 
+def mutate_folder(data: bytes, draw: Draw) -> bytes:
+    """Change a file of a folder; of checkpoints also what has checksums, which are right again."""
+    files = unpacked(data)
+    name = draw.choice(sorted(files))
+    if name.endswith(".index") and draw.random() < 0.8:
+        files[name] = _mutate_index(files[name], draw)
+    elif ".data-" in name and draw.random() < 0.8:
+        index = f"{name.partition('.data-')[0]}.index"
+        files[index], files[name] = _mutate_graph(files[index], files[name], draw)
+    elif name == "keras_metadata.pb" and draw.random() < 0.9:
+        entry = list(wire.parts_of(next(wire.messages(files[name], 1))))
+        parts = [(n, mutate_json(v, draw) if n == 5 else v) for n, v in entry]
+        files[name] = wire.field(1, b"".join(wire.field(n, v) for n, v in parts))
+    else:
+        files[name] = mutate_bytes(files[name], draw)
+    return packed(files)
+
+
+def _mutate_index(data: bytes, draw: Draw) -> bytes:
+    entries = list(sstable.read_table(data, "index").items())
+    for _ in range(draw.choice([1, 1, 3])):
+        place = draw.randrange(len(entries))
+        key, value = entries[place]
+        entries[place] = (key, mutate_bytes(value, draw))
+    return tf_files.table(entries)
+
+
+def _mutate_graph(index: bytes, data: bytes, draw: Draw) -> tuple[bytes, bytes]:
+    """Change the graph of objects; its place is at the end then."""
+    entries = sstable.read_table(index, "index")
+    key = object_graph.GRAPH_KEY.encode()
+    parts = dict(wire.parts_of(entries[key]))
+    text = data[parts.get(4, 0) :][: parts[5]]
+    size, start = wire.read_varint(text, 0)
+    number, shape, content, crc = tf_files.tensor(
+        mutate_bytes(text[start + 4 : start + 4 + size], draw)
+    )
+    entries[key] = tf_files.entry(number, shape, len(data), len(content), crc)
+    return tf_files.table(entries.items()), data + content
+
+
 MUTATIONS: dict[str, Callable[[bytes, Draw], bytes]] = {
     "keras": lambda data, draw: (mutate_zip if draw.random() < 0.8 else mutate_bytes)(data, draw),
     "h5": mutate_h5,
     "safetensors": mutate_safetensors,
     "weights.h5": mutate_h5,
     "shards": mutate_json,
+    "ckpt": mutate_folder,
+    "tf": mutate_folder,
 }
 
 
@@ -393,6 +495,14 @@ def load(kind: str, data: bytes) -> None:
     if kind == "shards":
         receiver().load_weights(write("m.weights.json", data))
         return
+    if kind in ("ckpt", "tf"):
+        folder = write_folder(data)
+        with as_large() if sum(data) % 2 else contextlib.nullcontext():
+            if kind == "tf":
+                load_model(folder)
+            else:
+                small().load_weights(folder / "ckpt")
+        return
     # Half of them as a file with a path, and as one of large weights, which is read in other ways.
     is_large = sum(data) % 2 == 1
     with as_large() if is_large else contextlib.nullcontext():
@@ -413,13 +523,41 @@ def as_large() -> Iterator[None]:
 def write(name: str, data: bytes) -> pathlib.Path:
     """Write a new file beside the parts of sharded weights."""
     path = pathlib.Path(shard_folder()) / name
+    if path.is_dir():
+        shutil.rmtree(path)
     path.unlink(missing_ok=True)  # a former model may still have it mapped
     path.write_bytes(data)
     return path
 
 
+@functools.cache
+def small() -> Any:
+    """Return the model that checkpoints are loaded into."""
+    L = keras.layers
+    model = keras.Sequential([L.Input((2,)), L.Dense(3), L.BatchNormalization(), L.Dense(1)])
+    model.compile("adam", "mse")
+    return model
+
+
+def write_folder(data: bytes) -> pathlib.Path:
+    """Write the files in an archive to a new folder."""
+    folder = pathlib.Path(shard_folder()) / "m.file"
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)
+    for name, content in unpacked(data).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
 def look(kind: str, data: bytes) -> None:
     """Look at the bytes as `torchkeras inspect` does, which wants a file."""
+    if kind in ("ckpt", "tf"):
+        folder = write_folder(data)
+        report(inspect_file(folder if kind == "tf" else folder / "ckpt"))
+        return
     report(inspect_file(write("m.weights.json" if kind == "shards" else "m.file", data)))
 
 

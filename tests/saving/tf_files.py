@@ -1,6 +1,7 @@
 """Writes TensorFlow's files without TensorFlow, also such as TensorFlow would not write."""
 
 import dataclasses
+import json
 import pathlib
 import struct
 from typing import Any
@@ -9,7 +10,16 @@ import numpy as np
 
 from torchkeras.saving.wire import DTYPES, crc32c, field, masked, masked_crc32c, varint
 
-__all__ = ["Node", "graph_of", "model_node", "table", "tensor", "write_bundle", "write_checkpoint"]
+__all__ = [
+    "Node",
+    "graph_of",
+    "model_node",
+    "table",
+    "tensor",
+    "write_bundle",
+    "write_checkpoint",
+    "write_saved_model",
+]
 
 
 @dataclasses.dataclass(eq=False)
@@ -146,3 +156,35 @@ def write_checkpoint(prefix, root, **options):
     """Write a graph of objects and its values."""
     message, tensors = graph_of(root)
     write_bundle(prefix, {"_CHECKPOINTABLE_OBJECT_GRAPH": message, **tensors}, **options)
+
+
+def write_saved_model(folder, root, metadata, kind="sequential", old=False, extra=b""):
+    """Write a SavedModel.
+
+    Args:
+        folder: Its path.
+        root: The node of the model.
+        metadata: What tf.keras says of it, or bytes as they are; `None` for no Keras model.
+        kind: What kind of object it is.
+        old: Whether to write it as TensorFlow 2.0 to 2.4 did.
+        extra: More of the message of the graph.
+    """
+    folder = pathlib.Path(folder)
+    write_checkpoint(folder / "variables" / "variables", root)
+    text = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode()
+    identifier = f"_tf_keras_{kind}".encode()
+    node = b"".join(
+        field(1, field(1, number + 1) + field(2, name.encode()))
+        for number, name in enumerate(root.edges)
+    )
+    if old:
+        node += field(4, field(1, identifier) + field(3, text))
+    others = field(1, b"") * len(root.edges)
+    objects = field(7, field(1, node) + others + extra)
+    about = field(1, field(5, b"2.4.1" if old else b"2.15.0"))
+    signature = field(5, field(1, b"serving_default") + field(2, b""))
+    graph = field(2, about + signature + objects)
+    (folder / "saved_model.pb").write_bytes(field(1, 1) + graph)
+    if metadata is not None and not old:
+        entry = field(2, 0) + field(3, b"root") + field(4, identifier) + field(5, text)
+        (folder / "keras_metadata.pb").write_bytes(field(1, entry))

@@ -29,6 +29,7 @@ from .keras_archive import (
 )
 from .legacy_h5 import load_h5, load_h5_weights, save_h5
 from .safetensors_file import load_safetensors, load_safetensors_weights, save_safetensors
+from .saved_model import load_saved_model
 from .sharded_h5 import load_sharded, save_sharded
 from .sniff import (
     ARCHIVE,
@@ -64,6 +65,7 @@ _LOADERS = {
     FOLDER: load_folder,
     HDF5: load_h5,
     SAFETENSORS: load_safetensors,
+    SAVED_MODEL: load_saved_model,
 }
 
 
@@ -179,8 +181,8 @@ def load_model(
     """Load a model saved by `save_model`, or by Keras 1 to 3.
 
     Args:
-        filepath: A path to a `.keras`, `.h5` or `.safetensors` file or to the folder of an unzipped
-            `.keras` file, or a file object opened for reading.
+        filepath: A path to a `.keras`, `.h5` or `.safetensors` file, to the folder of an unzipped
+            `.keras` file or of a SavedModel of tf.keras, or a file object opened for reading.
         custom_objects: Classes and functions by the names the file has for them.
         compile: Whether to compile the model as it was.
         safe_mode: Refuse Python byte code, and configurations out of proportion to the weights.
@@ -204,12 +206,6 @@ def _kind_with_model(filepath: Any) -> str:
         raise FileFormatError(
             filepath,
             "this is a TensorFlow checkpoint, which holds weights but no model",
-            fix="build the model in code and use `model.load_weights(path)`.",
-        )
-    if kind == SAVED_MODEL:
-        raise FileFormatError(
-            filepath,
-            "this folder is a TensorFlow SavedModel, of which only the weights are read",
             fix="build the model in code and use `model.load_weights(path)`.",
         )
     return kind

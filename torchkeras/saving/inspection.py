@@ -15,7 +15,9 @@ from typing import Any
 from .assets import check_folder
 from .errors import FileFormatError, file_errors_only
 from .h5_guard import H5File, load_json, open_h5, read_attributes
+from .legacy_training import decode
 from .safetensors_file import ASSETS, OPTIMIZER, open_safetensors
+from .saved_model import read_saved_model
 from .sharded_h5 import ShardReader
 from .sniff import ARCHIVE, CHECKPOINT, FOLDER, HDF5, SAFETENSORS, SAVED_MODEL, sniff
 from .tf_bundle import Bundle, find_prefix
@@ -113,8 +115,8 @@ def inspect_file(path: Any) -> FileContents:
 
     Args:
         path: A `.keras`, `.h5`, `.weights.h5`, `.weights.json` or `.safetensors` file, or a folder
-            with the content of a `.keras` file; what the names of a TensorFlow checkpoint's files
-            begin with.
+            with the content of a `.keras` file or a SavedModel; what the names of a TensorFlow
+            checkpoint's files begin with.
 
     Raises:
         FileFormatError: It is none, damaged, or made to do harm.
@@ -248,10 +250,22 @@ def _read_checkpoint(contents: FileContents) -> None:
     contents.size_bytes = bundle.size
     for key, entry in bundle.entries.items():
         path, _, kind = key.partition("/.ATTRIBUTES/")
-        if kind:  # the others describe the objects
+        # Others describe the objects, or are counts of metrics.
+        if kind and not path.startswith("keras_api/"):
             weight = Weight(path, entry.shape, entry.dtype_name, entry.size)
             parts = path.split("/")
             contents.add_weight(weight, parts[0] == "optimizer" or ".OPTIMIZER_SLOT" in parts)
+
+
+def _read_saved_model(contents: FileContents) -> None:
+    found = read_saved_model(contents.path)
+    if found is None:
+        contents.format = "TensorFlow SavedModel without a Keras model"
+    else:
+        contents.saved_by["keras_version"] = str(found.get("keras_version"))
+        contents.add_config(decode(found))
+        contents.add_training(found.get("training_config"))
+    _read_checkpoint(contents)
 
 
 _READERS = {
@@ -260,7 +274,7 @@ _READERS = {
     HDF5: _read_h5,
     SAFETENSORS: _read_safetensors,
     CHECKPOINT: _read_checkpoint,
-    SAVED_MODEL: _read_checkpoint,
+    SAVED_MODEL: _read_saved_model,
 }
 
 

@@ -65,8 +65,9 @@ OLD_VALUES: dict[str, dict[str, Any]] = {
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
 # Arguments that no longer exist: those that never changed what is computed, or that repeat others.
 _OBSOLETE = frozenset(
-    "batch_input_dtype consume_less dynamic fused implementation input_dim input_dtype"
-    " input_length renorm_clipping renorm_momentum rng_type trainable vocabulary_size".split()
+    "batch_input_dtype consume_less dynamic fused has_input_vocabulary has_static_table"
+    " implementation input_dim input_dtype input_length renorm_clipping renorm_momentum rng_type"
+    " trainable".split()
 )
 _OBSOLETE_OF = {
     "MultiHeadAttention": ("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),
@@ -74,6 +75,8 @@ _OBSOLETE_OF = {
     "SeparableConv2D": ("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
     "Softmax": ("robust_masking",),
 }
+# Arguments that constructors take without naming them.
+_UNNAMED = dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), "vocabulary_size")
 # Those that did change it, with the values at which they do not.
 _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "adjustment": (None,),
@@ -418,7 +421,7 @@ class _Modernizer:
             return inner
         renamed = _RENAMED.get(name, {})
         inner = {renamed.get(key, key): value for key, value in inner.items()}
-        known = constructor_parameters(cls)
+        known = constructor_parameters(cls) | {_UNNAMED.get(name)}
         for key in [key for key in inner if key not in known]:
             value = inner.pop(key)
             harmless = key in _OBSOLETE or key in _OBSOLETE_OF.get(name, ())

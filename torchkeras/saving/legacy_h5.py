@@ -10,7 +10,6 @@ HDF5's limit of 64 KB for an attribute. Weights are matched by position, or by l
 from __future__ import annotations
 
 import json
-import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,21 +21,20 @@ import torch
 from ..layers.batch_normalization import BatchNormalization
 from ..layers.layer import Layer
 from ..layers.recurrent_cells import GRUCell, LSTMCell
-from ..registry import CustomObjectScope, SafeModeScope
+from ..registry import SafeModeScope
 from .atomic import replacing
-from .budget import AllocationBudget, check_counts
+from .budget import AllocationBudget
 from .errors import FileFormatError
 from .h5_guard import H5File, StoredValues, load_json, open_h5, read_attributes
 from .keras_archive import KERAS_VERSION, build_model, model_config
 from .late import late_values
 from .legacy_config import modernize, to_legacy
-from .legacy_training import load_optimizer_state, modernize_training
+from .legacy_training import compile_as_saved, load_optimizer_state
 from .legacy_weights import WeightsConverter
 from .weights_h5 import to_array
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "write_layers"]
 
-_LOG = logging.getLogger(__name__)
 _ATTRIBUTE_LIMIT = 64512
 _TOP_LEVEL = "top_level_model_weights"
 _LAYER_LISTS = ("layer_names", "layer_names0", "nb_layers")
@@ -461,18 +459,9 @@ def _assign(
 
 def _compile(opened: H5File, model: Any, custom_objects: Any, safe_mode: bool) -> None:
     text = opened.attribute(opened.handle, "training_config")
-    if not isinstance(text, str):
-        _LOG.warning(
-            "No training configuration found in the save file, so the model was *not* compiled."
-            " Compile it manually."
-        )
-        return
-    training = load_json(text, opened.source, "training configuration")
-    if safe_mode:
-        check_counts(training, opened.source)
-    config = modernize_training(training, opened.source, custom_objects)
-    with CustomObjectScope(custom_objects or {}):
-        model.compile_from_config(config)
+    is_text = isinstance(text, str)
+    training = load_json(text, opened.source, "training configuration") if is_text else None
+    compile_as_saved(model, training, opened.source, custom_objects, safe_mode)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built and "optimizer_weights" in opened.names():
         optimizer.build(model.trainable_variables)

@@ -11,6 +11,7 @@ Read: `tf_keras.optimizers`, `tf_keras.optimizers.legacy`, `keras.optimizers` of
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,10 +20,12 @@ import numpy as np
 import torch
 
 from ..optimizers import SGD, Nadam
-from ..registry import find_builtin, get_registered_object
+from ..registry import CustomObjectScope, find_builtin, get_registered_object
+from .budget import check_counts
 from .errors import FileFormatError
 
 __all__ = [
+    "compile_as_saved",
     "constructor_parameters",
     "decode",
     "load_optimizer_state",
@@ -30,6 +33,7 @@ __all__ = [
     "slots_by_kind",
 ]
 
+_LOG = logging.getLogger(__name__)
 _BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer", "autocast"})
 
 
@@ -87,6 +91,31 @@ _NAMES = {
 _OBSOLETE = frozenset({"fn", "is_legacy_optimizer", "iterations", "jit_compile"})
 
 
+def compile_as_saved(
+    model: Any, training: Any, source: Any, custom_objects: Any, safe_mode: bool
+) -> None:
+    """Compile a model as it was.
+
+    Args:
+        model: The model.
+        training: The `training_config` of its file, parsed; `None` if that has none.
+        source: The file, for messages.
+        custom_objects: Classes and functions by the names the file has for them.
+        safe_mode: Refuse counts of absurd size.
+    """
+    if training is None:
+        _LOG.warning(
+            "No training configuration found in the save file, so the model was *not* compiled."
+            " Compile it manually."
+        )
+        return
+    if safe_mode:
+        check_counts(training, source)
+    config = modernize_training(training, source, custom_objects)
+    with CustomObjectScope(custom_objects or {}):
+        model.compile_from_config(config)
+
+
 def modernize_training(
     training: dict[str, Any], source: Any, custom_objects: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -131,6 +160,8 @@ class _TrainingModernizer:
             return {"module": None, "registered_name": name, **config}
         name = name.rpartition(">")[2]
         inner = {_OPTIMIZER_RENAMES.get(k, k): v for k, v in (config.get("config") or {}).items()}
+        if name in ("LossScaleOptimizer", "LossScaleOptimizerV3") and "inner_optimizer" in inner:
+            return self._loss_scale(inner)
         rate = inner.get("learning_rate")
         if isinstance(rate, dict):
             inner["learning_rate"] = _modernize_schedule(rate)
@@ -150,6 +181,14 @@ class _TrainingModernizer:
         if inner.get("epsilon", 0) is None:
             inner["epsilon"] = 1e-7  # what `backend.epsilon()` was
         return self._object(home, name, inner)
+
+    def _loss_scale(self, inner: dict[str, Any]) -> Any:
+        optimizer = self._optimizer(inner["inner_optimizer"])
+        if inner.pop("dynamic", True):
+            arguments = {**inner, "inner_optimizer": optimizer}
+            return self._object("keras.optimizers", "LossScaleOptimizer", arguments)
+        optimizer["config"]["loss_scale_factor"] = inner.get("initial_scale")
+        return optimizer
 
     def _nested(self, value: Any, home: str) -> Any:
         if isinstance(value, (list, tuple)):

@@ -33,11 +33,14 @@ _VALUE = "VARIABLE_VALUE"
 _EMPTY: Mapping[str, int] = {}
 # Edges that lead to nothing of a layer's own: they repeat it, or hold what is made anew.
 _ASIDE = frozenset(
-    """call_and_return_all_conditional_losses call_and_return_conditional_losses keras_api
-    layer_metrics metrics non_trainable_variables optimizer regularization_losses root save_counter
-    signatures states train_function train_tf_function trainable_variables variables
-    _random_generator _self_saveable_object_factories""".split()
+    """call_and_return_all_conditional_losses call_and_return_conditional_losses idf_weights
+    keras_api layer_metrics metrics non_trainable_variables num_documents optimizer
+    regularization_losses root save_counter signatures states token_counts
+    token_document_counts train_function train_tf_function trainable_variables variables
+    _random_generator""".split()
 )
+# What Keras 2 called attributes of layers that have another name since.
+_OLD_NAMES = {"kernel": "depthwise_kernel"}
 # Nodes of optimizers and metrics, which may be attributes by any name.
 _MARKS = (frozenset({"_iterations"}), frozenset({"iter"}), frozenset({"total", "count"}))
 
@@ -222,7 +225,7 @@ def _variables(layer: Layer, edges: Mapping[str, int]) -> Iterator[tuple[Variabl
         if isinstance(value, torch.nn.Parameter)
     }
     for variable in own_variables(layer):
-        names = attributes.get(id(variable)), variable.name
+        names = attributes.get(id(variable)), variable.name, _OLD_NAMES.get(variable.name)
         edge = next((name for name in names if name in edges), None)
         if edge is not None and isinstance(variable, Variable):
             yield variable, edge

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..layers.layer import Layer
 from ..optimizers import LossScaleOptimizer, Optimizer
 from ..variables import Variable
 from .errors import FileFormatError
@@ -100,10 +101,11 @@ class CheckpointReader:
 
     def _lacking(self, model: Any, found: Match) -> list[Variable]:
         """Return the weights that have no values in the file."""
-        there = {id(v) for v, node in found.variables if self._key(node) is not None}
+        there = {id(v) for v, node in found.variables if self.value_key(node) is not None}
         return [weight for weight in _weights(model) if id(weight) not in there]
 
-    def _key(self, node: int) -> str | None:
+    def value_key(self, node: int) -> str | None:
+        """Return the key of a variable's values; `None` if the file has none at a node."""
         key = self.graph.key(node)
         return key if key in self.bundle.entries else None
 
@@ -111,7 +113,7 @@ class CheckpointReader:
         return [
             (variable, key)
             for variable, node in found.variables
-            if (key := self._key(node)) is not None
+            if (key := self.value_key(node)) is not None
             and tuple(variable.shape) != self.bundle.entries[key].shape
         ]
 
@@ -139,7 +141,7 @@ class CheckpointReader:
         wrong = {id(variable) for variable, _ in unfit}
         with torch.no_grad():
             for variable, there in found.variables:
-                key = self._key(there)
+                key = self.value_key(there)
                 if key is not None and id(variable) not in wrong:
                     variable.copy_(self.bundle.read(key))
         for ours, _, _ in found.objects:
@@ -186,7 +188,7 @@ class CheckpointReader:
         if "_variables" in edges:
             listed = self.graph.edges(edges["_variables"]).values()
             names = {self.graph.full_name(there).partition("/")[2] for there in listed}
-            names = {name.partition("/")[2] for name in names}
+            names |= {name.partition("/")[2] for name in names}
             known = {there for _, there in found.variables if self.graph.full_name(there) in names}
         else:
             known = {slot.variable for slot in self.graph.slots(node)}
@@ -203,10 +205,16 @@ class CheckpointReader:
             variables: What it trains.
             found: Where those are in the file.
         """
-        if isinstance(optimizer, LossScaleOptimizer) or not isinstance(optimizer, Optimizer):
+        edges = self.graph.edges(node)
+        if isinstance(optimizer, LossScaleOptimizer):
+            self._load_scale(optimizer, edges, variables)
+            inner = edges.get("base_optimizer", node)  # beside a newer one's scale is its own state
+            self.load_optimizer(optimizer.inner_optimizer, inner, variables, found)
+            return
+        if not isinstance(optimizer, Optimizer):
             warnings.warn(
-                f"The state of optimizer '{optimizer.name}' ({type(optimizer).__name__}) is not"
-                f" read from TensorFlow's checkpoint '{self.source}'; it starts afresh.",
+                f"The state of optimizer '{type(optimizer).__name__}' is not read from TensorFlow's"
+                f" checkpoint '{self.source}'; it starts afresh.",
                 stacklevel=4,
             )
             return
@@ -214,7 +222,6 @@ class CheckpointReader:
         order = [nodes.get(id(variable), -1) for variable in variables]
         if not optimizer.built:
             optimizer.build(variables)
-        edges = self.graph.edges(node)
         if "_variables" in edges:
             names, keys = self._new_state(edges, order)
         else:
@@ -222,6 +229,20 @@ class CheckpointReader:
         values = [StoredTensor(self.bundle, key) for key in keys]
         if load_optimizer_state(optimizer, values, names, "2.15"):
             self._load_rate(optimizer, edges)
+
+    def _load_scale(
+        self, optimizer: LossScaleOptimizer, edges: Mapping[str, int], variables: list[Variable]
+    ) -> None:
+        """Load by what losses are multiplied, and for how many steps they have been."""
+        if not optimizer.built:
+            optimizer.build(variables)
+        scale = self.graph.edges(edges["loss_scale"]) if "loss_scale" in edges else {}
+        pairs = {"current_loss_scale": optimizer.dynamic_scale}
+        pairs["good_steps"] = optimizer.step_counter
+        for name, variable in pairs.items():
+            key = self.value_key(scale[name]) if name in scale else None
+            if key is not None:
+                variable.assign(self.bundle.read(key))
 
     def _new_state(self, edges: Mapping[str, int], order: list[int]) -> tuple[list[str], list[str]]:
         """Return names and keys of what today's optimizers have, in the order of our variables.
@@ -231,14 +252,18 @@ class CheckpointReader:
         """
         listed = self.graph.edges(edges["_variables"])
         nodes = [listed[str(i)] for i in range(len(listed)) if str(i) in listed]
-        stored = [(self.graph.full_name(n), key) for n in nodes if (key := self._key(n))]
         wanted = [self.graph.full_name(node) for node in order if node >= 0]
         known = frozenset(wanted)
+        stored = [
+            (_with_kind(self.graph.full_name(n), known), key)
+            for n in nodes
+            if (key := self.value_key(n))
+        ]
         places: dict[str, list[int]] = {}
         for i, (name, _) in enumerate(stored):
-            kind = _kind(name, known)
-            if kind is not None:
-                places.setdefault(kind, []).append(i)
+            parts = name.split("/", 2)
+            if len(parts) == 3 and parts[2] in known:
+                places.setdefault(f"{parts[0]}/{parts[1]}", []).append(i)
         ordered = list(stored)
         for kind, there in places.items():
             by_name: dict[str, list[tuple[str, str]]] = {}
@@ -258,12 +283,12 @@ class CheckpointReader:
     ) -> tuple[list[str], list[str]]:
         """Return the same of an optimizer of `optimizers.legacy`: count, then slots by kind."""
         names, keys = [], []
-        if "iter" in edges and (key := self._key(edges["iter"])):
+        if "iter" in edges and (key := self.value_key(edges["iter"])):
             names.append("iter")
             keys.append(key)
         kinds: dict[str, dict[int, str]] = {}
         for slot in self.graph.slots(node):
-            if key := self._key(slot.node):
+            if key := self.value_key(slot.node):
                 kinds.setdefault(slot.name, {})[slot.variable] = key
         for kind, slots in kinds.items():
             for variable in order:
@@ -271,7 +296,7 @@ class CheckpointReader:
                     names.append(f"{self.graph.full_name(variable)}/{kind}")
                     keys.append(slots[variable])
         for extra in ("momentum_cache",):
-            if extra in edges and (key := self._key(edges[extra])):
+            if extra in edges and (key := self.value_key(edges[extra])):
                 names.append(extra)
                 keys.append(key)
         return names, keys
@@ -279,11 +304,11 @@ class CheckpointReader:
     def _load_rate(self, optimizer: Any, edges: Mapping[str, int]) -> None:
         """Take over the learning rate, which training may have changed; tell of other changes."""
         for edge in ("_learning_rate", "learning_rate"):
-            key = self._key(edges[edge]) if edge in edges else None
+            key = self.value_key(edges[edge]) if edge in edges else None
             if key is not None and not callable(optimizer._learning_rate):
                 optimizer.learning_rate = float(self.bundle.read(key))
         for name in ("beta_1", "beta_2", "momentum", "rho"):
-            key = self._key(edges[name]) if name in edges else None
+            key = self.value_key(edges[name]) if name in edges else None
             ours = getattr(optimizer, name, None)
             if key is None or not isinstance(ours, (int, float)):
                 continue
@@ -296,12 +321,9 @@ class CheckpointReader:
                 )
 
 
-def _kind(name: str, variables: frozenset[str]) -> str | None:
-    """Return what comes before a variable's name in that of a slot: `Adam/m`."""
-    parts = name.split("/", 2)
-    if len(parts) < 3 or parts[2] not in variables:
-        return None
-    return f"{parts[0]}/{parts[1]}"
+def _with_kind(name: str, variables: frozenset[str]) -> str:
+    """Return the name of a slot as `Adam/m/dense/kernel`; some lack the optimizer's."""
+    return f"optimizer/{name}" if name.partition("/")[2] in variables else name
 
 
 def _weights(ours: Any) -> list[Variable]:
@@ -311,7 +333,7 @@ def _weights(ours: Any) -> list[Variable]:
     if isinstance(ours, CONTAINERS):
         items = ours.values() if isinstance(ours, dict) else ours
         return [weight for item in items for weight in _weights(item)]
-    return list(getattr(ours, "weights", None) or getattr(ours, "variables", ()))
+    return list(ours.weights if isinstance(ours, Layer) else getattr(ours, "variables", ()))
 
 
 def _named(weight: Variable) -> str:
