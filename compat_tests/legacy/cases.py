@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BATCH", "Case", "Integers", "draw"]
+__all__ = ["ALL_FORMATS", "BATCH", "Case", "Integers", "draw"]
 
 BATCH = 4
+ALL_FORMATS = ("h5", "keras", "tf", "json", "ckpt")  # slow: TensorFlow traces a graph for "tf"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,14 +11,23 @@ import contextlib
 import pathlib
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
 
 from torchkeras import activations
-from torchkeras.saving import h5_guard, keras_archive, legacy_config, legacy_h5, legacy_training
+from torchkeras.saving import (
+    h5_guard,
+    keras_archive,
+    legacy_config,
+    legacy_h5,
+    legacy_training,
+    tf_bundle,
+    tf_checkpoint,
+)
 
 from .reader import differences
 
@@ -45,16 +54,23 @@ def _known_only() -> Any:
     return mock.patch.object(_Modernizer, "_known_arguments", known_arguments)
 
 
-def _backwards() -> Any:
-    read = h5_guard.H5File.read
+@contextlib.contextmanager
+def _backwards() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for cls in (h5_guard.H5File, tf_bundle.Bundle):
+            stack.enter_context(mock.patch.object(cls, "read", _reversed(cls.read)))
+        yield
 
-    def reversed_columns(self: Any, dataset: Any) -> Any:
-        value = read(self, dataset)
-        return (
-            value[..., ::-1].copy() if isinstance(value, np.ndarray) and value.ndim > 1 else value
-        )
 
-    return mock.patch.object(h5_guard.H5File, "read", reversed_columns)
+def _reversed(read: Callable[..., Any]) -> Callable[..., Any]:
+    def reversed_columns(self: Any, which: Any) -> Any:
+        value = read(self, which)
+        if isinstance(value, torch.Tensor):
+            return value.flip(-1) if value.ndim > 1 else value
+        has_columns = isinstance(value, np.ndarray) and value.ndim > 1
+        return value[..., ::-1].copy() if has_columns else value
+
+    return reversed_columns
 
 
 def _todays_hard_sigmoid() -> Any:
@@ -83,6 +99,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str]] = {
     ),
     "the optimizer of .h5 starts afresh": (lambda: _no_state(legacy_h5), "Adam({})", ".h5"),
     "that of .keras starts afresh": (lambda: _no_state(keras_archive), "Adam({})", ".keras"),
+    "that of a SavedModel starts afresh": (lambda: _no_state(tf_checkpoint), "Adam({})", ".tf"),
     "metrics go by the names of their functions": (_names_of_functions, "metric mae", ".h5"),
 }
 

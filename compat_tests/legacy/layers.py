@@ -7,13 +7,14 @@ class or an argument of `tf_keras` that is in neither is an error.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .cases import BATCH, Case, Integers
+from .cases import ALL_FORMATS, BATCH, Case, Integers
 
 __all__ = ["layer_cases"]
 
@@ -325,7 +326,8 @@ def layer_cases(keras: Any) -> Iterator[Case]:
     if missing := sorted(_missing(keras)):
         raise LookupError(f"The tables of compat_tests/legacy/layers.py lack {missing}.")
     for name, (arguments, inputs) in LAYERS.items():
-        yield _case(name, name, arguments, inputs)
+        plain = _case(name, name, arguments, inputs)
+        yield dataclasses.replace(plain, formats=ALL_FORMATS)
         values = VALUES_OF.get(name, {})
         for argument in _arguments(getattr(keras.layers, name)):
             if argument in arguments and argument not in values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,7 +128,8 @@ def _optimizer(name: str, options: dict[str, Any]) -> Case:
         optimizer = getattr(home, name.rpartition(".")[2])
         return {"optimizer": optimizer(**{"learning_rate": 0.01, **given}), "loss": "mse"}
 
-    return _case(f"{name}({options})", compile)
+    case = _case(f"{name}({options})", compile)
+    return case if options else dataclasses.replace(case, formats=(*case.formats, "tf"))
 
 
 def _compiled(loss: str = "mse", metrics: str | None = None) -> Any:

@@ -246,6 +246,24 @@ def test_scaled_losses(tmp_path):
         assert float(found.variables[-1].max()) == 31 and int(found.iterations) == 3
 
 
+def test_arguments_of_an_optimizer(tmp_path):
+    """TensorFlow's checkpoints of `optimizers.legacy` have them; ours are those of the model."""
+    root = model_node(WEIGHTS)
+    state = legacy_node(root)
+    for name, value in (("beta_1", 0.5), ("beta_2", 0.999), ("decay", 0.125)):
+        state.edges[name] = Node(value=np.float32(value))
+    root.edges["optimizer"] = state
+    write_saved_model(tmp_path, root, sequential())
+    model = keras.Sequential([L.Input((2,)), L.Dense(3), L.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.5), "mse")
+    with pytest.warns(UserWarning) as caught:
+        model.load_weights(tmp_path)
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == 2 and "beta_1=0.9, in the file 0.5" in told[0]
+    assert "decay=0.0, in the file 0.125" in told[1]
+    assert float(model.optimizer.learning_rate) == 0.25
+
+
 # Vocabularies -------------------------------------------------------------------------------------
 
 

@@ -307,16 +307,18 @@ class CheckpointReader:
             key = self.value_key(edges[edge]) if edge in edges else None
             if key is not None and not callable(optimizer._learning_rate):
                 optimizer.learning_rate = float(self.bundle.read(key))
-        for name in ("beta_1", "beta_2", "momentum", "rho"):
+        for name in ("beta_1", "beta_2", "decay", "momentum", "rho"):
             key = self.value_key(edges[name]) if name in edges else None
             ours = getattr(optimizer, name, None)
+            if name == "decay" and ours is None and not callable(optimizer._learning_rate):
+                ours = 0.0  # else a schedule stands for it
             if key is None or not isinstance(ours, (int, float)):
                 continue
             theirs = float(self.bundle.read(key))
             if abs(theirs - ours) > 1e-6:
                 warnings.warn(
-                    f"Optimizer '{optimizer.name}' has {name}={ours}, in the file {theirs:g}. Make"
-                    f" it with {name}={theirs:g} to train on as before.",
+                    f"Optimizer '{optimizer.name}' has {name}={ours}, in the file {theirs:g}; it"
+                    f" needs {name}={theirs:g} to train on as before.",
                     stacklevel=5,
                 )
 
