@@ -16,10 +16,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..graph.operation import OPERATIONS
+from ..layers.bidirectional import Bidirectional
+from ..layers.rnn import RNN
 from ..registry import find_builtin, get_registered_object
 from .errors import FileFormatError
-from .legacy_keras1 import from_keras_1, is_merged_sequential, merged_sequential
-from .legacy_training import constructor_parameters, decode, modernize_training
+from .legacy_keras1 import KEPT_FROM_KERAS_1, from_keras_1, is_merged_sequential, merged_sequential
+from .legacy_training import (
+    constructor_parameters,
+    decode,
+    modernize_training,
+    multi_backend_version,
+)
 
 __all__ = ["OLD_VALUES", "is_old_config", "modernize", "modernize_arguments", "to_legacy"]
 
@@ -66,8 +73,8 @@ _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
 # Arguments that no longer exist: those that never changed what is computed, or that repeat others.
 _OBSOLETE = frozenset(
     "batch_input_dtype consume_less dynamic fused has_input_vocabulary has_static_table"
-    " implementation input_dim input_dtype input_length renorm_clipping renorm_momentum rng_type"
-    " trainable".split()
+    " implementation input_dim input_dtype input_length renorm_clipping renorm_momentum"
+    " reverse_state_order rng_type trainable".split()
 )
 _OBSOLETE_OF = {
     "MultiHeadAttention": ("query_shape", "key_shape", "value_shape", "softmax_robust_masking"),
@@ -181,10 +188,12 @@ def modernize_arguments(
 class _Modernizer:
     def __init__(self, source: Any, version: str, custom_objects: Mapping[str, Any]) -> None:
         self.source = source
-        major, minor = f"{version}.".split(".")[:2]
+        self.version = version
+        major = version.partition(".")[0]
         self.is_keras_1 = major == "1"
         self.is_old = major in ("1", "2")
-        self.is_before_2_3 = self.is_keras_1 or (major == "2" and minor in ("0", "1", "2"))
+        self.multi_backend = multi_backend_version(version)
+        self.is_before_2_3 = self.multi_backend is not None and self.multi_backend < (2, 3)
         self.custom_objects = custom_objects
         self._told_of_names = False
 
@@ -207,7 +216,7 @@ class _Modernizer:
             if isinstance(inner, dict) and "layers" in inner and "input_layers" in inner:
                 config["config"] = self._functional(dict(inner))
             return config
-        if self.is_keras_1 and is_merged_sequential(config):
+        if self.is_before_2_3 and is_merged_sequential(config):
             config = merged_sequential(config, self.source)
             inner = config["config"]
         if config["class_name"] in _GRAPHS:
@@ -253,7 +262,11 @@ class _Modernizer:
             config.pop("compile_config", None)
         elif isinstance(config["compile_config"], dict):
             config["compile_config"] = modernize_training(
-                config["compile_config"], self.source, self.custom_objects
+                config["compile_config"],
+                self.source,
+                self.custom_objects,
+                self.version,
+                _count(inner.get("output_layers")) if isinstance(inner, dict) else 1,
             )
         return config
 
@@ -281,15 +294,34 @@ class _Modernizer:
             new["name"] = self._renamed(layer.get("name"))
             if isinstance(layer.get("config"), list):  # a `Sequential` until Keras 2.2.2
                 new["config"]["name"] = new["name"]
-            new["inbound_nodes"] = [
-                self._node(node, names, new["class_name"] in _TENSORFLOW)
-                for node in layer.get("inbound_nodes", ())
-            ]
+            nodes = layer.get("inbound_nodes", ())
+            calls = (self._node(node, names, new["class_name"] in _TENSORFLOW) for node in nodes)
+            new["inbound_nodes"] = [_with_states(new["class_name"], call) for call in calls]
+            self._check_states(layer, nodes)
             modern.append(new)
         inner["layers"] = modern
         for key in ("input_layers", "output_layers"):
             inner[key] = self._ends(inner.get(key, []), names)
         return inner
+
+    def _check_states(self, layer: dict[str, Any], nodes: Any = ()) -> None:
+        """Refuse states of stacked cells that are seen, if they stood in the order of then."""
+        inner = layer.get("config")
+        cell = inner.get("cell") if isinstance(inner, dict) else None
+        if not isinstance(cell, dict) or cell.get("class_name") != "StackedRNNCells":
+            return
+        cells = cell.get("config") if isinstance(cell.get("config"), dict) else {}
+        is_reversed = self.multi_backend is not None and self.multi_backend < (2, 2, 3)
+        is_reversed |= bool(cells.get("reverse_state_order"))
+        is_seen = inner.get("return_state") or any(len(node) > 1 for node in nodes)
+        if is_reversed and is_seen and len(cells.get("cells", ())) > 1:
+            raise FileFormatError(
+                self.source,
+                f"layer '{inner.get('name')}' takes or returns the states of its cells, which"
+                " stood in reverse order",
+                fix="build the model in code, with the states of the first cell first, and load"
+                " only the weights.",
+            )
 
     def _renamed(self, name: Any) -> Any:
         """Return the name of a layer as Keras 3 admits it: parts of paths are no slashes."""
@@ -389,7 +421,7 @@ class _Modernizer:
                 fix="build the model in code with `keras.ops` in its place, and load the weights"
                 " with `load_weights`.",
             )
-        if self.is_keras_1:
+        if self.is_keras_1 or (self.is_before_2_3 and name in KEPT_FROM_KERAS_1):
             name, inner = from_keras_1(name, inner, self.source)
         if name in _CUDNN and not self._is_custom(name):
             name, fixed = _CUDNN[name]
@@ -412,6 +444,12 @@ class _Modernizer:
                 inner[key] = values.get(value, value)
         if isinstance(how := inner.get("interpolation"), str):  # in any case, until Keras 3
             inner["interpolation"] = "keras2_bicubic" if how.lower() == "bicubic" else how.lower()
+        if self.multi_backend is not None and inner.get("activity_regularizer"):
+            warnings.warn(
+                f"Layer '{inner.get('name')}' ({name}) has an activity_regularizer: its penalty is"
+                " divided by the size of the batch, which Keras up to 2.3 did not do.",
+                stacklevel=2,
+            )
         return name, self._known_arguments(name, inner)
 
     def _known_arguments(self, name: str, inner: dict[str, Any]) -> dict[str, Any]:
@@ -475,6 +513,26 @@ def _operation_name(inner: dict[str, Any]) -> Any:
     operation = re.search(r'"?op"?:\s*"(\w+)"', node) if isinstance(node, str) else None
     parts = [inner.get(key) for key in ("cls_symbol", "method_name", "attr_name")]
     return operation[1] if operation else ".".join(filter(None, parts)) or inner.get("name")
+
+
+def _with_states(name: str, call: dict[str, Any]) -> dict[str, Any]:
+    """Give a recurrent layer its initial states by name, which stood in a list with the inputs."""
+    first = call["args"][0] if call.get("args") else None
+    cls = (
+        find_builtin(f"keras.layers.{name}") if isinstance(first, list) and len(first) > 1 else None
+    )
+    if cls is None or not issubclass(cls, (RNN, Bidirectional)):
+        return call
+    kwargs = {**call.get("kwargs", {}), "initial_state": first[1:]}
+    return {"args": [first[0], *call["args"][1:]], "kwargs": kwargs}
+
+
+def _count(ends: Any) -> int:
+    """Return how many layers are listed as ends of a model, in whatever structure."""
+    if isinstance(ends, dict):
+        return sum(map(_count, ends.values()))
+    is_end = not isinstance(ends, (list, tuple)) or (ends and isinstance(ends[0], str))
+    return 1 if is_end else sum(map(_count, ends))
 
 
 def _is_reference(value: Any, names: Mapping[str, Any]) -> bool:

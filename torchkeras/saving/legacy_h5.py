@@ -29,7 +29,7 @@ from .h5_guard import H5File, StoredValues, load_json, open_h5, read_attributes
 from .keras_archive import KERAS_VERSION, build_model, model_config
 from .late import late_values
 from .legacy_config import modernize, to_legacy
-from .legacy_training import compile_as_saved, load_optimizer_state
+from .legacy_training import compile_as_saved, load_optimizer_state, multi_backend_version
 from .legacy_weights import WeightsConverter
 from .weights_h5 import to_array
 
@@ -201,13 +201,13 @@ def load_h5(
                 file, "it has no 'model_weights'", fix="save the model again with `model.save()`."
             )
         with late.watching():
-            _load_by_position(opened, group, model, skip_mismatch=False, of_file=True)
+            weights = _load_by_position(opened, group, model, skip_mismatch=False, of_file=True)
         if compile:
             limit = AllocationBudget(file, opened.size, late) if safe_mode else late
             with SafeModeScope(safe_mode), late.collecting(), limit:
                 _compile(opened, model, custom_objects, safe_mode)
             with late.watching():
-                _load_optimizer(opened, model)
+                _load_optimizer(opened, model, weights)
     return model
 
 
@@ -349,14 +349,19 @@ def _from_cudnn(cell: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
 
 def _load_by_position(
     opened: H5File, group: Any, model: Any, *, skip_mismatch: bool, of_file: bool = False
-) -> None:
+) -> dict[int, str]:
     """Load a weight for each of the model's, in their order.
 
     Args:
         of_file: Whether the model is the file's own: it has the names of the layers stored, whose
             order was another before Keras 2.
+
+    Returns:
+        The names that the weights have in the file, by their identities.
     """
     converter = _converter(opened, group)
+    converter.tell_of_padding(model)
+    stored_names: dict[int, str] = {}
     layers = [layer for layer in model.layers if _weights(layer)]
     stored = [entry for entry in _stored_layers(opened, group) if entry[2]]
     if of_file and {layer.name for layer in layers} == {name for name, _, _ in stored}:
@@ -382,7 +387,9 @@ def _load_by_position(
             )
         values = _values(opened, layer, node, names, converter)
         _assign(opened, layer, _weights(layer), values, name, skip_mismatch)
+        stored_names.update(zip(map(id, _weights(layer)), names, strict=False))
     _load_top_level(opened, group, model, skip_mismatch)
+    return stored_names
 
 
 def _load_by_name(opened: H5File, group: Any, model: Any, *, skip_mismatch: bool) -> None:
@@ -393,6 +400,7 @@ def _load_by_name(opened: H5File, group: Any, model: Any, *, skip_mismatch: bool
             fix="load it without `by_name=True`, into a model with the same layers.",
         )
     converter = _converter(opened, group)
+    converter.tell_of_padding(model)
     by_name: dict[str, list[Any]] = {}
     for layer in model.layers:
         by_name.setdefault(layer.name, []).append(layer)
@@ -461,13 +469,14 @@ def _compile(opened: H5File, model: Any, custom_objects: Any, safe_mode: bool) -
     text = opened.attribute(opened.handle, "training_config")
     is_text = isinstance(text, str)
     training = load_json(text, opened.source, "training configuration") if is_text else None
-    compile_as_saved(model, training, opened.source, custom_objects, safe_mode)
+    version = _version(opened, opened.handle)
+    compile_as_saved(model, training, opened.source, custom_objects, safe_mode, version)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built and "optimizer_weights" in opened.names():
         optimizer.build(model.trainable_variables)
 
 
-def _load_optimizer(opened: H5File, model: Any) -> None:
+def _load_optimizer(opened: H5File, model: Any, stored_names: dict[int, str]) -> None:
     optimizer = getattr(model, "optimizer", None)
     node = None if optimizer is None else opened.group("optimizer_weights")
     if node is None:
@@ -475,4 +484,22 @@ def _load_optimizer(opened: H5File, model: Any) -> None:
     names = read_attributes(opened, node, "weight_names")
     values = [StoredValues(opened, dataset) for dataset in _find(opened, node, names)]
     version = _version(opened, opened.handle)
+    keras = multi_backend_version(version)
+    if keras is not None and keras < (2, 0, 6):
+        order = [stored_names.get(id(weight), "") for weight in model.trainable_variables]
+        values = _unsorted(values, order)
     load_optimizer_state(optimizer, values, names, version)
+
+
+def _unsorted(values: list[Any], names: list[str]) -> list[Any]:
+    """Bring slots, which stood in the order of the weights' names, into that of the weights."""
+    first = next((i for i, value in enumerate(values) if np.shape(value) != ()), len(values))
+    places = sorted(range(len(names)), key=names.__getitem__)
+    slots = values[first:]
+    if not names or len(slots) % len(names):
+        return values  # it does not fit, and is told so
+    ordered = list(slots)
+    for i, slot in enumerate(slots):
+        block, place = divmod(i, len(names))
+        ordered[block * len(names) + places[place]] = slot
+    return [*values[:first], *ordered]

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import FileFormatError
 
-__all__ = ["from_keras_1", "is_merged_sequential", "merged_sequential"]
+__all__ = ["KEPT_FROM_KERAS_1", "from_keras_1", "is_merged_sequential", "merged_sequential"]
 
 _FORMATS = {"th": "channels_first", "tf": "channels_last"}
 _INITIALIZERS = {"normal": "random_normal", "one": "ones", "uniform": "random_uniform"}
@@ -103,6 +103,8 @@ _LAYERS: dict[str, tuple[str, dict[str, str]]] = {
     "ZeroPadding2D": ("ZeroPadding2D", _SIDES),
     "ZeroPadding3D": ("ZeroPadding3D", _SIDES),
 }
+# Those that Keras 2.0 to 2.2 kept, with the names of old.
+KEPT_FROM_KERAS_1 = ("Highway", "MaxoutDense", "Merge")
 # Sizes of windows that were several arguments.
 _WINDOWS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 _PADS = {
@@ -284,8 +286,9 @@ def _append_branch(
         elif not before:
             shape = inner.get("batch_input_shape")
             is_words = item.get("class_name") == "Embedding"
-            dtype = "int32" if is_words else inner.get("input_dtype") or "float32"
-            given = {"batch_input_shape": shape, "input_dtype": dtype, "name": f"{name}_input"}
+            given_dtype = inner.get("input_dtype") or inner.get("dtype") or "float32"
+            dtype = "int32" if is_words else given_dtype
+            given = {"batch_input_shape": shape, "dtype": dtype, "name": f"{name}_input"}
             layers.append(_node("InputLayer", given, []))
             inputs.append([f"{name}_input", 0, 0])
             before = [f"{name}_input"]

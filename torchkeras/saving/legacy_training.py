@@ -30,6 +30,7 @@ __all__ = [
     "decode",
     "load_optimizer_state",
     "modernize_training",
+    "multi_backend_version",
     "slots_by_kind",
 ]
 
@@ -38,7 +39,7 @@ _BASE_ARGUMENTS = frozenset({"name", "trainable", "dtype", "activity_regularizer
 
 
 def decode(value: Any) -> Any:
-    """Resolve the special values of old JSON: tuples, bytes, ellipses, TensorFlow's shapes.
+    """Resolve the special values of old JSON: tuples, bytes, arrays, ellipses, shapes.
 
     >>> decode({"class_name": "__tuple__", "items": [1, 2]})
     (1, 2)
@@ -48,6 +49,8 @@ def decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind = value.get("class_name")
+    if value.keys() == {"type", "value"} and value["type"] == "ndarray":  # until Keras 2.1
+        return decode(value["value"])
     if kind == "__tuple__":
         return tuple(decode(item) for item in value.get("items", ()))
     if kind == "TensorShape":
@@ -57,6 +60,18 @@ def decode(value: Any) -> Any:
     if kind == "__bytes__" and isinstance(value.get("value"), str):
         return value["value"].encode()
     return {key: decode(item) for key, item in value.items()}
+
+
+def multi_backend_version(version: str) -> tuple[int, ...] | None:
+    """Return the version of the Keras that ran on Theano and CNTK too, or `None` for tf.keras.
+
+    It ended with 2.3; tf.keras noted its versions up to there with "-tf".
+
+    >>> multi_backend_version("2.2.4"), multi_backend_version("2.2.4-tf")
+    ((2, 2, 4), None)
+    """
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    return None if version.endswith("-tf") or not () < numbers < (2, 4) else numbers
 
 
 def constructor_parameters(cls: type) -> frozenset[str]:
@@ -79,9 +94,10 @@ _OPTIMIZER_RENAMES = {"lr": "learning_rate"}
 _SPECIAL_METRICS = ("accuracy", "acc", "crossentropy", "ce")
 # Names of functions that no string stands for any more.
 _NAMES = {
-    "keras.losses": {"huber_loss": "huber"},
+    "keras.losses": {"cosine_proximity": "cosine_similarity", "huber_loss": "huber"},
     "keras.metrics": {
         "ACC": "accuracy",
+        "cosine": "cosine_similarity",
         "cosine_proximity": "cosine_similarity",
         "kullback_leibler_divergence": "kl_divergence",
         "log_cosh": "log_cosh",
@@ -92,7 +108,12 @@ _OBSOLETE = frozenset({"fn", "is_legacy_optimizer", "iterations", "jit_compile"}
 
 
 def compile_as_saved(
-    model: Any, training: Any, source: Any, custom_objects: Any, safe_mode: bool
+    model: Any,
+    training: Any,
+    source: Any,
+    custom_objects: Any,
+    safe_mode: bool,
+    version: str = "2.15.0",
 ) -> None:
     """Compile a model as it was.
 
@@ -102,6 +123,7 @@ def compile_as_saved(
         source: The file, for messages.
         custom_objects: Classes and functions by the names the file has for them.
         safe_mode: Refuse counts of absurd size.
+        version: The version of Keras that wrote it.
     """
     if training is None:
         _LOG.warning(
@@ -111,28 +133,43 @@ def compile_as_saved(
         return
     if safe_mode:
         check_counts(training, source)
-    config = modernize_training(training, source, custom_objects)
+    outputs = len(getattr(model, "outputs", None) or [None])
+    config = modernize_training(training, source, custom_objects, version, outputs)
     with CustomObjectScope(custom_objects or {}):
         model.compile_from_config(config)
 
 
 def modernize_training(
-    training: dict[str, Any], source: Any, custom_objects: Mapping[str, Any] | None = None
+    training: dict[str, Any],
+    source: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    version: str = "2.15.0",
+    outputs: int = 1,
 ) -> dict[str, Any]:
     """Turn the `training_config` of an `.h5` file into a compile configuration of Keras 3.
+
+    Args:
+        training: The parsed configuration.
+        source: The file, for messages.
+        custom_objects: The user's classes and functions, which keep their configuration.
+        version: The version of Keras that wrote it.
+        outputs: How many the model has.
 
     Raises:
         FileFormatError: It names no optimizer, or an argument that no longer exists.
     """
-    return _TrainingModernizer(source, custom_objects or {}).training(decode(training))
+    modernizer = _TrainingModernizer(source, custom_objects or {}, version)
+    return modernizer.training(decode(training), outputs)
 
 
 class _TrainingModernizer:
-    def __init__(self, source: Any, custom_objects: Mapping[str, Any]) -> None:
+    def __init__(self, source: Any, custom_objects: Mapping[str, Any], version: str) -> None:
         self.source = source
         self.custom_objects = custom_objects
+        self.is_keras_3 = version.partition(".")[0] == "3"
+        self.multi_backend = multi_backend_version(version)
 
-    def training(self, training: dict[str, Any]) -> dict[str, Any]:
+    def training(self, training: dict[str, Any], outputs: int) -> dict[str, Any]:
         optimizer = training.get("optimizer_config") or training.get("optimizer")
         if optimizer is None:
             raise FileFormatError(
@@ -149,6 +186,9 @@ class _TrainingModernizer:
             value = self._nested(training.get(key), "keras.metrics")
             if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
                 value = value[0]  # tf.keras has a list for each output, also for a single one
+            is_flat = isinstance(value, list) and not any(isinstance(x, list) for x in value)
+            if is_flat and value and outputs > 1 and not self.is_keras_3:
+                value = [value] * outputs  # all are metrics of each output
             config[key] = value
         return config
 
@@ -194,6 +234,8 @@ class _TrainingModernizer:
         if isinstance(value, (list, tuple)):
             return [self._nested(item, home) for item in value]
         if isinstance(value, str) and not get_registered_object(value, self.custom_objects):
+            if value in ("cosine", "cosine_proximity") and self.multi_backend is not None:
+                return self._cosine(value, home)
             name = _NAMES[home].get(value)
             return value if name is None else _named(name, value) if "metrics" in home else name
         if not isinstance(value, dict):
@@ -203,6 +245,19 @@ class _TrainingModernizer:
         if value["class_name"] == "function":
             return value
         return self._loss_or_metric(value, home)
+
+    def _cosine(self, name: str, home: str) -> Any:
+        """Return the cosine of Keras up to 2.3: of both signs, and once a mean over the axis."""
+        if self.multi_backend is not None and self.multi_backend < (2, 0, 9):
+            warnings.warn(
+                f"The model was compiled with '{name}', which was the mean of the products until"
+                " Keras 2.0.8; it is their sum since, larger by the size of the last axis.",
+                stacklevel=2,
+            )
+        if "losses" in home:
+            return "cosine_similarity"
+        is_loss = self.multi_backend is not None and self.multi_backend < (2, 3)
+        return _mean("cosine_similarity", name) if is_loss else _named("cosine_similarity", name)
 
     def _loss_or_metric(self, value: dict[str, Any], home: str) -> Any:
         name, inner = value["class_name"], dict(value.get("config") or {})
@@ -237,7 +292,15 @@ class _TrainingModernizer:
 
 
 def _named(function: str, name: str | None) -> dict[str, Any]:
-    """Describe the mean of a function under the name that logs had it by."""
+    """Describe the metric of a function under the name that logs had it by."""
+    if function != "cosine_similarity":
+        return _mean(function, name)
+    config = {"name": name or function}  # the loss of this name has the other sign
+    return {"module": "keras.metrics", "class_name": "CosineSimilarity", "config": config,
+            "registered_name": None}  # fmt: skip
+
+
+def _mean(function: str, name: str | None) -> dict[str, Any]:
     return {
         "module": "keras.metrics",
         "class_name": "MeanMetricWrapper",

@@ -9,7 +9,7 @@ Read: `keras.engine.saving` of Keras 2.2, `tf_keras.saving.legacy.hdf5_format` (
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,18 @@ class WeightsConverter:
             values = self._turned(layer, values)
         return values
 
+    def tell_of_padding(self, model: Any) -> None:
+        """Warn of layers that Theano padded otherwise: evenly on both sides."""
+        if self.backend != "theano" or not self.is_old:
+            return
+        names = [layer.name for layer in _within(model) if _is_padded_otherwise(layer)]
+        if names:
+            warnings.warn(
+                f"Theano trained the model, and padded 'same' evenly on both sides: {names} give"
+                " other numbers at borders unless sizes are such that TensorFlow pads so, too.",
+                stacklevel=4,
+            )
+
     def _model(self, model: Any, values: list[Any]) -> list[Any]:
         """Convert the weights of a model inside a layer: all that are trained, then all others."""
         layers = [layer for layer in model.layers if layer.weights]
@@ -121,6 +133,22 @@ class WeightsConverter:
                     stacklevel=2,
                 )
         return values
+
+
+def _within(layer: Any) -> Iterator[Any]:
+    """Yield the layers of a model, also those within models and wrappers."""
+    for inner in getattr(layer, "layers", None) or [getattr(layer, "layer", None)]:
+        if inner is not None:
+            yield inner
+            yield from _within(inner)
+
+
+def _is_padded_otherwise(layer: Any) -> bool:
+    if getattr(layer, "padding", None) != "same":
+        return False
+    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", ())
+    strides = getattr(layer, "strides", ())
+    return any(size % 2 == 0 for size in window) or any(stride > 1 for stride in strides)
 
 
 def _gates(layer: Any) -> int:
