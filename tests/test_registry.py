@@ -1,4 +1,6 @@
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -217,3 +219,63 @@ def test_configs_of_the_wrong_type(name, config, message):
 def test_what_is_registered_can_be_looked_up():
     assert GLOBAL_CUSTOM_NAMES[Scaling] == "tests>Scale"
     assert GLOBAL_CUSTOM_OBJECTS["tests>Scale"] is Scaling
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """A module of a library whose classes are not registered."""
+    module = types.ModuleType("keras_hub.backbones")
+    exec(
+        "import os\n"
+        "from torchkeras.layers import Dense, TFSMLayer\n"
+        "class Backbone(Dense): pass\n"
+        "class Plain:\n"
+        "    def __init__(self, **kwargs): raise AssertionError('made')\n"
+        "    from_config = classmethod(lambda cls, config: cls())\n"
+        "def run(**kwargs): raise AssertionError('called')\n",
+        vars(module),
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def described(class_name, module="keras_hub.backbones"):
+    config = {"units": 2, "name": "b"}
+    return {"module": module, "class_name": class_name, "config": config}
+
+
+def test_classes_of_libraries(library):
+    found = deserialize_keras_object(described("Backbone"))
+    assert type(found) is library.Backbone and found.units == 2
+    again = deserialize_keras_object(serialize_keras_object(found))
+    assert type(again) is library.Backbone
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        described("Plain"),  # derives from no class of ours
+        described("run"),
+        described("os"),
+        described("TFSMLayer"),  # ours, and left out of the list
+        described("Dense"),  # not by the library's name
+        described("Backbone", "keras_hub"),
+        described("Backbone", "keras_hub.not_imported"),
+        described("Backbone", ["keras_hub.backbones"]),
+        described("__builtins__"),
+    ],
+    ids=lambda config: f"{config['class_name']}_{config['module']}",
+)
+def test_what_a_file_does_not_reach_in_libraries(library, config):
+    before = set(sys.modules)
+    with pytest.raises((TypeError, ValueError), match="Could not locate|module"):
+        deserialize_keras_object(config)
+    assert "keras_hub.not_imported" not in set(sys.modules) - before
+
+
+def test_classes_of_other_packages_must_be_registered(library, monkeypatch):
+    library.Backbone.__module__ = "another.backbones"
+    monkeypatch.setitem(sys.modules, "another.backbones", library)
+    for module in ("another.backbones", "keras_hub.backbones"):
+        with pytest.raises(TypeError, match="Could not locate class 'Backbone'"):
+            deserialize_keras_object(described("Backbone", module))

@@ -15,6 +15,7 @@ import importlib
 import inspect
 import marshal
 import reprlib
+import sys
 import threading
 import types
 import warnings
@@ -626,7 +627,28 @@ def _find_class(class_name: str, config: dict[str, Any], module_objects: Mapping
     if obj is not None:
         _refuse_contradiction(class_name, (class_name,), config)
         return obj
+    obj = _library_class(module, class_name)
+    if obj is not None:
+        return obj
     raise _unknown("class", class_name, config)
+
+
+# Libraries that Keras looks into for classes that are not registered.
+_LIBRARIES = frozenset({"keras_cv", "keras_hub", "keras_nlp"})
+
+
+def _library_class(module: Any, class_name: str) -> type | None:
+    """Find a class of one of these libraries by the module that a file names.
+
+    The module must be imported already, for a file may not choose what is run; and the class must
+    be the library's own and derive from a built-in one, for a module holds more than its classes.
+    """
+    if not isinstance(module, str) or module.partition(".")[0] not in _LIBRARIES:
+        return None
+    found = vars(sys.modules[module]).get(class_name) if module in sys.modules else None
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] not in _LIBRARIES:
+        return None
+    return found if any(base in _PATHS for base in found.__mro__[1:]) else None
 
 
 def _refuse_contradiction(name: str, names: tuple[str, ...], config: dict[str, Any]) -> None:

@@ -422,3 +422,45 @@ def test_arguments_that_a_constructor_hands_on_are_in_the_config():
     config = Named(3, activation="relu", factor=4.0).get_config()
     assert (config["units"], config["activation"], config["factor"]) == (3, "relu", 4.0)
     assert Named.from_config(config).units == 3
+
+
+class Swaps(Dense):
+    """Takes a weight of its base away while it is built, and makes another."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self._trainable_variables.remove(self._kernel)
+        self.w = self.add_weight(name="w", shape=(input_shape[-1], self.units))
+
+    def call(self, x):
+        return x @ self.w
+
+
+def test_weights_taken_out_of_the_private_list_leave_the_layer():
+    layer = Swaps(3)
+    layer.build((None, 2))
+    assert [w.name for w in layer.weights] == ["bias", "w"]
+    assert [w.name for w in layer.trainable_weights] == ["bias", "w"]
+    assert sorted(layer.state_dict()) == ["bias", "w"]
+    layer.set_weights([w + 1 for w in layer.get_weights()])
+    again = Swaps.from_config(layer.get_config())
+    again.build((None, 2))
+    again.set_weights(layer.get_weights())
+    x = torch.ones(1, 2)
+    assert torch.equal(layer(x), again(x))
+
+
+def test_the_private_lists_of_weights_change_the_layer():
+    layer = Dense(3)
+    layer.build((None, 2))
+    kernel, bias = layer._trainable_variables
+    with pytest.raises(ValueError, match="has no such weight"):
+        layer._non_trainable_variables.remove(kernel)
+    assert layer._trainable_variables.pop() is bias
+    assert [w.name for w in layer.weights] == ["kernel"]
+    layer._tracker.unlock()
+    layer._trainable_variables.extend([bias])
+    assert {w.name for w in layer.weights} == {"kernel", "bias"}
+    layer._trainable_variables.clear()
+    assert layer.weights == []
+    assert tree.map_structure(lambda w: w.name, Swaps(1)._trainable_variables) == []

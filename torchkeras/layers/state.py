@@ -27,6 +27,7 @@ from ..variables import FREEZING, Variable, itself
 from .tracking import (
     CONTAINERS,
     Tracked,
+    WeightList,
     by_number,
     children_of,
     containers_in,
@@ -547,12 +548,15 @@ class LayerState(torch.nn.Module):
 
     @property
     def _trainable_variables(self) -> list[torch.nn.Parameter]:
-        return [w for w in self._own_weights() if getattr(w, "created_trainable", w.requires_grad)]
+        weights = self._own_weights()
+        kept = (w for w in weights if getattr(w, "created_trainable", w.requires_grad))
+        return WeightList(kept, self)
 
     @property
     def _non_trainable_variables(self) -> list[torch.nn.Parameter]:
         weights = self._own_weights()
-        return [w for w in weights if not getattr(w, "created_trainable", w.requires_grad)]
+        kept = (w for w in weights if not getattr(w, "created_trainable", w.requires_grad))
+        return WeightList(kept, self)
 
     @property
     def _layers(self) -> list[Any]:

@@ -18,7 +18,7 @@ import functools
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 
@@ -37,6 +37,7 @@ __all__ = [
     "TrackedSet",
     "TrackedTuple",
     "Tracker",
+    "WeightList",
     "by_number",
     "children_of",
     "containers_in",
@@ -576,3 +577,55 @@ def items_in(value: Any, seen: set[int]) -> Iterator[Any]:
         seen.add(id(value))
         for item in value.values() if isinstance(value, dict) else value:
             yield from items_in(item, seen)
+
+
+class WeightList(list):
+    """Weights of a layer of one kind: what is put in or taken out, the layer gains or loses.
+
+    Args:
+        weights: The weights.
+        layer: Whose they are.
+    """
+
+    def __init__(self, weights: Iterable[Any], layer: Any) -> None:
+        super().__init__(weights)
+        self._layer = layer
+
+    def append(self, value: Any) -> None:
+        """Let a weight belong to the layer."""
+        self._layer._track_variable(value)
+        super().append(value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Let weights belong to the layer."""
+        for value in values:
+            self.append(value)
+
+    def remove(self, value: Any) -> None:
+        """Let a weight no longer belong to the layer.
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        index = next((i for i, weight in enumerate(self) if weight is value), None)
+        if index is None:
+            raise ValueError(f"Layer '{self._layer.name}' has no such weight: {value!r}.")
+        del self[index]
+
+    def pop(self, index: SupportsIndex = -1) -> Any:
+        """Take a weight from the layer, and return it."""
+        value = self[index]
+        del self[index]
+        return value
+
+    def clear(self) -> None:
+        """Take all these weights from the layer."""
+        del self[:]
+
+    def __delitem__(self, index: SupportsIndex | slice) -> None:
+        for value in self[index] if isinstance(index, slice) else [self[index]]:
+            self._layer._untrack_variable(value)
+        super().__delitem__(index)
+
+
+register_tree_node(WeightList, lambda weights: (list(weights), None), lambda _, items: items)
