@@ -191,6 +191,27 @@ def test_state_of_an_optimizer_goes_by_its_variables(tmp_path):
         assert float(momentum.max()) == float(momentum.min()) == expected[id(variable)]
 
 
+@pytest.mark.parametrize("names", [["same/w"] * 2, ["a/w", "else/w"]])
+def test_state_without_names_of_variables(tmp_path, names):
+    """Whose it is would be a guess."""
+    variables = [Node(value=np.zeros((2, 2), "f4"), name=f"{name}/w") for name in "ab"]
+    layers = [Node({"kernel": v, "bias": Node(value=np.zeros(2, "f4"))}) for v in variables]
+    root = Node({f"layer_with_weights-{i}": layer for i, layer in enumerate(layers)})
+    for i, layer in enumerate(layers):
+        layer.edges["bias"].name = f"bias{i}/w"
+    listed = [variables[0], variables[1], *(layer.edges["bias"] for layer in layers)]
+    for variable, name in zip(variables, names, strict=True):
+        variable.name = name
+    root.edges["optimizer"] = optimizer_node(listed, [0, 1, 2, 3], 1)
+    variables[1].name = names[0] if names[0] == names[1] else "b/w"
+    write_checkpoint(tmp_path / "c", root)
+    model = stack(2, 2, 2)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    with pytest.warns(UserWarning, match="does not say by names which variable"):
+        model.load_weights(tmp_path / "c")
+    assert int(model.optimizer.iterations) == 0
+
+
 def test_several_objects(tmp_path):
     """A model is found beside others, unless two have its weights."""
     nodes = model_node([dense(0, 2, 3)]), model_node([dense(1, 2, 4)])

@@ -138,7 +138,7 @@ def _arrays(contents: FileContents) -> Arrays:
         with open_h5(source) as file:
             yield from _h5_arrays(contents, H5Reader(file))
     else:
-        raise _needs_model(source, "its weights are in the order of a model's layers")
+        raise _needs_model(source, "its weights have no paths of Keras 3")
 
 
 def _h5_arrays(contents: FileContents, reader: H5Reader, skip_missing: bool = False) -> Arrays:

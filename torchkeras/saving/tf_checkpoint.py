@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -223,9 +223,17 @@ class CheckpointReader:
         if not optimizer.built:
             optimizer.build(variables)
         if "_variables" in edges:
-            names, keys = self._new_state(edges, order)
+            state = self._new_state(edges, order)
         else:
-            names, keys = self._state_by_slots(node, edges, order)
+            state = self._state_by_slots(node, edges, order)
+        if state is None:
+            warnings.warn(
+                f"The saved state of optimizer '{optimizer.name}' does not say by names which"
+                " variable each part is of; it starts with a fresh state.",
+                stacklevel=4,
+            )
+            return
+        names, keys = state
         values = [StoredTensor(self.bundle, key) for key in keys]
         if load_optimizer_state(optimizer, values, names, "2.15"):
             self._load_rate(optimizer, edges)
@@ -244,38 +252,38 @@ class CheckpointReader:
             if key is not None:
                 variable.assign(self.bundle.read(key))
 
-    def _new_state(self, edges: Mapping[str, int], order: list[int]) -> tuple[list[str], list[str]]:
+    def _new_state(
+        self, edges: Mapping[str, int], order: list[int]
+    ) -> tuple[list[str], list[str]] | None:
         """Return names and keys of what today's optimizers have, in the order of our variables.
 
         The file has them kind by kind or variable by variable, as TensorFlow listed the variables:
-        those of one kind change places among themselves.
+        those of one kind change places among themselves. `None` if names do not say which is whose.
         """
         listed = self.graph.edges(edges["_variables"])
         nodes = [listed[str(i)] for i in range(len(listed)) if str(i) in listed]
         wanted = [self.graph.full_name(node) for node in order if node >= 0]
-        known = frozenset(wanted)
+        ranks = {name: i for i, name in enumerate(wanted)}
         stored = [
-            (_with_kind(self.graph.full_name(n), known), key)
+            (_with_kind(self.graph.full_name(n), ranks), key)
             for n in nodes
             if (key := self.value_key(n))
         ]
-        places: dict[str, list[int]] = {}
-        for i, (name, _) in enumerate(stored):
+        places: dict[str, dict[int, int]] = {}  # by kind: those of variables in the file's list
+        for i, (name, key) in enumerate(stored):
             parts = name.split("/", 2)
-            if len(parts) == 3 and parts[2] in known:
-                places.setdefault(f"{parts[0]}/{parts[1]}", []).append(i)
+            if len(parts) == 3 and parts[2] in ranks:
+                there = places.setdefault(f"{parts[0]}/{parts[1]}", {})
+                if there.setdefault(ranks[parts[2]], i) != i:
+                    return None
+            elif self.bundle.entries[key].shape:
+                return None
+        if len(ranks) < len(wanted):
+            return None
         ordered = list(stored)
-        for kind, there in places.items():
-            by_name: dict[str, list[tuple[str, str]]] = {}
-            for i in there:
-                by_name.setdefault(stored[i][0], []).append(stored[i])
-            sorted_ones = [
-                by_name[name].pop(0)
-                for name in (f"{kind}/{variable}" for variable in wanted)
-                if by_name.get(name)
-            ]
-            for i, entry in zip(there, sorted_ones, strict=True):
-                ordered[i] = entry
+        for there in places.values():
+            for i, rank in zip(sorted(there.values()), sorted(there), strict=True):
+                ordered[i] = stored[there[rank]]
         return [name for name, _ in ordered], [key for _, key in ordered]
 
     def _state_by_slots(
@@ -323,7 +331,7 @@ class CheckpointReader:
                 )
 
 
-def _with_kind(name: str, variables: frozenset[str]) -> str:
+def _with_kind(name: str, variables: Container[str]) -> str:
     """Return the name of a slot as `Adam/m/dense/kernel`; some lack the optimizer's."""
     return f"optimizer/{name}" if name.partition("/")[2] in variables else name
 
