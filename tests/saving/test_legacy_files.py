@@ -362,6 +362,21 @@ def test_training_configurations():
         )
 
 
+def test_a_whole_number_may_be_the_learning_rate():
+    old = {"class_name": "Adadelta", "config": {"learning_rate": 1, "decay": 0.0}}
+    config = modernize_training({"optimizer_config": old}, "m.h5")["optimizer"]
+    assert float(keras.optimizers.deserialize(config).learning_rate) == 1.0
+
+
+def test_weights_of_labels_may_be_an_array():
+    weights = {"class_name": "__numpy__", "config": {"value": [0.25, 0.75], "dtype": "float32"}}
+    inner = {"name": "auc", "multi_label": True, "num_labels": 2, "label_weights": weights}
+    metrics = [{"class_name": "AUC", "config": inner}]
+    config = modernize_training({"optimizer": "sgd", "metrics": metrics}, "m.keras")
+    auc = keras.metrics.deserialize(config["metrics"][0])
+    assert np.asarray(auc.label_weights).tolist() == [0.25, 0.75]
+
+
 def test_decay_is_the_schedule_that_it_was():
     old = {"class_name": "SGD", "config": {"lr": 0.2, "decay": 0.5, "momentum": 0.0}}
     config = modernize_training({"optimizer_config": old}, "m.h5")["optimizer"]

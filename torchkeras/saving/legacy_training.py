@@ -205,6 +205,8 @@ class _TrainingModernizer:
         rate = inner.get("learning_rate")
         if isinstance(rate, dict):
             inner["learning_rate"] = _modernize_schedule(rate)
+        elif isinstance(rate, int):  # today a rate has to be a float
+            inner["learning_rate"] = rate = float(rate)
         home = "keras.optimizers"
         is_old = "decay" in inner or "schedule_decay" in inner
         decay = inner.pop("decay", None)
@@ -287,8 +289,14 @@ class _TrainingModernizer:
                     f"it was compiled with {name}({key}={inner[key]!r}), which no longer exists",
                     fix="load it with `compile=False` and compile the model yourself.",
                 )
-        inner = {key: value for key, value in inner.items() if key in known}
+        inner = {key: _plain(value) for key, value in inner.items() if key in known}
         return {"module": home, "class_name": name, "config": inner, "registered_name": None}
+
+
+def _plain(value: Any) -> Any:
+    """Return the numbers of an array, as tf.keras wrote weights of labels into `.keras` files."""
+    is_array = isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__")
+    return value["config"]["value"] if is_array else value
 
 
 def _named(function: str, name: str | None) -> dict[str, Any]:

@@ -66,6 +66,13 @@ def test_names_that_get_takes(old, mixed):
         mixed.constraints.get("maxnorm")
 
 
+def test_counts_of_metrics_take_weights(old, mixed):
+    assert old.metrics.MeanIoU(2).dtype == "float32" and mixed.metrics.MeanIoU(2).dtype != "float32"
+    metric = old.metrics.IoU(2, [0, 1])
+    metric.update_state([0, 1, 1], [0, 1, 0], sample_weight=[0.5, 0.25, 0.25])
+    np.testing.assert_allclose(metric.result(), (0.5 / 0.75 + 0.25 / 0.5) / 2, rtol=1e-6)
+
+
 def test_layers_that_computed_something_else(old, mixed):
     assert old.layers.RandomCrop(2, 3)(np.ones((1, 5, 5, 3)), training=False).shape[1] == 2
     assert mixed.layers.RandomCrop(2, 3)(np.ones((1, 5, 5, 3)), training=False).shape[1] == 5

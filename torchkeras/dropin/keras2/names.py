@@ -345,6 +345,8 @@ for _module in ("models", "saving"):
         only={"signatures": (None,)},
         note="use `model.export(path)`.",
     )
+for _name in ("BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"):
+    CALLS[f"metrics.{_name}"] = Old(defaults={"dtype": "float32"})
 CALLS["layers.deserialize"] = Old(convert=old_layer_config)
 CALLS["optimizers.Lion"] = _OPTIMIZER._replace(defaults={"learning_rate": 1e-4})
 _RMSPROP = {"ema_overwrite_frequency": 100}
