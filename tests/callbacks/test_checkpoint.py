@@ -360,3 +360,31 @@ class TestBackupAndRestore:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             train(BackupAndRestore(tmp_path / "b"), epochs=1)
+
+
+def test_subclasses_override_the_steps_of_a_checkpoint_by_keras_names(tmp_path):
+    calls = []
+
+    class Mine(ModelCheckpoint):
+        def _save_model(self, epoch, batch, logs):
+            calls.append(("save", epoch, batch))
+            super()._save_model(epoch, batch, logs)
+
+        def _should_save_model(self, epoch, batch, logs, filepath):
+            calls.append(("should", os.path.basename(filepath)))
+            return epoch == 1 and super()._should_save_model(epoch, batch, logs, filepath)
+
+        def _get_file_path(self, epoch, batch, logs):
+            return super()._get_file_path(epoch, batch, logs).replace("x", "y")
+
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    path = os.path.join(tmp_path, "x{epoch}.keras")
+    model.fit(np.ones((2, 3)), np.ones((2, 1)), epochs=2, verbose=0, callbacks=[Mine(path)])
+    assert calls == [
+        ("save", 0, None),
+        ("should", "y1.keras"),
+        ("save", 1, None),
+        ("should", "y2.keras"),
+    ]
+    assert os.listdir(tmp_path) == ["y2.keras"]

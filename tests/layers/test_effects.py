@@ -116,3 +116,20 @@ def test_losses_stand_as_in_keras_deeper_ones_backwards():
     layer = Adds(0, Adds(1, Adds(2), Adds(3, Adds(4), Adds(5))), Adds(6, Adds(7), Adds(8)))
     layer(torch.ones(1))
     assert [int(loss) for loss in layer.losses] == [0, 1, 3, 5, 4, 2, 6, 8, 7]
+
+
+def test_own_losses_by_their_private_name_in_keras():
+    class Adds(Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(2, kernel_regularizer="l2")
+
+        def call(self, x):
+            self.add_loss(x.sum())
+            return self.inner(x)
+
+    layer = Adds()
+    with torch.no_grad():
+        layer(torch.ones(1, 2))
+    assert [float(loss) for loss in layer._get_own_losses()] == [2.0]
+    assert layer.inner._get_own_losses() == []

@@ -160,18 +160,20 @@ class ModelCheckpoint(MonitorCallback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Save if it is time to."""
         if self._counter is not None and self._counter.is_due(batch):
-            self._save(self._epoch, batch, logs)
+            self._save_model(epoch=self._epoch, batch=batch, logs=logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save if files go by epochs."""
         self._settle()
         if self.save_freq == "epoch":
-            self._save(epoch, None, logs)
+            self._save_model(epoch=epoch, batch=None, logs=logs)
 
-    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+    # The names and parameters of the next three are Keras's: subclasses override them.
+
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:
         logs = logs or {}
-        path = self._path(epoch, batch, logs)
-        if not self._should_save(epoch, logs, path):
+        path = self._get_file_path(epoch, batch, logs)
+        if not self._should_save_model(epoch, batch, logs, path):
             return
         if os.path.isdir(path):
             raise IsADirectoryError(
@@ -192,7 +194,7 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose > 0:
             print_msg(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
-    def _path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
+    def _get_file_path(self, epoch: int, batch: int | None, logs: dict[str, Any]) -> str:
         fields = {"epoch": epoch + 1, **logs}
         if batch is not None:
             fields.setdefault("batch", batch + 1)
@@ -207,10 +209,12 @@ class ModelCheckpoint(MonitorCallback):
                 )
             ) from error
 
-    def _should_save(self, epoch: int, logs: dict[str, Any], path: str) -> bool:
+    def _should_save_model(
+        self, epoch: int, batch: int | None, logs: dict[str, Any], filepath: str
+    ) -> bool:
         announce = print_msg if self.verbose > 0 else _silent
         if not self.save_best_only:
-            announce(f"\nEpoch {epoch + 1}: saving model to {path}")
+            announce(f"\nEpoch {epoch + 1}: saving model to {filepath}")
             return True
         current = logs.get(self.monitor)
         if current is None or np.ndim(current) > 0:
@@ -227,7 +231,7 @@ class ModelCheckpoint(MonitorCallback):
             return False
         announce(
             f"\nEpoch {epoch + 1}: {self.monitor} improved from {best} to {current:.5f}, "
-            f"saving model to {path}"
+            f"saving model to {filepath}"
         )
         self.best = current
         return True

@@ -83,14 +83,14 @@ class CallEffects(LayerState):
         """The losses added in the last call, then the penalties on trainable weights."""
         losses: list[Tensor] = []
         for layer in _as_losses_stand(self):
-            losses += layer._own_losses()
+            losses += layer._get_own_losses()
         for weight in self.trainable_weights:
             regularizer = getattr(weight, "regularizer", None)
             if regularizer is not None:
                 losses.append(regularizer(weight))
         return losses
 
-    def _own_losses(self) -> list[Tensor]:
+    def _get_own_losses(self) -> list[Tensor]:
         scope = READING.scope
         return self._losses if scope is None else scope.losses_of(self)
 
