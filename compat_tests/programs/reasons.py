@@ -577,6 +577,13 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^by name 'Constant'$",
     ),
     Reason(
+        "A copy of a model keeps its layers as they are; Keras makes each anew, and what a user's"
+        " layer builds inside is built already by the config of that.",
+        source=r"(?s)class Holder\d+\(.*(deepcopy|pickle)",
+        theirs=r"^line \d+: ValueError: You cannot add new elements of state",
+        ours=r"^ran to its end$|^line \d+: ValueError: .* you cannot add new elements of state",
+    ),
+    Reason(
         "A copy of a model goes on with the generators of its layers as they are; Keras gives the"
         " copy new seeds.",
         source=r"(Dropout\w*|Noise)\((?s:.*)(deepcopy|pickle)",
@@ -649,7 +656,7 @@ _LIVES: tuple[Reason, ...] = (
     Reason(
         "bfloat16 weights come back from `.h5`; Keras writes them as bytes without a type, which"
         " it cannot read.",
-        source=_H5,
+        source=r"load_(model|weights)\('\w+\.h5'",
         theirs=r"ValueError: Invalid dtype: void",
         ours=r"^ran to its end$",
     ),

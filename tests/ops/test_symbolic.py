@@ -372,7 +372,11 @@ def test_operands_of_any_dtypes():
 
 def test_tensors_by_keyword_as_in_the_files_of_keras():
     x, weights, rows = Input((3,)), np.ones(3, "float32"), np.ones((1, 3), "float32")
-    made = {"weights": ops.average(x, -1, weights), "scale": ops.rms_normalization(x, weights)}
+    made = {
+        "weights": ops.average(x, -1, weights),
+        "scale": ops.rms_normalization(x, weights),
+        "constant_values": ops.pad(x, ((0, 0), (1, 0))),
+    }
     for key, y in made.items():
         model = Model(x, y)
         node = json.loads(model.to_json())["config"]["layers"][1]["inbound_nodes"][0]

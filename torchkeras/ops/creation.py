@@ -161,7 +161,7 @@ def _kind(x: Any) -> Any:
     return getattr(x, "dtype", type(x))
 
 
-@op(path=NUMPY + "Arange")
+@op(path=NUMPY + "Arange", keywords=("step",))
 def arange(
     start: Tensor | float,
     stop: Tensor | float | None = None,

@@ -17,7 +17,7 @@ from .common import NUMPY, as_tensor
 __all__ = ["pad"]
 
 
-@op(path=NUMPY + "Pad")
+@op(path=NUMPY + "Pad", keywords=("constant_values",))
 def pad(
     x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Tensor | None = None
 ) -> Tensor:
