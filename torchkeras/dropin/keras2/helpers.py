@@ -127,7 +127,8 @@ def _with_old_names(function: Callable[..., Any], kind: str) -> Callable[..., An
             given[first] = meant.get(name, name)
         return function(**given)
 
-    call.__name__, call.__doc__, call.__signature__ = function.__name__, function.__doc__, signature
+    call.__name__, call.__signature__ = function.__name__, signature
+    call.__doc__ = (function.__doc__ or "").partition("    Example:")[0]  # which is of today's
     return call
 
 
