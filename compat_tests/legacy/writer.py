@@ -22,6 +22,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np  # noqa: E402
 
 from .cases import Case, draw  # noqa: E402
+from .graphs import graph_cases  # noqa: E402
 from .layers import layer_cases  # noqa: E402
 from .operations import operation_cases  # noqa: E402
 from .training import training_cases  # noqa: E402
@@ -29,6 +30,7 @@ from .training import training_cases  # noqa: E402
 STEPS_BEFORE, STEPS_AFTER = 2, 5
 # Each takes `tf_keras` and yields cases.
 SOURCES = (
+    graph_cases,
     layer_cases,
     operation_cases,
     training_cases,

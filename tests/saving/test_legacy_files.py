@@ -12,6 +12,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import torchkeras as keras
 from torchkeras.constraints import Keras2RadialConstraint
@@ -577,3 +578,36 @@ def test_layers_of_cudnn(tmp_path, kind, wrapped):
     np.testing.assert_allclose(
         model.predict(x, verbose=0), expected.predict(x, verbose=0), rtol=1e-5, atol=1e-6
     )
+
+
+def test_states_and_masks_of_recurrent_layers_beside_sequences(tmp_path):
+    """tf.keras wrote `lstm([x, h, c])` as a list, and took the mask of `x` all the same."""
+
+    def node(*names):
+        return [[[name, 0, 0, {}] for name in names]]
+
+    def old(name, class_name, inputs=(), **config):
+        nodes = node(*inputs) if inputs else []
+        config = {"name": name, **config}
+        return {"class_name": class_name, "name": name, "config": config, "inbound_nodes": nodes}
+
+    names = ("x", "h", "c")
+    shapes = ([None, 3, 2], [None, 4], [None, 4])
+    layers = [
+        old(name, "InputLayer", batch_input_shape=shape, dtype="float32")
+        for name, shape in zip(names, shapes, strict=True)
+    ]
+    layers.append(old("m", "Masking", ["x"], mask_value=0.0))
+    layers.append(old("lstm", "LSTM", ["m", "h", "c"], units=4, return_sequences=True))
+    layers.append(old("drop", "Dropout", ["lstm"], rate=0.5))
+    layers[-1]["inbound_nodes"][0][0][3] = {"training": False}
+    ends = {"input_layers": [[name, 0, 0] for name in names], "output_layers": [["drop", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "f", "layers": layers, **ends}}
+    model = keras.models.model_from_json(json.dumps({**config, "keras_version": "2.15.0"}))
+    model.save(tmp_path / "m.keras")
+    x = torch.tensor([[[1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]])
+    h = torch.full((1, 4), 0.5)
+    for made in (model, load_model(tmp_path / "m.keras")):
+        result = made([x, h, h], training=True)
+        assert torch.equal(result[:, 0], result[:, 1])  # held at the step that is masked
+        assert (result != 0).all()  # no dropout, as the call says

@@ -22,7 +22,7 @@ from ..naming import explain
 from ..tree import flatten, map_structure
 from .code import Code
 from .keras_tensor import KerasTensor, any_symbolic
-from .masks import get_keras_mask
+from .masks import get_keras_mask, is_first_mask
 from .operation import Node, Operation
 
 __all__ = [
@@ -220,6 +220,9 @@ class Lowering:
     def _emit_module(self, node: Node, args: Any, kwargs: dict[str, Any]) -> Any:
         """Emit the call of a layer, with the masks of its inputs."""
         layer, key = node.operation, self._keys[node.operation]
+        of_first = is_first_mask(kwargs.get("mask"))
+        if of_first:
+            del kwargs["mask"]
         carriers = [x for x in node.input_tensors if x._keras_mask is not None]
         masked = any(self._mask_of(x) is not None for x in carriers) if carriers else False
         if not masked and all([x._keras_mask is None for x in node.outputs]):
@@ -232,8 +235,8 @@ class Lowering:
         tensors = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
         tensors = {name: value for name, value in tensors.items() if any_symbolic(value)}
         given = len(kwargs)
-        for name, value in tensors.items():
-            mask_name = "mask" if len(tensors) == 1 else f"{name}_mask"
+        for name, value in list(tensors.items())[: 1 if of_first else None]:
+            mask_name = "mask" if len(tensors) == 1 or of_first else f"{name}_mask"
             if mask_name in names and kwargs.get(mask_name) is None:
                 kwargs[mask_name] = self._mask_structure(value)
         if len(kwargs) == given and not layer.creates_mask:
@@ -279,7 +282,10 @@ class Lowering:
             return self._target.call_function(get_keras_mask, (self._values[id(tensor)],))
         first = node.args[0] if node.args else next(iter(node.kwargs.values()))
         given = node.kwargs.get("mask")
-        given = self._lower(given) if given is not None else self._mask_structure(first)
+        if given is None or is_first_mask(given):
+            given = self._mask_structure(first)
+        else:
+            given = self._lower(given)
         if layer.passes_mask:
             masks = [mask for mask in flatten(given) if mask is not None]
             return masks[0] if masks else None

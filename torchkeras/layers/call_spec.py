@@ -13,7 +13,7 @@ import torch
 
 from ..graph.infer import known_shape
 from ..graph.keras_tensor import KerasTensor
-from ..graph.masks import get_keras_mask
+from ..graph.masks import get_keras_mask, is_first_mask
 from ..naming import explain
 from ..tree import flatten, is_nested, map_structure
 
@@ -229,6 +229,9 @@ def place_masks(
         tensors: Those of them that hold tensors.
         kwargs: What `call` will get by name.
     """
+    if is_first_mask(kwargs.get("mask")):
+        kwargs["mask"] = map_structure(get_keras_mask, next(iter(tensors.values())))
+        return
     if len(tensors) == 1:
         if signature.takes_mask and arguments.get("mask") is None:
             kwargs["mask"] = map_structure(get_keras_mask, next(iter(tensors.values())))

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..graph.masks import FIRST_MASK
 from ..graph.operation import OPERATIONS
 from ..layers.bidirectional import Bidirectional
 from ..layers.rnn import RNN
@@ -282,12 +283,14 @@ class _Modernizer:
                 layers.insert(0, _input_layer(shape, first))
                 inner.pop("build_input_shape", None)
         inner["layers"] = layers
-        inner.setdefault("name", "sequential")
+        inner["name"] = self._renamed(inner.get("name", "sequential"))
         return inner
 
     def _functional(self, inner: dict[str, Any]) -> dict[str, Any]:
         layers = inner.get("layers", ())
         names = {layer.get("name"): layer for layer in layers if isinstance(layer, dict)}
+        if "name" in inner:
+            inner["name"] = self._renamed(inner["name"])
         modern = []
         for layer in layers:
             new = self.object(layer)
@@ -296,7 +299,7 @@ class _Modernizer:
                 new["config"]["name"] = new["name"]
             nodes = layer.get("inbound_nodes", ())
             calls = (self._node(node, names, new["class_name"] in _TENSORFLOW) for node in nodes)
-            new["inbound_nodes"] = [_with_states(new["class_name"], call) for call in calls]
+            new["inbound_nodes"] = [self._with_states(new, call) for call in calls]
             self._check_states(layer, nodes)
             modern.append(new)
         inner["layers"] = modern
@@ -322,6 +325,36 @@ class _Modernizer:
                 fix="build the model in code, with the states of the first cell first, and load"
                 " only the weights.",
             )
+
+    def _with_states(self, layer: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
+        """Give a recurrent layer its initial states by name, which stood in a list with the inputs.
+
+        Its mask is that of the inputs, as ever in Keras 2.
+        """
+        cls = find_builtin(f"keras.layers.{layer['class_name']}")
+        if (
+            not self.is_old
+            or not isinstance(cls, type)
+            or not issubclass(cls, (RNN, Bidirectional))
+        ):
+            return call
+        kwargs = {
+            key: value
+            for key, value in call["kwargs"].items()
+            if value is not None or key not in ("constants", "initial_state")
+        }
+        if "constants" in kwargs or layer["config"].get("num_constants"):
+            raise FileFormatError(
+                self.source,
+                f"layer '{layer['name']}' is called with `constants`, which Keras 3 does not have",
+                fix="build the model in code and load only the weights, with `load_weights`.",
+            )
+        first, *rest = call["args"]
+        if isinstance(first, list) and len(first) > 1:
+            first, *kwargs["initial_state"] = first
+        if "initial_state" in kwargs:
+            kwargs.setdefault("mask", FIRST_MASK)
+        return {**call, "args": [first, *rest], "kwargs": kwargs}
 
     def _renamed(self, name: Any) -> Any:
         """Return the name of a layer as Keras 3 admits it: parts of paths are no slashes."""
@@ -383,10 +416,13 @@ class _Modernizer:
         first = read(node)
         if isinstance(first, list) and len(first) == 1 and not keeps_lists:
             first = first[0]
-        return {
+        modern = {
             "args": [first],
             "kwargs": {key: self._argument(value, names) for key, value in kwargs.items()},
         }
+        if self.is_old and isinstance(kwargs.get("training"), bool):
+            modern["training_given"] = True  # else it might be the default, which Keras 3 writes
+        return modern
 
     def _argument(self, value: Any, names: Mapping[str, Any]) -> Any:
         """Turn references to tensors within an argument of a call into today's form."""
@@ -513,18 +549,6 @@ def _operation_name(inner: dict[str, Any]) -> Any:
     operation = re.search(r'"?op"?:\s*"(\w+)"', node) if isinstance(node, str) else None
     parts = [inner.get(key) for key in ("cls_symbol", "method_name", "attr_name")]
     return operation[1] if operation else ".".join(filter(None, parts)) or inner.get("name")
-
-
-def _with_states(name: str, call: dict[str, Any]) -> dict[str, Any]:
-    """Give a recurrent layer its initial states by name, which stood in a list with the inputs."""
-    first = call["args"][0] if call.get("args") else None
-    cls = (
-        find_builtin(f"keras.layers.{name}") if isinstance(first, list) and len(first) > 1 else None
-    )
-    if cls is None or not issubclass(cls, (RNN, Bidirectional)):
-        return call
-    kwargs = {**call.get("kwargs", {}), "initial_state": first[1:]}
-    return {"args": [first[0], *call["args"][1:]], "kwargs": kwargs}
 
 
 def _count(ends: Any) -> int:
