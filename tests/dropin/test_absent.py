@@ -60,3 +60,8 @@ def test_what_python_and_collectors_of_tests_ask_for(lost):
 def test_is_absent(lost):
     assert is_absent(lost)
     assert not is_absent(int) and not is_absent(None)
+
+
+def test_equals_no_other_class(lost):
+    assert int not in lost.__mro__ and lost in lost.__mro__
+    assert lost not in (int, str) and len({lost, lost, int}) == 2

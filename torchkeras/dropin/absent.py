@@ -35,6 +35,11 @@ class _Absent(type):
     def __setattr__(cls, name: str, value: Any) -> None:
         raise AttributeError(cls._said(f"takes no attribute `{name}`"))
 
+    def __eq__(cls, other: object) -> bool:
+        if isinstance(other, type):  # `Operation in cls.__mro__` compares classes
+            return cls is other
+        raise NotImplementedError(cls._said("has no value to compare or to test"))
+
     def __hash__(cls) -> int:
         return id(cls)
 
@@ -59,7 +64,7 @@ _USES = {
     "cannot be called": "call",
     "cannot be iterated over": "iter len contains",
     "has no items": "getitem setitem delitem",
-    "has no value to compare or to test": "eq ne lt le gt ge bool",
+    "has no value to compare or to test": "lt le gt ge bool",
     "is no number": "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow"
     " rpow matmul rmatmul neg pos abs int float index",
     "is no context": "enter exit",
