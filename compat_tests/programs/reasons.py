@@ -495,8 +495,12 @@ _DRAWS: tuple[Reason, ...] = (
 )
 
 
-def _at_the_start_of_a_shape(difference: Difference) -> bool:
-    """Whether what differs is the size of a batch in a config."""
+def _is_size_of_batch(difference: Difference) -> bool:
+    """Whether what differs is the size of a batch, in a config or in a row of a summary."""
+    if difference.expected.startswith("│"):
+        return re.sub(r"│ \(\d+, ", "│ (None, ", difference.expected).split() == (
+            difference.actual.split()
+        )
     return f'shape": [\n{difference.expected}\n' in difference.theirs.output
 
 
@@ -520,11 +524,13 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$|^optimizer list \d+$|^ (Total|Optimizer) params: ",
     ),
     Reason(
-        "A loss or metric that `compile` was given by name is named in the config of a model from"
-        " `.h5` too; Keras's holds the function.",
+        "A loss or metric that `compile` was given by name has that name in a model from `.h5` too;"
+        " Keras's holds the function, or an object of another name.",
         source=_H5,
-        theirs=r'^compiled_(loss|metrics|weighted_metrics) .*"class_name": "function"',
-        ours=r'^compiled_(loss|metrics|weighted_metrics) ["\[](?!.*"class_name": "function")',
+        theirs=r'^compiled_(loss|metrics|weighted_metrics) .*"class_name": "(function"|Mean)'
+        r"|^(history|more) dict .*'mean_absolute_error'\]$",
+        ours=r'^compiled_(loss|metrics|weighted_metrics) ["\[](?!.*"class_name":)'
+        r"|^(history|more) dict .*'mae'\]$",
     ),
     Reason(
         "A function that no one offers is missed when a file is opened; Keras opens `.h5` files"
@@ -562,12 +568,19 @@ _LIVES: tuple[Reason, ...] = (
         ours=r"^ran to its end$",
     ),
     Reason(
+        "A layer is copied whoever knows its class; Keras copies by way of a config, whose class"
+        " must be registered.",
+        source=r"copy\.deepcopy\(layer\)",
+        theirs=r"^line \d+: TypeError: Could not locate class '",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
         "The shapes that a layer was built for are open where sizes are unknown; Keras's hold the"
         " number that stands for them, or the size of the first batch after a `build` of a shape.",
         source=r"model\(keras\.Input\(|\.build\(\(None, ",
-        theirs=r"^ +\d+,$",
-        ours=r"^ +null,$",
-        further=_at_the_start_of_a_shape,
+        theirs=r"^ +\d+,$|^│ [^│]+ │ \(\d+, ",
+        ours=r"^ +null,$|^│ [^│]+ │ \(None, ",
+        further=_is_size_of_batch,
     ),
     Reason(
         "A constant asked for by its name alone is zero, as its constructor says; Keras's"
@@ -643,7 +656,8 @@ _LIVES: tuple[Reason, ...] = (
     Reason(
         "`.h5` files with operation layers open; Keras cannot read what it wrote.",
         source=_H5,
-        theirs=r"ValueError: Unknown layer: '|raises (ValueError|TypeError)",
+        theirs=r"ValueError: Unknown layer: '|raises (ValueError|TypeError)"
+        r"|ValueError: Only input tensors may be passed as positional arguments",
         ours=r"^ran to its end$|^\[",
     ),
     Reason(
@@ -658,7 +672,8 @@ _LIVES: tuple[Reason, ...] = (
         " it cannot read.",
         source=r"load_(model|weights)\('\w+\.h5'",
         theirs=r"ValueError: Invalid dtype: void",
-        ours=r"^ran to its end$",
+        # What Keras reads of our file it cannot train on, as with any other type.
+        ours=r"^ran to its end$|^line \d+: ValueError: Unknown variable: <Variable path=",
     ),
     Reason(
         "A layer that keeps a function saves it by name, to be offered when loading, or the code of"

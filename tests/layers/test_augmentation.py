@@ -442,3 +442,5 @@ def test_intervals():
     assert as_interval((0.5, -0.5), "x", -1, 1) == (-0.5, 0.5)
     assert as_interval(0.5, "x", 0, 1, symmetric=False) == (0, 0.5)
     assert as_interval(-0.5, "x", -1, 1) == (-0.5, 0.5)
+    # Equal ends keep their order and kinds: a config is read as it was written.
+    assert str(as_interval((0, 0.0), "x", 0, 1)) == "(0, 0.0)"

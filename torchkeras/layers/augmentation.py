@@ -166,7 +166,8 @@ def as_interval(
         if not inside or (open_below and number == low):
             raise _bad_interval(name, value, low, high, "(" if open_below else "[")
     if _is_pair(value):
-        return min(value), max(value)
+        least, largest = sorted(value)  # of 0 and 0.0 both, so that a config is read as written
+        return least, largest
     return -abs(value) if symmetric else 0, abs(value)
 
 
@@ -261,7 +262,8 @@ class BaseImagePreprocessingLayer(DataLayer):
         """Return a factor as an interval within `_FACTOR_BOUNDS`, which a number reaches from."""
         low, high = self._FACTOR_BOUNDS
         if _is_pair(factor) and factor[0] <= high and factor[1] >= low:
-            return min(factor), max(factor)
+            least, largest = sorted(factor)
+            return least, largest
         if isinstance(factor, (int, float)) and low <= factor <= high:
             return max(-abs(factor), low), abs(factor)
         raise _bad_interval(name, factor, low, high)
