@@ -520,8 +520,9 @@ _LIVES: tuple[Reason, ...] = (
         " model itself, not in its layers, which then are unknown to it.",
         source=_H5,
         theirs=r"^line \d+: ValueError: Unknown variable: <Variable path=|^optimizer list 2$"
-        r"|^ Total params: |^ Optimizer params: 2 ",
-        ours=r"^ran to its end$|^optimizer list \d+$|^ (Total|Optimizer) params: ",
+        r"|^ Total params: |^ Optimizer params: 2 |^\['\w+/iteration', '\w+/learning_rate'\]$",
+        ours=r"^ran to its end$|^optimizer list \d+$|^ (Total|Optimizer) params: "
+        r"|^\['\w+/iteration', '\w+/learning_rate', '",
     ),
     Reason(
         "A loss or metric that `compile` was given by name has that name in a model from `.h5` too;"
@@ -674,6 +675,32 @@ _LIVES: tuple[Reason, ...] = (
         theirs=r"ValueError: Invalid dtype: void",
         # What Keras reads of our file it cannot train on, as with any other type.
         ours=r"^ran to its end$|^line \d+: ValueError: Unknown variable: <Variable path=",
+    ),
+    Reason(
+        "`include_optimizer=False` leaves out of `.keras` files how the model was compiled, as it"
+        " does of `.h5`; Keras's hold it all the same.",
+        source=r"print\(model\.compiled, type\(getattr\(model, 'optimizer'",
+        theirs=r"^True \w+$",
+        ours=r"^False NoneType$",
+    ),
+    Reason(
+        "Assets are in folders as they are in archives; Keras's folders hold none.",
+        source=r"load_model\('folder'",
+        theirs=r"^(?!assets )",
+        ours=r"^assets one two$",
+    ),
+    Reason(
+        "A model whose own `compile` loading could not call is not compiled, and `fit` says so;"
+        " Keras's says that it is, and lacks an optimizer.",
+        source=r"def compile\(self, optimizer, loss, gain",
+        theirs=r"^True None$|AttributeError: 'Hooked' object has no attribute 'optimizer'",
+        ours=r"^False None$|ValueError: Model '\w+': you must call `compile\(\)` before",
+    ),
+    Reason(
+        "The states of several stateful cells are reset; Keras takes the list of a cell's for one.",
+        source=r"reset_states\(\)",
+        theirs=r"AttributeError: 'list' object has no attribute 'assign'",
+        ours=r"^ran to its end$",
     ),
     Reason(
         "A layer that keeps a function saves it by name, to be offered when loading, or the code of"

@@ -1,6 +1,7 @@
 """`clone_model`: new weights, the same architecture; clone and call functions."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -216,3 +217,26 @@ def test_inputs_of_clones_are_named_after_the_tensors():
     model = Functional([unnamed, named], L.Add()([unnamed, named]))
     assert unnamed.name.startswith("keras_tensor") and named.name == "left"
     assert [layer.name for layer in clone_model(model).layers[:2]] == [unnamed.name, "left"]
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_a_plain_copy_is_a_model_of_its_own(make):
+    """A shallow one shared its weights, and its original had no config any more."""
+    model = make()
+    expected, config = model(X), model.get_config()
+    twin = copy.copy(model)
+    for weight in twin.weights:
+        weight.assign(weight * 0)
+    torch.testing.assert_close(model(X), expected)
+    assert model.get_config() == config == twin.get_config()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_models_with_renamed_layers_can_be_copied(make, copied):
+    model = make()
+    model.layers[-1].name = "renamed"
+    twin = copied(model)
+    torch.testing.assert_close(twin(X), model(X))
+    assert list(twin.state_dict()) == list(model.state_dict())
+    assert twin.layers[-1].name == "renamed"

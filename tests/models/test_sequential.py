@@ -252,3 +252,17 @@ def test_layers_come_in_an_iterable():
     with pytest.raises(TypeError, match=r"Sequential\(\[layer\]\)"):
         Sequential(L.Dense(2))
     assert len(Sequential(L.Dense(n) for n in (1, 2)).layers) == 2
+
+
+def test_from_config_takes_as_many_names_as_in_keras():
+    """Keras makes a functional model, of which each takes a number, for each layer it adds."""
+
+    def number():
+        x = L.Input((2,))
+        name = Model(x, x).name
+        return int(name.removeprefix("functional_")) if "_" in name else 0
+
+    model = Sequential([L.Input((4,)), L.Dense(3), L.Dense(2), L.Dense(1)])
+    before = number()
+    Sequential.from_config(model.get_config())
+    assert number() - before == 4

@@ -779,6 +779,9 @@ class Layer(Quantizing, CallEffects, Operation):
 
     # Copies leave the graph that the layer was called in behind.
 
+    def __copy__(self) -> Layer:
+        return copy.deepcopy(self)  # as in Keras: halves of a model would be in both
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
         copied = object.__new__(type(self))
         memo[id(self)] = copied

@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -104,8 +104,12 @@ class Functional(LoweredModel):
         if trainable is not None:  # of the model; its layers keep what they have, frozen or not
             self.__dict__["_trainable"] = bool(trainable)
 
-    def _lower_graph(self) -> None:
-        """Sort the graph, register its layers, and generate `forward`."""
+    def _lower_graph(self, held: Mapping[Any, str] | None = None) -> None:
+        """Sort the graph, register its layers, and generate `forward`.
+
+        Args:
+            held: The attributes of layers that are registered already.
+        """
         try:
             graph = sort_graph(self.inputs, self.outputs)
         except DisconnectedError as error:
@@ -131,7 +135,7 @@ class Functional(LoweredModel):
         keys = {}
         for operation in graph.operations:
             if isinstance(operation, torch.nn.Module):
-                keys[operation] = hold(self, operation)
+                keys[operation] = (held or {}).get(operation) or hold(self, operation)
         self.__dict__["_input_keys"] = keys
         code = Code()
         lowering = Lowering(code, graph, self.inputs, self._returned(), keys)
@@ -467,7 +471,8 @@ class Functional(LoweredModel):
             Node(*call)
         self.__dict__["inputs"] = flatten(self._inputs_struct)
         self.__dict__["outputs"] = flatten(self._outputs_struct)
-        self._lower_graph()
+        # Layers that were renamed keep the attribute that they had.
+        self._lower_graph({layer: key for key, layer in self._modules.items()})
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if type(self).__reduce__ is not object.__reduce__:  # scikeras gives `Model` one of its own

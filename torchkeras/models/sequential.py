@@ -15,7 +15,7 @@ from ..graph.masks import get_keras_mask
 from ..layers import InputLayer, Layer, TorchModuleWrapper
 from ..layers.state import HiddenByAttribute
 from ..layers.strings import check_kind
-from ..naming import explain
+from ..naming import auto_name, explain
 from ..registry import CustomObjectScope, builtin, serialize_keras_object
 from ..tree import flatten, map_structure
 from ..variables import standardize_shape
@@ -142,13 +142,15 @@ class Sequential(LoweredModel):
     def _rebuild(self) -> None:
         """Lower the model if the shape of its input is known."""
         self._forget_graph()
-        if len(self._stacked_layers) < 2:
-            return
-        first = self._stacked_layers[0]
-        if isinstance(first, InputLayer):
-            self.build(first.batch_shape)
-        elif isinstance(first, (Functional, Sequential)) and first.built:
-            self.build(first.input_shape)
+        if len(self._stacked_layers) > 1 and self._has_known_input():
+            first = self._stacked_layers[0]
+            self.build(first.batch_shape if isinstance(first, InputLayer) else first.input_shape)
+
+    def _has_known_input(self) -> bool:
+        first = self._stacked_layers[0] if self._stacked_layers else None
+        return isinstance(first, InputLayer) or (
+            isinstance(first, (Functional, Sequential)) and first.built
+        )
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of all layers.
@@ -389,6 +391,8 @@ class Sequential(LoweredModel):
         model = cls(name=config["name"])
         with CustomObjectScope(custom_objects or {}):
             for layer_config in config["layers"]:
+                if model._has_known_input() and len(model._stacked_layers) > 1:
+                    auto_name("functional")  # of the model up to here, which Keras makes
                 model.add(layer_from_config(layer_config), rebuild=False)
         shape = config.get("build_input_shape")
         model._rebuild() if model._stacked_layers else None
