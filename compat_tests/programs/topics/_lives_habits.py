@@ -238,7 +238,8 @@ def _edited_state(draw: Draw) -> str:
     lines.append(f"model = keras.models.load_model('{path}')")
     if "include_optimizer" in kept:
         lines.append(
-            "print(model.compiled, type(getattr(model, 'optimizer', None)).__name__)\nmodel.compile('sgd', 'mse')"
+            "print(model.compiled, type(getattr(model, 'optimizer', None)).__name__)\n"
+            "model.compile('sgd', 'mse')"
         )
     lines += [*_looks(draw), _FIT, *_looks(draw, 2)]
     return assemble(*lines)
