@@ -595,7 +595,8 @@ _LIVES: tuple[Reason, ...] = (
         " layer builds inside is built already by the config of that.",
         source=r"(?s)class Holder\d+\(.*(deepcopy|pickle)",
         theirs=r"^line \d+: ValueError: You cannot add new elements of state",
-        ours=r"^ran to its end$|^line \d+: ValueError: .* you cannot add new elements of state",
+        ours=r"^ran to its end$"
+        r"|^line \d+: (FileFormat|Value)Error: .* you cannot add new elements of state",
     ),
     Reason(
         "A copy of a model goes on with the generators of its layers as they are; Keras gives the"
@@ -675,6 +676,31 @@ _LIVES: tuple[Reason, ...] = (
         theirs=r"ValueError: Invalid dtype: void",
         # What Keras reads of our file it cannot train on, as with any other type.
         ours=r"^ran to its end$|^line \d+: ValueError: Unknown variable: <Variable path=",
+    ),
+    Reason(
+        "`Lamb` is found by its name, by which `.h5` files know it, and by its config; Keras's"
+        " table lacks it.",
+        source=_H5 + r"|keras\.optimizers\.get\(config\)",
+        theirs=r"ValueError: Could not interpret optimizer identifier: (lamb|\{.*_name': 'Lamb')",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A frozen layer that is made again is frozen with the layers that it makes itself; Keras"
+        " trains those.",
+        theirs=r"^weights (attend/\S+ \w+ trained|10 (8|10) 10)$",
+        ours=r"^weights (attend/\S+ \w+ kept|10 [02] 10)$",
+    ),
+    Reason(
+        "Adafactor goes into `.h5`; Keras gives two of its variables one name.",
+        source=r"(?s)Adafactor\(.*'\w+\.h5'",
+        theirs=r"ValueError: Unable to synchronously create dataset \(name already exists\)",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "The config of `Identity` holds its gain, which Keras's loses.",
+        source=r"initializers\.Identity\(gain=",
+        theirs=r'^ "(config": \{\}|module": "keras\.initializers"),$',
+        ours=r'^ "config": \{$|^  "gain": 2\.0$',
     ),
     Reason(
         "`include_optimizer=False` leaves out of `.keras` files how the model was compiled, as it"

@@ -454,7 +454,7 @@ def _with_memory(draw: Draw) -> str:
         lines.append("again.set_weights(model.get_weights())")
     # Keras's models take no strings.
     y = f"again{'.layers[0]' if kind == 'words' else ''}(x)"
-    if kind == "numbers":  # which, encoded, are of `floatx()` here
+    if kind in ("words", "numbers"):  # which, encoded, are of `floatx()` here
         y = f"ops.cast({y}, 'float32')"
     lines.append(f"show('y', {y})")
     if kind == "dropout" and path.startswith("m."):
@@ -538,7 +538,7 @@ def _by_hand(draw: Draw) -> str:
         # Writing `.h5` takes the optimizer out of what Keras's later files hold.
         if any(word in act for word in ("pop()", "add(", "rewrapped", "w.h5")):
             lines.append(pieces.compilation(draw))
-        if "copy.copy" in act:
+        if "copy.copy" in act or "pickle" in act:
             lines.append("keras.utils.set_random_seed(7)")
     lines += _looks(draw, 2)
     if draw.chance():

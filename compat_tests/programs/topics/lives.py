@@ -10,6 +10,7 @@ import re
 
 from .. import pieces
 from ..drawing import HANDOVER, Draw, assemble
+from . import _lives_further as further
 from . import _lives_habits as habits
 from . import _lives_objects as objects
 from . import _lives_users as users
@@ -589,6 +590,7 @@ def program(draw: Draw) -> str:
         + [_several] * 2
         + [_resumed]
         + [objects.program] * 4
-        + [habits.program] * 5
+        + [habits.program] * 4
+        + [further.program] * 4
     )
     return writer(draw)
