@@ -360,3 +360,33 @@ def test_defaults_of_a_class_hide_no_state():
         return to_numpy(model(X)), [w.path for w in model.weights]
 
     same(action)
+
+
+def test_training_said_to_be_none_says_nothing():
+    # Keras's notes on calls: the argument of the call "if not None", then that of the outer call.
+    # Its release 3.15 hands `None` on instead: a layer inside acts as in inference then.
+    def act(keras):
+        seen = []
+
+        class Inner(keras.layers.Layer):
+            def call(self, x, training=None):
+                seen.append(training)
+                return x
+
+        class Outer(keras.layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = Inner()
+
+            def call(self, x, training=None):
+                return self.inner(x, training=None)
+
+        layer = Outer()
+        layer(X)
+        seen.clear()
+        for mode in (True, False):
+            layer(X, training=mode)
+        return seen
+
+    ours, theirs = both(act)
+    assert ours == [True, False] and theirs == [None, None]

@@ -166,6 +166,7 @@ def _serve(answers: TextIO) -> None:
             Path(outcome).unlink(missing_ok=True)
             child = os.fork()
             if child == 0:
+                os.close(answers.fileno())  # what a program writes there is no answer
                 try:
                     _run_child(job, outcome, output)
                 finally:

@@ -33,6 +33,18 @@ def _refused_here(difference: Difference) -> bool:
     return "\nmistake raises " in f"\n{difference.ours.output}"
 
 
+def _runs_in_both(difference: Difference) -> bool:
+    """Whether the mistake goes through."""
+    runs = (difference.theirs, difference.ours)
+    return not any("\nmistake raises " in f"\n{run.output}" for run in runs)
+
+
+def _fails_in_fit(difference: Difference) -> bool:
+    """Whether a later `fit` is refused by both."""
+    runs = (difference.theirs, difference.ours)
+    return all("\nfitted raises TypeError " in run.output for run in runs)
+
+
 def _trained_there(difference: Difference) -> bool:
     """Whether the mistake is refused here, and Keras had made steps by then."""
     made, here = (
@@ -448,5 +460,27 @@ ERRORS: tuple[Reason, ...] = (
         theirs=r"^(fitted|evaluated|predicted|weights)",
         ours=r"^(fitted|evaluated|predicted|weights)",
         further=_trained_there,
+    ),
+    Reason(
+        "A metric that cannot be called is refused before a step; Keras calls it after one.",
+        source=r"metrics=\[lambda a: a\]",
+        theirs=r"^(predicted|weights)",
+        ours=r"^(predicted|weights)",
+        further=_fails_in_fit,
+    ),
+    Reason(
+        "Each loss of a list for one output counts; Keras computes the first alone, and says 0 of"
+        " each.",
+        source=r"model\.compile\([\"']sgd[\"'], \[[\"']mse[\"'], [\"']mae[\"']\]\)",
+        theirs=r"^(kept|predicted|weights|fitted|evaluated)",
+        ours=r"^(kept|predicted|weights|fitted|evaluated)",
+        further=_runs_in_both,
+    ),
+    Reason(
+        "A name is what a name may be, also where it is set later; Keras looks at it in the"
+        " constructor alone.",
+        source=r"\.name = ['\"][^'\"]*/",
+        theirs=_RUNS,
+        ours=r"^mistake raises ValueError .*cannot contain character `/`",
     ),
 )

@@ -116,7 +116,8 @@ OPS: tuple[Reason, ...] = (
         # The latter are Keras's own.
         ours=r"^(?!.* raises )| raises ValueError .*Unknown layer: '"
         r"| raises TypeError .*<class 'keras\.src\..* could not be deserialized properly"
-        r"| raises AttributeError .*Exception encountered when calling \w+\.call\(\)\. 'int'",
+        r"| raises AttributeError .*Exception encountered when calling \w+\.call\(\)\."
+        r" '(int|NoneType)'",
     ),
     Reason(
         "Sums, products and the greatest and least keep the axes where they are asked to, over all"
@@ -175,6 +176,25 @@ OPS: tuple[Reason, ...] = (
         ours=_RUNS,
     ),
     Reason(
+        "What is no image is refused by its rank; Keras asks numbers for a shape.",
+        source=r"ops\.image\.",
+        theirs=r" raises AttributeError .*'(int|float|bool|list|tuple)' object has no attribute"
+        r" 'shape'",
+        ours=r" raises ValueError .*Invalid images rank",
+    ),
+    Reason(
+        "The greatest or least of nothing is refused as `max` and `min` refuse it; Keras leaves"
+        " `amax` and `amin` to torch.",
+        theirs=r"^(amax|amin)\S*( on arrays)? raises RuntimeError .*Expected reduction dim",
+        ours=r"^(amax|amin)\S*( on arrays)? raises ValueError .*of an empty tensor",
+    ),
+    Reason(
+        "How many of several values differ is not known; Keras counts in the zeros that stand in.",
+        source=r"ops\.unique\(",
+        theirs=r"^unique\S* shape \((\d+, )*1,?.*\) as computed",
+        ours=r"^unique\S* shape \(.*None.*\) as computed",
+    ),
+    Reason(
         "Loops on symbols take plain numbers and structures among their variables, or name what"
         " cannot be an output; Keras asks them for a shape.",
         theirs=r"^(while_loop|fori_loop)\S* raises AttributeError .*'(int|float|tuple|list)' object"
@@ -205,6 +225,7 @@ OPS: tuple[Reason, ...] = (
         theirs=r" raises (RuntimeError|NotImplementedError|ValueError) .*(not implemented for '\w+'"
         r"|expected scalar type \w+ but found \w+|Expected both inputs to be Half, Float or Double"
         r"|Invalid dtype: complex32|value cannot be converted to type \w+ without overflow"
+        r"|Padding size \d+ is not supported for \dD input"
         r"|where expected condition to be a boolean tensor|Subtraction, the `-` operator, with"
         r"|result type \w+ can't be cast to the desired output type|Found dtype \w+ but expected"
         r"|Expected A and B to have the same dtype"
@@ -395,9 +416,9 @@ OPS: tuple[Reason, ...] = (
         ours=r"^diagonal\S* shape \((\d+, |None, )*None,?\) as computed",
     ),
     Reason(
-        "What `qr` and `svd` give depends on which size is the lesser, so a `Lambda` of them asks"
-        " for known sizes as they do themselves; Keras compares a number that stands in.",
-        source=r"layers\.Lambda\(",
+        "What `qr` and `svd` give depends on which size is the lesser, so layers of them ask for"
+        " known sizes as they do themselves; Keras compares a number that stands in.",
+        source=r"layers\.Lambda\(|class Mine\(",
         theirs=r"^(qr|svd)\S* structure ",
         ours=r"^(qr|svd)\S* raises .*Input should have its last 2 dimensions fully-defined",
     ),

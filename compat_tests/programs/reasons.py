@@ -472,6 +472,13 @@ _DRAWS: tuple[Reason, ...] = (
         ours=_NUMBERS,
     ),
     Reason(
+        "`RandomCrop` gives the size that it was asked for, whatever the mode; Keras's gives its"
+        " input back where a model is built to be trained.",
+        source=r"layers\.RandomCrop\(",
+        theirs=r"ValueError: (?s:.*)expected axis -1 of input shape to have value \d+, but",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
         "`RandomElasticTransform` draws all from its seed; Keras on torch draws the shifts of the"
         " pixels from torch's generator, so that a seed fixes nothing.",
         source=r"layers\.RandomElasticTransform\(",
@@ -490,7 +497,7 @@ _DRAWS: tuple[Reason, ...] = (
         " it.",
         source=r"(?s)bfloat16.*layers\.Hashing\(",
         theirs=r"RuntimeError: Exception encountered when calling Hashing\.call",
-        ours=r"^ran to its end",
+        ours=r"^ran to its end|ValueError: When `output_mode=\"int\"`, `dtype` should be an",
     ),
 )
 
@@ -507,6 +514,12 @@ def _is_size_of_batch(difference: Difference) -> bool:
 # Found by the programs of `lives`.
 _H5 = r"load_model\('\w+\.h5'"
 _LIVES: tuple[Reason, ...] = (
+    Reason(
+        "The config of `Identity` and `IdentityInitializer` holds the gain; Keras's does not.",
+        source=r"initializers\.Identity\w*\(gain=",
+        theirs=r'^ *"(config": \{\},|module": "keras.initializers",)$',
+        ours=r'^ *"(config": \{|gain": [\d.]+)$',
+    ),
     Reason(
         "A compiled model opens from `.h5`; Keras reads the name of a loss or metric in its own"
         " file as a class and refuses it.",

@@ -594,6 +594,12 @@ def test_model_from_json_of_byte_code():
             model_from_json(text, **options)
 
 
+@pytest.mark.parametrize("given", [None, 3, ["{}"]])
+def test_model_from_json_of_no_text(given):
+    with pytest.raises(TypeError, match="takes the text"):
+        model_from_json(given)
+
+
 def test_model_from_json_of_yaml():
     with pytest.raises(ValueError, match="not valid JSON"):
         model_from_json("class_name: Sequential\nconfig: {}")

@@ -383,3 +383,15 @@ def test_tensors_by_keyword_as_in_the_files_of_keras():
         assert len(node["args"]) == 1 and list(node["kwargs"]) == [key]
         again = model_from_json(model.to_json())
         np.testing.assert_array_equal(again(rows), model(rows))
+
+
+def test_encodings_note_their_dtype():
+    x = Input((3,), dtype="int32")
+    for y in (ops.one_hot(x, 5), ops.multi_hot(x, 5)):
+        assert y._keras_history.operation.get_config()["dtype"] == "float32"
+
+
+def test_how_many_values_differ_is_known_of_one():
+    assert ops.unique(Input(batch_shape=())).shape == (1,)
+    assert ops.unique(Input(batch_shape=(1,))).shape == (1,)
+    assert ops.unique(Input(batch_shape=(2,))).shape == (None,)

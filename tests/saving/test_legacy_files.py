@@ -611,3 +611,14 @@ def test_states_and_masks_of_recurrent_layers_beside_sequences(tmp_path):
         result = made([x, h, h], training=True)
         assert torch.equal(result[:, 0], result[:, 1])  # held at the step that is masked
         assert (result != 0).all()  # no dropout, as the call says
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "nancumsum", "prod", "ones_like", "view"])
+def test_operations_with_a_dtype_are_no_layers(name, tmp_path):
+    inputs = keras.Input((3,))
+    extra = ("float32",) if name == "view" else ()
+    model = keras.Model(inputs, getattr(keras.ops, name)(inputs, *extra))
+    model.save(tmp_path / "model.h5")
+    again = keras.models.load_model(tmp_path / "model.h5")
+    x = np.arange(6, dtype="float32").reshape(2, 3)
+    np.testing.assert_array_equal(again(x), model(x))

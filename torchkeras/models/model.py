@@ -508,8 +508,16 @@ def model_from_json(
 
     Raises:
         FileFormatError: It is no JSON, but YAML for example, or describes what no longer exists.
+        TypeError: It is no text.
     """
     what = "the JSON text"
+    if not isinstance(json_string, (str, bytes, bytearray, dict)):
+        raise TypeError(
+            explain(
+                "`model_from_json` takes the text that `model.to_json()` returned.",
+                given=f"{json_string!r} ({type(json_string).__name__})",
+            )
+        )
     config = load_json(json_string, what) if isinstance(json_string, (str, bytes)) else json_string
     if isinstance(config, dict) and "class_name" in config:
         version = str(config.get("keras_version") or ("2" if is_old_config(config) else "3"))

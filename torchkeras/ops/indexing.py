@@ -473,8 +473,11 @@ def unique(
 def _unique_spec(
     x: Tensor, axis: int | None, dim: int, size: int | None, extras: tuple[bool, bool, bool]
 ) -> Any:
-    """What `unique` returns of a tensor without data; how many values differ is not known."""
-    count = unknown_size() if size is None else size
+    """What `unique` returns of a tensor without data; how many of several differ is not known."""
+    of = x.numel() if axis is None else x.shape[dim]
+    if size is None:
+        size = of if of in (0, 1) else unknown_size()
+    count = size
     values = x.new_zeros([count if i == dim else n for i, n in enumerate(x.shape)])
     if axis is None:
         values = x.new_zeros(count)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import epsilon as default_epsilon
+from ..config import floatx
 from ..dtypes import result_type, to_torch
 from ..graph.context import CONTEXT
 from ..graph.infer import SizeMismatch, known_shape, marked_sparse
@@ -461,7 +462,6 @@ def sparse_categorical_crossentropy(
 # Encodings and others ----------------------------------------------------------------------------
 
 
-@op(path=_PATH + "OneHot")
 def one_hot(
     x: Tensor, num_classes: int, axis: int = -1, dtype: DType = None, sparse: bool = False
 ) -> Tensor:
@@ -482,6 +482,13 @@ def one_hot(
         >>> one_hot([1, 0], 2).tolist()
         [[0.0, 1.0], [1.0, 0.0]]
     """
+    return _one_hot(x, num_classes, axis, floatx() if dtype is None else dtype, sparse)
+
+
+@op(path=_PATH + "OneHot")
+def _one_hot(
+    x: Tensor, num_classes: int, axis: int = -1, dtype: DType = None, sparse: bool = False
+) -> Tensor:
     if sparse and not CONTEXT.meta:
         raise ValueError("one_hot: torch has no sparse result. Received: sparse=True")
     x = as_tensor(x, torch.int64)
@@ -520,7 +527,7 @@ def multi_hot(
     num_classes = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
     if num_classes is None:
         raise ValueError("Argument `num_classes` must be specified.")
-    return _multi_hot(inputs, num_classes, axis, dtype, sparse)
+    return _multi_hot(inputs, num_classes, axis, floatx() if dtype is None else dtype, sparse)
 
 
 @op(path=_PATH + "MultiHot")

@@ -524,9 +524,10 @@ class _Modernizer:
 def _operation_module(name: str, inner: dict[str, Any]) -> str | None:
     """Return the module of a graph operation such as `Add`, or `None` if it is a layer.
 
-    Layers of the same name have a dtype in their configuration.
+    Layers of the same name have a dtype in their configuration; so have some operations of names
+    that no layer has, such as `Cumsum`.
     """
-    if "dtype" in inner or "trainable" in inner:
+    if "trainable" in inner or ("dtype" in inner and find_builtin(f"keras.layers.{name}")):
         return None
     find_builtin(f"keras.src.ops.{name}")  # loads the operations
     paths = (path for path in OPERATIONS if path.rpartition(".")[2] == name)

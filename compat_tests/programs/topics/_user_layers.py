@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..drawing import Draw
@@ -33,17 +34,19 @@ class UserLayer:
     counts: bool = False
     inner: str = ""
 
-    def called(self, draw: Draw, layer: str, x: str, told: bool = True) -> str:
+    def called(
+        self, draw: Draw, layer: str, x: str, said: Sequence[bool | None] = (True, False, None)
+    ) -> str:
         """A call of `layer` on the tensor, array or symbolic tensor `x`.
 
         Args:
             draw: Where choices come from.
             layer, x: Expressions.
-            told: Whether it may say that this is training or is not.
+            said: What it may say of `training`.
         """
         arguments = {
             "one": [x],
-            "training": [x, f"{x}, training={draw.one([True, False, None] if told else [None])}"],
+            "training": [x, *(f"{x}, training={mode}" for mode in said)],
             "mask": [x],
             "keyword": [x, f"{x}, scale=0.5", f"{x}, scale=2.0"],
             "number": [x, f"{x}, times=3"],

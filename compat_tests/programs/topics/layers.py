@@ -79,7 +79,7 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
             f"{make}model = keras.Sequential([keras.Input(({width},)), {before}, layer, {after}])"
         )
     if style == "shared":
-        once = layer.called(draw, "layer", "x", told=False)  # which programs of `training` do
+        once = layer.called(draw, "layer", "x", said=[None])  # which programs of `training` do
         return (
             f"{make}inputs = keras.Input(({width},))\nx = inputs\nx = {once}\n"
             f"x = {once} + {before}(inputs)\n"
@@ -87,23 +87,25 @@ def _in_model(draw: Draw, layer: UserLayer, width: int, subclassed: bool = True)
         )
     if style == "functional" and layer.inner and "name=" not in layer.make and draw.chance():
         make = layer.make.replace(f"inner={layer.inner}", "inner=part")  # the same for two layers
-        calls = [layer.called(draw, name, "x", told=False) for name in ("first", "layer")]
+        calls = [layer.called(draw, name, "x", said=[None]) for name in ("first", "layer")]
         return (
             f"part = {layer.inner}\nfirst = {make}\nlayer = {make}\n"
             f"inputs = keras.Input(({width},))\nx = {before}(inputs)\n"
             f"x = {calls[0]}\nx = {calls[1]}\nmodel = keras.Model(inputs, {after}(x))"
         )
     if style == "subclass":
+        # Not `None`, which means another thing there in Keras 3.15.
+        inner = layer.called(draw, "self.layer", "x", said=(True, False))
         return (
             f"class Net(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
             f"        self.layer = {layer.make}\n        self.after = {after}\n"
             "    def call(self, x, training=None):\n"
-            f"        return self.after({layer.called(draw, 'self.layer', 'x')})\n"
+            f"        return self.after({inner})\n"
             "model = Net()\nlayer = model.layer"
         )
     inner = (
         f"{make}inputs = keras.Input(({width},))\nx = {before}(inputs)\n"
-        f"x = {layer.called(draw, 'layer', 'x', told=False)}\nx = {after}(x)\n"
+        f"x = {layer.called(draw, 'layer', 'x', said=[None])}\nx = {after}(x)\n"
         "model = keras.Model(inputs, x)"
     )
     if style == "nested":

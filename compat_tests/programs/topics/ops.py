@@ -20,7 +20,7 @@ _OUTER = (
     "ops.tanh({})", "ops.square({})", "ops.abs({})", "{} * 2", "-{}", "{} + 1.5", "1 - {}",
     "ops.expand_dims({}, -1)", "ops.ravel({})", "ops.sum({})", "ops.mean({}, axis=-1)",
     "ops.cast({}, 'float32')", "{} / 2", "ops.reshape({}, (-1, 1))", "ops.flip({})",
-    "ops.cumsum({}, axis=0)", "ops.max({}, axis=0)", "ops.stack([{}] * 2)", "{} > 0", "{} ** 2",
+    "ops.cumsum({}, axis=0)", "ops.max({}, axis=0)", "ops.stack([{}] * 2)", "({} > 0)", "{} ** 2",
     "({})[..., None]",
 )  # fmt: skip
 # Ops that no graph can hold, as they give no tensors or none whose shape is known.
