@@ -663,9 +663,9 @@ _LIVES: tuple[Reason, ...] = (
     Reason(
         "What a second `compile` leaves out, and the model goes on using, is in files and copies.",
         source=r"(?s)\.compile\(.*metrics=.*\.compile\(|load_model\(|model_from_json\(",
-        theirs=r"^(loss|evaluated|loss of the twin) [\d.e-]+$|^compiled_metrics null$"
+        theirs=r"^(loss|evaluated|loss of the twin) [\d.e-]+$|^compiled_(weighted_)?metrics null$"
         r"|^(history|more) dict \['loss'\]$",
-        ours=r"^(loss|evaluated|loss of the twin) list 2$|^compiled_metrics \["
+        ours=r"^(loss|evaluated|loss of the twin) list 2$|^compiled_(weighted_)?metrics \["
         r"|^(history|more) dict \[('\w+', )?'loss'(, '\w+')?\]$",
     ),
     Reason(
@@ -740,6 +740,20 @@ _LIVES: tuple[Reason, ...] = (
         source=r"reset_states\(\)",
         theirs=r"AttributeError: 'list' object has no attribute 'assign'",
         ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A lambda from a file finds the names that `custom_objects` offers, and a clone holds the"
+        " lambda itself; Keras's know the names of the module that rebuilds them.",
+        source=r"load_model\(|clone_model\(",
+        theirs=r"^line \d+: NameError: Exception encountered when calling Lambda\.call",
+        ours=r"^ran to its end$",
+    ),
+    Reason(
+        "A `Lambda` of a function with defaults opens; Keras hands its defaults over as a list,"
+        " which Python refuses.",
+        source=r"tried\('(opened|json)'",
+        theirs=r"^(opened|json) raises TypeError .*could not be deserialized properly",
+        ours=r"^(opened|json) \d+$",
     ),
     Reason(
         "A layer that keeps a function saves it by name, to be offered when loading, or the code of"

@@ -12,6 +12,7 @@ from torchkeras.metrics import MeanAbsoluteError
 from torchkeras.models import Functional, Model, Sequential, clone_model
 from torchkeras.optimizers import SGD
 from torchkeras.random import set_seed
+from torchkeras.saving import load_model
 
 X = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 
@@ -240,3 +241,25 @@ def test_models_with_renamed_layers_can_be_copied(make, copied):
     torch.testing.assert_close(twin(X), model(X))
     assert list(twin.state_dict()) == list(model.state_dict())
     assert twin.layers[-1].name == "renamed"
+
+
+OFFSET = 2.0
+
+
+def test_clones_hold_the_lambdas_of_the_program():
+    """Made from byte code, they knew no name of their module."""
+    made = [lambda x, by=by: x * by + OFFSET for by in (1.0, 3.0)]
+    made.append((lambda y: lambda x: torch.tanh(x) - y)(0.5))
+    model = Sequential([L.Input((3,)), *(L.Lambda(function) for function in made)])
+    clone = clone_model(model)
+    assert [layer.function for layer in clone.layers] == made
+    torch.testing.assert_close(clone(X), model(X))
+    x = L.Input((3,))
+    torch.testing.assert_close(clone_model(Model(x, model(x)))(X), model(X))
+
+
+def test_lambdas_in_files_find_custom_objects(tmp_path):
+    model = Sequential([L.Input((3,)), L.Lambda(lambda x: x * OFFSET)])
+    model.save(tmp_path / "model.keras")
+    again = load_model(tmp_path / "model.keras", {"OFFSET": OFFSET}, safe_mode=False)
+    torch.testing.assert_close(again(X), model(X))

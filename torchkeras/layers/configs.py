@@ -188,9 +188,13 @@ def objects_within(layer: Any) -> dict[str, Any]:
 
     These are the functions that it was made with, and the classes of the layers in it.
     """
-    given = [x for x in flatten(layer.__dict__["_init_arguments"]) if isinstance(x, FunctionType)]
-    classes = {type(inner) for inner in layer._flatten_layers() if not _is_ours(type(inner))}
-    return {get_registered_name(x): x for x in (*given, *classes)}
+    inside = list(layer._flatten_layers())
+    given = [x for one in inside for x in flatten(one.__dict__["_init_arguments"])]
+    functions = [x for x in given if isinstance(x, FunctionType)]
+    classes = {type(inner) for inner in inside if not _is_ours(type(inner))}
+    known = {get_registered_name(x): x for x in (*functions, *classes)}
+    # Several lambdas have one name; they are found by their code.
+    return known | {f"<lambda {i}>": x for i, x in enumerate(functions)}
 
 
 def read_arguments(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ..graph.keras_tensor import KerasTensor
 from ..initializers import VarianceScaling
 from ..naming import explain
 from ..registry import (
+    CustomObjectScope,
     builtin,
     deserialize_keras_object,
     dump_code,
@@ -737,6 +738,6 @@ def _load_function(config: Any, custom_objects: Mapping[str, Any] | None, unsafe
             )
         )
     code = config["config"]
-    if "value" in code:
-        return load_code(code["value"])
-    return load_code((code["code"], code.get("defaults"), code.get("closure")))
+    dumped = code["value"] if "value" in code else None
+    with CustomObjectScope(custom_objects or {}):
+        return load_code(dumped or (code["code"], code.get("defaults"), code.get("closure")))

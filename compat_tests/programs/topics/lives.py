@@ -13,6 +13,7 @@ from ..drawing import HANDOVER, Draw, assemble
 from . import _lives_further as further
 from . import _lives_habits as habits
 from . import _lives_objects as objects
+from . import _lives_parts as parts
 from . import _lives_users as users
 
 __all__ = ["program"]
@@ -592,5 +593,6 @@ def program(draw: Draw) -> str:
         + [objects.program] * 4
         + [habits.program] * 4
         + [further.program] * 4
+        + [parts.program] * 4
     )
     return writer(draw)
